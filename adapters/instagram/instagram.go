@@ -1,0 +1,174 @@
+// Package instagram reads the posts and reels of accounts through a RapidAPI scraper of the instagram-scraper-api2
+// family: username_or_id_or_url and pagination_token go in, data.items comes out.
+package instagram
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/adapters/rest"
+)
+
+const (
+	upstream = "instagram"
+
+	// ListPosts is the profile grid, ListReels the tab of reels. Neither contains the other.
+	ListPosts = "posts"
+	ListReels = "reels"
+
+	// StreamPost is the stream of every record, whichever list it came from.
+	StreamPost = "post"
+
+	headerKey  = "X-Rapidapi-Key"
+	headerHost = "X-Rapidapi-Host"
+)
+
+// Options make a source. Client is required; it is made with Classify and, for keys, with Limits.
+type Options struct {
+	BaseURL string       // what Client was made with: its host is the default of Host
+	Host    string       // x-rapidapi-host, when that is not the host of BaseURL
+	Client  *rest.Client // /posts, /reels and /info are below its base URL
+}
+
+// Source fetches pages of posts and reels. Safe for concurrent use.
+type Source struct {
+	client *rest.Client
+	host   string
+}
+
+var _ adapters.Source = (*Source)(nil)
+
+// New returns a source.
+func New(o Options) *Source {
+	return &Source{client: o.Client, host: HostOf(o.BaseURL, o.Host)}
+}
+
+// HostOf returns host, or when that is empty the host of baseURL without its port.
+func HostOf(baseURL, host string) string {
+	if host != "" {
+		return host
+	}
+	u, err := url.Parse(baseURL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// Limits returns one limit a key, named instagram/1 and so on. Each allows perSecond calls in any second, 0 without a bound.
+func Limits(keys []adapters.Secret, host string, perSecond float64, mem rest.Memory) []*rest.Limit {
+	limits := make([]*rest.Limit, len(keys))
+	for i, key := range keys {
+		h := http.Header{headerKey: {key.Reveal()}}
+		if host != "" {
+			h.Set(headerHost, host)
+		}
+		limits[i] = rest.NewLimit(rest.LimitOptions{
+			Name: upstream + "/" + strconv.Itoa(i+1), PerSecond: perSecond, Header: h, Memory: mem,
+		})
+	}
+	return limits
+}
+
+// Fetch returns one page of q.List of the account q.Target: every record is a post in the form of Post. Page.Total is known
+// for posts only. Errors that end a list are Permanent with the reason gone, private or cursor.
+func (s *Source) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, error) {
+	if q.List != ListPosts && q.List != ListReels {
+		return adapters.Page{}, fail(adapters.Permanent, "", fmt.Errorf("there is no list %q, only posts and reels", q.List))
+	}
+	account, err := Account(q.Target)
+	if err != nil {
+		return adapters.Page{}, fail(adapters.Permanent, "", err)
+	}
+	query := url.Values{"username_or_id_or_url": {account}}
+	if q.Cursor != "" {
+		query.Set("pagination_token", string(q.Cursor))
+	}
+	answer, err := s.get(ctx, "/"+q.List, query)
+	if err == nil {
+		err = answer.refusal()
+	}
+	if err != nil {
+		return adapters.Page{}, s.settle(ctx, account, q.Cursor, err)
+	}
+	return answer.page(q.List, account), nil
+}
+
+func (s *Source) get(ctx context.Context, path string, query url.Values) (*answer, error) {
+	req, err := s.client.NewRequest(ctx, http.MethodGet, path, query, nil)
+	if err != nil {
+		return nil, err
+	}
+	if s.host != "" {
+		req.Header.Set(headerHost, s.host)
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := s.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	a, err := decode(resp.Body)
+	if err == nil {
+		return a, nil
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if e, ok := errors.AsType[*adapters.Error](err); ok {
+		return nil, e
+	}
+	return nil, fail(adapters.Temporary, adapters.ReasonInvalid, fmt.Errorf("GET %s: the answer is not the JSON expected: %w", req.URL.Path, err))
+}
+
+// page makes records of the items.
+func (a *answer) page(list, account string) adapters.Page {
+	p := adapters.Page{Next: adapters.Cursor(a.next())}
+	for i := range a.items {
+		it := &a.items[i]
+		r := adapters.Record{
+			Stream: StreamPost, Key: it.key, Time: it.time(), Pinned: it.pinned(), Data: it.post(list).encode(),
+		}
+		if !r.Pinned && r.Time.After(p.Newest) {
+			p.Newest = r.Time
+		}
+		p.Records = append(p.Records, r)
+	}
+	if list == ListPosts {
+		p.Total = a.total(account)
+	}
+	return p
+}
+
+// total is the account's own count of posts. Items of co-authors count the posts of somebody else.
+func (a *answer) total(account string) int {
+	any := 0
+	for i := range a.items {
+		it := &a.items[i]
+		n := int(first(it.Metrics.UserMediaCount, it.UserMediaCount).or(0))
+		if n <= 0 {
+			continue
+		}
+		if it.owner() == account || it.User.ID.text == account || it.Owner.ID.text == account {
+			return n
+		}
+		any = max(any, n)
+	}
+	if any == 0 {
+		any = int(a.user.MediaCount.or(0))
+	}
+	return max(0, any)
+}
+
+func fail(kind adapters.Kind, reason string, err error) *adapters.Error {
+	return &adapters.Error{Kind: kind, Reason: reason, Upstream: upstream, Err: err}
+}
+
+// unix is the time of a count of seconds.
+func unix(s int64) time.Time { return time.Unix(s, 0).UTC() }

@@ -1,0 +1,115 @@
+package kakao
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/adapters/rest"
+)
+
+// The codes of the platform that say more than their status.
+const (
+	codeQuota       = "-10"
+	codeKey         = "-401"
+	codeMaintenance = "-9798"
+)
+
+const (
+	kstOffset   = 9 * time.Hour    // Korea keeps no summer time
+	dayGrace    = 10 * time.Minute // their day may begin later than ours, by this much
+	maintenance = 10 * time.Minute // it takes hours: few looks, so that they do not use up the attempts
+)
+
+// Classify reads an answer that is not 2xx, with either error body; it is meant for rest.Options. It returns nil for what
+// Kakao does not define, which leaves it to rest.
+func Classify(status int, h http.Header, body []byte) *adapters.Error {
+	var f fault
+	_ = json.Unmarshal(body, &f) // what is of another type leaves the rest readable
+	e := classify(status, f)
+	if e == nil || (e.Kind != adapters.Throttled && e.Kind != adapters.Temporary) {
+		return e
+	}
+	after := rest.RetryAfter(h, time.Now())
+	if status == http.StatusTooManyRequests && after > 0 && string(f.Code) != codeQuota {
+		e.Reason, e.After = adapters.ReasonRate, after // a day is not told in a header
+	}
+	if e.Kind == adapters.Temporary {
+		e.After = max(e.After, after)
+	}
+	return e
+}
+
+func classify(status int, f fault) *adapters.Error {
+	code := string(f.Code)
+	text := cmp.Or(f.Message, f.Msg)
+	is := func(kind adapters.Kind, reason, hint string) *adapters.Error {
+		return &adapters.Error{Kind: kind, Reason: reason, Upstream: upstream, Err: explain(status, cmp.Or(f.ErrorType, code), text, hint)}
+	}
+	switch {
+	case code == codeQuota, status == http.StatusTooManyRequests: // the quota may come with status 400
+		e := is(adapters.Throttled, adapters.ReasonQuota, "the calls of the day or the month are used up")
+		e.After = untilTomorrow(time.Now())
+		return e
+	case status == http.StatusUnauthorized, code == codeKey:
+		return is(adapters.Unauthorized, adapters.ReasonKey, "KAKAO_REST_API_KEY must be the REST API key, not the JavaScript key")
+	case strings.Contains(text, "OPEN_MAP_AND_LOCAL"):
+		return is(adapters.NeedsHuman, adapters.ReasonPlan, "switch Kakao Map on for this app in the console of developers.kakao.com")
+	case status == http.StatusForbidden:
+		return is(adapters.NeedsHuman, adapters.ReasonPlan, "the app may not make this call: look at its settings in developers.kakao.com")
+	case status == http.StatusNotFound:
+		return is(adapters.NeedsHuman, adapters.ReasonPath, "look at base_url of [kakao]")
+	case code == codeMaintenance:
+		e := is(adapters.Temporary, "maintenance", "")
+		e.After = maintenance
+		return e
+	case status >= 500:
+		return is(adapters.Temporary, "", "")
+	case status >= 400:
+		return is(adapters.Permanent, adapters.ReasonInvalid, "")
+	case status == http.StatusOK && (code != "" || text != ""):
+		return is(adapters.Temporary, "", "")
+	default:
+		return nil
+	}
+}
+
+// explain makes one sentence of what is known.
+func explain(status int, code, text, hint string) error {
+	parts := []string{fmt.Sprintf("status %d", status)}
+	if code != "" {
+		parts[0] += " " + short(code)
+	}
+	if text != "" {
+		parts = append(parts, short(text))
+	}
+	if hint != "" {
+		parts = append(parts, hint)
+	}
+	return errors.New(strings.Join(parts, ": "))
+}
+
+// untilTomorrow is the time until the next Korean day. Just after midnight it is short: a clock that is a little early
+// must not cost the whole day.
+func untilTomorrow(now time.Time) time.Duration {
+	today := now.UTC().Add(kstOffset)
+	passed := today.Sub(today.Truncate(24 * time.Hour))
+	if passed < dayGrace {
+		return dayGrace
+	}
+	return 24*time.Hour - passed
+}
+
+// short keeps a message to one line of a terminal or two.
+func short(s string) string {
+	const most = 300
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}

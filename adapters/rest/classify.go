@@ -1,0 +1,136 @@
+package rest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"sumbi/adapters"
+)
+
+const excerptLen = 200 // bytes of an answer that an error quotes
+
+// read classifies a non-2xx answer; what the client's own classifier leaves open is filled in.
+func (c *Client) read(resp *http.Response, req *http.Request, body []byte) *adapters.Error {
+	var e *adapters.Error
+	if c.classify != nil {
+		e = c.classify(resp.StatusCode, resp.Header, body)
+	}
+	if e == nil {
+		e = Classify(resp.StatusCode, resp.Header, body)
+		if e.Kind == adapters.Temporary && !safe(req.Method) && mayHaveRun(resp.StatusCode) {
+			e.Reason = adapters.ReasonUnknown
+		}
+	}
+	if e.Err == nil {
+		e.Err = errors.New(Describe(resp.StatusCode, body))
+	}
+	e.Err = fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, e.Err)
+	if e.Kind == adapters.Throttled {
+		if e.After <= 0 {
+			e.After = RetryAfter(resp.Header, time.Now())
+		}
+		if e.Reason == "" {
+			e.Reason = adapters.ReasonRate
+		}
+	}
+	return c.fail(e)
+}
+
+// Classify is the default reading of a non-2xx answer: 401 Unauthorized, 403 and a redirect that is not followed
+// NeedsHuman, 404 and other 4xx Permanent, 429 Throttled, 408, 425 and 5xx Temporary; Retry-After goes into After.
+func Classify(status int, h http.Header, body []byte) *adapters.Error {
+	e := &adapters.Error{Kind: adapters.Permanent, Err: errors.New(Describe(status, body))}
+	switch {
+	case status == http.StatusUnauthorized:
+		e.Kind, e.Reason = adapters.Unauthorized, adapters.ReasonKey
+	case status == http.StatusForbidden:
+		e.Kind, e.Reason = adapters.NeedsHuman, adapters.ReasonPlan
+	case status == http.StatusTooManyRequests:
+		e.Kind, e.Reason = adapters.Throttled, adapters.ReasonRate
+		e.After = RetryAfter(h, time.Now())
+	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status >= 500, status < 300:
+		e.Kind = adapters.Temporary
+		e.After = RetryAfter(h, time.Now())
+	case status < 400:
+		e.Kind, e.Reason = adapters.NeedsHuman, adapters.ReasonPath
+	}
+	return e
+}
+
+// Describe returns the status and the beginning of the body on one line.
+func Describe(status int, body []byte) string {
+	s := "status " + strconv.Itoa(status)
+	if text := excerpt(body); text != "" {
+		s += ": " + text
+	}
+	return s
+}
+
+// RetryAfter reads the header of that name, in seconds or as a date; 0 when it is absent, unreadable or past.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	v := strings.TrimSpace(h.Get("Retry-After"))
+	if s, err := strconv.ParseFloat(v, 64); err == nil {
+		const month = 31 * 24 * 3600 // also keeps the conversion from overflowing
+		if !(s > 0) {
+			return 0
+		}
+		return time.Duration(min(s, month) * float64(time.Second))
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(0, t.Sub(now))
+	}
+	return 0
+}
+
+// mayHaveRun says whether an upstream that answers so may have done what it was asked.
+func mayHaveRun(status int) bool {
+	return status >= 500 && status != http.StatusNotImplemented && status != http.StatusServiceUnavailable
+}
+
+func excerpt(body []byte) string {
+	cut := len(body) > 4*excerptLen
+	if cut {
+		body = body[:4*excerptLen]
+	}
+	s := strings.Join(strings.FieldsFunc(strings.ToValidUTF8(string(body), ""), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
+	if len(s) > excerptLen {
+		n := excerptLen
+		for !utf8.RuneStart(s[n]) {
+			n--
+		}
+		s, cut = s[:n], true
+	}
+	if cut {
+		s += "…"
+	}
+	return s
+}
+
+// redact blots the credentials of a request out of an answer that repeats them.
+func redact(body []byte, sent, limit http.Header) []byte {
+	blot := func(values []string) {
+		for _, v := range values {
+			if i := strings.LastIndexByte(v, ' '); i >= 0 {
+				v = v[i+1:] // Bearer, KakaoAK
+			}
+			if len(v) >= 6 {
+				body = bytes.ReplaceAll(body, []byte(v), []byte("[secret]"))
+			}
+		}
+	}
+	for _, values := range limit {
+		blot(values)
+	}
+	blot(sent.Values("Authorization"))
+	blot(sent.Values("Cookie"))
+	return body
+}

@@ -1,0 +1,199 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"sumbi/adapters"
+)
+
+const (
+	maxErrorBody = 64 << 10
+	maxRedirects = 3
+	idlePerHost  = 64 // as many as calls in flight, so that connections are reused
+)
+
+// Do sends one request and returns a 2xx answer, whose body the caller closes. It uses the permit in the request's context
+// for the first request and draws further ones from the same limit; without a permit it takes one itself. It waits for its
+// turn at most the timeout of the client: a limit that is held longer is a Throttled error. Every failure is an
+// *adapters.Error, except that a context which has ended gives its own error.
+//
+// A refused call holds or stops its limit. While another credential of the client is free the error asks for another try
+// soon, which then goes under that credential.
+func (c *Client) Do(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	limit, err := c.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	trip := &trip{limit: limit}
+	out := req.Clone(context.WithValue(ctx, tripKey{}, trip))
+	for name, values := range limit.o.Header {
+		out.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	out.Header.Set("User-Agent", userAgent)
+
+	began := time.Now()
+	resp, err := c.http.Do(out)
+	took := time.Since(began)
+	if err != nil {
+		err = c.transportError(ctx, out, trip, err)
+		c.metrics.observe(c.upstream, outcome(err), took)
+		return nil, err
+	}
+	body := &body{rc: resp.Body, left: c.maxBody, max: c.maxBody, ctx: ctx, c: c, path: out.URL.Path}
+	if resp.StatusCode/100 == 2 {
+		resp.Body = body
+		limit.accepted(began)
+		c.metrics.observe(c.upstream, outcomeOK, took)
+		return resp, nil
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, maxErrorBody))
+	if err != nil && ctx.Err() != nil {
+		c.metrics.observe(c.upstream, outcomeCancelled, took)
+		return nil, ctx.Err()
+	}
+	e := c.read(resp, out, redact(text, out.Header, limit.o.Header))
+	c.metrics.observe(c.upstream, outcome(e), took)
+	return nil, c.refused(ctx, limit, e, began)
+}
+
+// refused makes the limit heed e and returns what the engine is told.
+func (c *Client) refused(ctx context.Context, l *Limit, e *adapters.Error, sent time.Time) error {
+	var err error
+	switch e.Kind {
+	case adapters.Throttled:
+		err = l.hold(ctx, e, sent)
+	case adapters.NeedsHuman:
+		err = l.stop(ctx, e)
+	case adapters.Unauthorized:
+		if len(l.o.Header) == 0 {
+			return e // a limit without a credential: it was the target's own that was refused
+		}
+		err = l.stop(ctx, e)
+	default:
+		l.accepted(sent)
+		return e
+	}
+	if err != nil {
+		e.Err = fmt.Errorf("%w (and then %w)", e.Err, err)
+	}
+	// Another credential may be free before this one, or at all.
+	best, a, err := soonest(ctx, c.limits)
+	if err != nil || best == nil || (best == l && e.Kind != adapters.Throttled) {
+		return e
+	}
+	if e.Kind != adapters.Throttled {
+		e.Err = fmt.Errorf("%s is stopped: %w", l.o.Name, e.Err)
+		e.Kind = adapters.Throttled
+	}
+	e.After = max(a.wait, time.Millisecond)
+	return e
+}
+
+func (c *Client) transportError(ctx context.Context, req *http.Request, t *trip, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // its text holds the whole URL
+	}
+	if e, ok := errors.AsType[*adapters.Error](err); ok {
+		return c.fail(e)
+	}
+	e := &adapters.Error{Kind: adapters.Temporary}
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer within %s: %w", c.timeout, context.DeadlineExceeded)
+	}
+	e.Err = fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
+	if !safe(req.Method) && t.sent.Load() {
+		e.Reason = adapters.ReasonUnknown
+	}
+	return c.fail(e)
+}
+
+// safe says whether a request changes nothing at the upstream.
+func safe(method string) bool {
+	return method == "" || method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// checkRedirect follows to the same host only: the credential goes nowhere else.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	from := via[0].URL
+	if len(via) > maxRedirects || req.URL.Host != from.Host || (from.Scheme == "https" && req.URL.Scheme != "https") {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// trip is what the transport must know of a request.
+type trip struct {
+	limit *Limit
+	sent  atomic.Bool // bytes of it may have reached the upstream
+}
+
+type tripKey struct{}
+
+// departure is the last gate: it keeps the window of the limit and counts what leaves, redirects and net/http's own second
+// tries included.
+type departure struct {
+	next     http.RoundTripper
+	upstream string
+	traces   bool // next tells when it has a connection
+}
+
+func newDeparture(next http.RoundTripper, upstream string) *departure {
+	if next != nil {
+		return &departure{next: next, upstream: upstream}
+	}
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = idlePerHost
+	return &departure{next: t, upstream: upstream, traces: true}
+}
+
+// RoundTrip sends req when the window of its limit allows.
+func (d *departure) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	t, ok := ctx.Value(tripKey{}).(*trip)
+	if !ok {
+		return d.next.RoundTrip(req)
+	}
+	if !d.traces {
+		t.sent.Store(true)
+		if err := d.leave(ctx, t.limit); err != nil {
+			return nil, err
+		}
+		return d.next.RoundTrip(req)
+	}
+	// Calls are spaced where they leave, not before a handshake that takes some of them longer than others. When ctx ends
+	// in leave, the transport sees it too.
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:      func(httptrace.GotConnInfo) { _ = d.leave(ctx, t.limit) },
+		WroteHeaders: func() { t.sent.Store(true) },
+	})
+	return d.next.RoundTrip(req.WithContext(ctx))
+}
+
+// CloseIdleConnections lets http.Client reach the transport below.
+func (d *departure) CloseIdleConnections() {
+	if t, ok := d.next.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+func (d *departure) leave(ctx context.Context, l *Limit) error {
+	if err := sleep(ctx, l.depart(), nil); err != nil {
+		return err
+	}
+	adapters.CountCall(ctx, d.upstream)
+	return nil
+}

@@ -1,0 +1,34 @@
+package rest
+
+import (
+	"context"
+	"time"
+)
+
+// LimitState is what must outlive the process. The zero value is a limit that was never used.
+type LimitState struct {
+	Day       string    // Korean day that Used belongs to, YYYY-MM-DD
+	Used      int       // calls of that day; ahead of the truth while Dirty, never behind it
+	HeldUntil time.Time // no call before
+	Reason    string    // why it is held or stopped
+	Stopped   bool      // a person must act; forgotten at the next start
+	Dirty     bool      // in use, or the process ended without Close
+	LastCall  time.Time // exact after Close
+}
+
+// Memory keeps the state of limits; the state file implements it. The limits call it rarely: at the start, when a limit is
+// held or stopped, once in a block of calls, and at the end. A call waits for it.
+type Memory interface {
+	LoadLimit(ctx context.Context, name string) (LimitState, error) // zero state when unknown
+	SaveLimit(ctx context.Context, name string, s LimitState) error
+}
+
+const koreanOffset = 9 * time.Hour // Korea keeps no summer time
+
+func koreanDay(t time.Time) string {
+	return t.UTC().Add(koreanOffset).Format(time.DateOnly)
+}
+
+func nextKoreanMidnight(t time.Time) time.Time {
+	return t.UTC().Add(koreanOffset).Truncate(24 * time.Hour).Add(24*time.Hour - koreanOffset)
+}

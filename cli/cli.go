@@ -1,0 +1,186 @@
+// Package cli is the command line: one file a verb.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/lmittmann/tint"
+	"github.com/mattn/go-isatty"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sumbi/adapters/rest"
+	"sumbi/config"
+	"sumbi/jobs"
+	"sumbi/queue"
+)
+
+// The exit statuses.
+const (
+	exitDone   = 0
+	exitFailed = 1 // stopped by configuration, credential, budget or file
+	exitUsage  = 2 // wrong usage or configuration
+)
+
+// Built is what a configuration becomes over a state file.
+type Built struct {
+	Engine *jobs.Engine
+	Limits func() []rest.LimitInfo
+	Checks []Check               // what doctor asks the upstreams
+	Close  func(context.Context) // lets the limits remember
+}
+
+// App is the program apart from its process.
+type App struct {
+	Schema  string
+	Version string
+	Build   func(ctx context.Context, c *config.Config, s *queue.Store, reg prometheus.Registerer, log *slog.Logger) (*Built, error)
+	Args    []string
+	Getenv  func(string) string
+	Stdout  io.Writer
+	Stderr  io.Writer
+}
+
+type flags struct {
+	Config  string `default:"sumbi.toml" help:"What to collect." placeholder:"FILE"`
+	State   string `help:"The state file, instead of the one that the configuration names." placeholder:"FILE"`
+	Verbose bool   `short:"v" help:"Log every step."`
+	JSON    bool   `name:"log-json" help:"Log as JSON, for machines."`
+
+	Demo        demoCmd        `cmd:"" help:"Run the whole main job against built-in imitations of the upstreams: no keys, no cost."`
+	Serve       serveCmd       `cmd:"" help:"Run the pipelines by their schedules, and listen."`
+	Run         runCmd         `cmd:"" help:"Run a pipeline now, or go on with its unfinished run."`
+	Status      statusCmd      `cmd:"" help:"Show what is going on and what waits for a person."`
+	Jobs        jobsCmd        `cmd:"" help:"List, show, retry or drop jobs."`
+	Export      exportCmd      `cmd:"" help:"Print places or posts."`
+	Eval        evalCmd        `cmd:"" help:"Measure the choice of places against labelled cases."`
+	Doctor      doctorCmd      `cmd:"" help:"Check configuration, keys, upstreams, state file and clock."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running serve whether it is well."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+}
+
+// env is what a verb works with.
+type env struct {
+	*App
+	ctx   context.Context
+	flags *flags
+	log   *slog.Logger
+	tty   bool // Stdout is a terminal
+}
+
+// usageError ends the program with status 2.
+type usageError struct{ error }
+
+// Run executes the command line and returns the exit status.
+func (a App) Run(ctx context.Context) int {
+	var f flags
+	status, exited := 0, false
+	p, err := kong.New(&f, kong.Name("sumbi"), kong.Description("Collects from third-party APIs at the pace they allow, remembers everything in one file, and delivers it."),
+		kong.Writers(a.Stdout, a.Stderr), kong.Exit(func(code int) { status, exited = code, true }), kong.UsageOnError())
+	if err != nil {
+		fmt.Fprintln(a.Stderr, "sumbi:", err)
+		return exitUsage
+	}
+	k, err := p.Parse(a.Args)
+	if exited {
+		return status
+	}
+	if err != nil {
+		fmt.Fprintf(a.Stderr, "sumbi: %v; `sumbi --help` shows the verbs\n", err)
+		return exitUsage
+	}
+	e := &env{App: &a, ctx: ctx, flags: &f}
+	if out, ok := a.Stdout.(*os.File); ok {
+		e.tty = isatty.IsTerminal(out.Fd())
+	}
+	e.log = a.logger(f)
+	if err := k.Run(e); err != nil {
+		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+			return exitFailed
+		}
+		fmt.Fprintln(a.Stderr, "sumbi:", err)
+		_, usage := errors.AsType[usageError](err)
+		_, conf := errors.AsType[*config.Error](err)
+		if usage || conf {
+			return exitUsage
+		}
+		return exitFailed
+	}
+	return exitDone
+}
+
+func (a App) logger(f flags) *slog.Logger {
+	level := slog.LevelInfo
+	if f.Verbose {
+		level = slog.LevelDebug
+	}
+	if f.JSON {
+		return slog.New(slog.NewJSONHandler(a.Stderr, &slog.HandlerOptions{Level: level}))
+	}
+	out, ok := a.Stderr.(*os.File)
+	return slog.New(tint.NewHandler(a.Stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !ok || !isatty.IsTerminal(out.Fd())}))
+}
+
+// config reads the configuration; --state overrides what it says.
+func (e *env) config() (*config.Config, error) {
+	c, err := config.Load(e.flags.Config, e.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	if e.flags.State != "" {
+		c.State = e.flags.State
+	}
+	return c, nil
+}
+
+// statePath is the state file's path for verbs that only look at it: they need no configuration when --state is given.
+func (e *env) statePath() (string, error) {
+	if e.flags.State != "" {
+		return e.flags.State, nil
+	}
+	c, err := e.config()
+	if err != nil {
+		return "", err
+	}
+	return c.State, nil
+}
+
+// guest opens the state file beside whoever drains it.
+func (e *env) guest() (*queue.Store, error) {
+	path, err := e.statePath()
+	if err != nil {
+		return nil, err
+	}
+	return queue.Open(e.ctx, path, e.Schema, queue.Guest)
+}
+
+// need checks the secrets of every pipeline that is to run.
+func need(c *config.Config, names ...string) error {
+	if len(c.Pipelines) == 0 {
+		return &config.Error{File: c.Path, Msg: "there is no [[pipeline]]: add one, sumbi.example.toml shows how"}
+	}
+	for _, p := range c.Pipelines {
+		if len(names) > 0 && !slices.Contains(names, p.Name) {
+			continue
+		}
+		if err := c.Need(p.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type versionCmd struct{}
+
+// Run prints the version.
+func (versionCmd) Run(e *env) error {
+	fmt.Fprintln(e.Stdout, "sumbi", e.Version)
+	return nil
+}

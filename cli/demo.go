@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sumbi/adapters"
+	"sumbi/config"
+	"sumbi/queue"
+	"sumbi/sim"
+)
+
+type demoCmd struct {
+	Accounts int    `default:"6" help:"Influencers in the imitated world."`
+	Posts    int    `default:"90" help:"Mean posts of an account."`
+	Seed     uint64 `default:"7" help:"Which world."`
+	Finder   string `enum:"naver,kakao" default:"naver" help:"Who finds the places: naver or kakao."`
+}
+
+// What the imitations allow and how long they take. Instagram has its real limit; the searches are let run faster than the
+// real ones so that nobody waits minutes for an example.
+const (
+	demoInstagramPerSecond = 8
+	demoSearchPerSecond    = 60
+	demoLatency            = 800 * time.Millisecond
+	demoBatchStep          = time.Second
+)
+
+// demoWrong ends the program with status 1 after the report has said why.
+var errDemoWrong = errors.New("the demo's result is not what it must be; the report above says where")
+
+// Run runs the whole main job against the imitations and grades it against their truth.
+func (d demoCmd) Run(e *env) error {
+	world := sim.New(sim.Options{Seed: d.Seed, Accounts: d.Accounts, Posts: d.Posts, Latency: demoLatency, Jitter: 0.4, SearchLatency: 30 * time.Millisecond,
+		InstagramPerSecond: demoInstagramPerSecond, NaverPerSecond: demoSearchPerSecond, KakaoPerSecond: demoSearchPerSecond, BatchStep: demoBatchStep})
+	base, stop, err := world.Start()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	c, err := d.config(e, base, world.Accounts())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.Stdout, "%d invented influencers, %d posts, imitated Instagram (%d requests a second), OpenAI and %s on %s; the state is %s\n",
+		len(world.Accounts()), len(world.Posts()), demoInstagramPerSecond, d.Finder, base, c.State)
+	s, err := queue.Open(e.ctx, c.State, e.Schema, queue.Owner)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	b, err := e.Build(e.ctx, c, s, prometheus.NewRegistry(), e.log)
+	if err != nil {
+		return err
+	}
+	defer b.closeLimits(e.ctx)
+	run, err := runCmd{Pipeline: "matzip"}.ask(e, s)
+	if err != nil {
+		return err
+	}
+	if err := e.runOnce(b, run.ID); err != nil {
+		return err
+	}
+	ok, err := d.report(e, world, s)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.Stdout, "look around:\n  sqlite3 -box %[1]s 'select name, mentions, accounts, road_address from v_places order by mentions desc limit 10'\n  sumbi status --state %[1]s\n  sumbi export places --state %[1]s --format geojson > places.geojson\n", c.State)
+	if !ok {
+		return errDemoWrong
+	}
+	return nil
+}
+
+// config is a configuration whose upstreams are the imitations.
+func (d demoCmd) config(e *env, base string, accounts []string) (*config.Config, error) {
+	c := config.Default()
+	c.State = e.flags.State
+	if c.State == "" {
+		dir, err := os.MkdirTemp("", "sumbi-demo-")
+		if err != nil {
+			return nil, err
+		}
+		c.State = filepath.Join(dir, "demo.db")
+	}
+	c.Instagram.BaseURL, c.Instagram.PerSecond = base+sim.InstagramPath, demoInstagramPerSecond
+	c.OpenAI.BaseURL, c.OpenAI.Poll, c.OpenAI.Settle = base+sim.OpenAIPath, 300*time.Millisecond, time.Second
+	c.Naver.BaseURL, c.Naver.PerSecond = base+sim.NaverPath, demoSearchPerSecond
+	c.Kakao.BaseURL, c.Kakao.PerSecond = base+sim.KakaoPath, demoSearchPerSecond
+	c.Secrets = config.Secrets{RapidAPI: []adapters.Secret{sim.DefaultRapidAPIKey}, OpenAI: sim.DefaultOpenAIKey,
+		NaverID: sim.DefaultNaverClientID, NaverSecret: sim.DefaultNaverClientSecret, Kakao: sim.DefaultKakaoKey}
+	c.Pipelines = []config.Pipeline{{Kind: "matzip", Name: "matzip", Accounts: accounts, Finders: []string{d.Finder}}}
+	return c, nil
+}
+
+// report compares what was found with the world's truth.
+func (d demoCmd) report(e *env, world *sim.Server, s *queue.Store) (bool, error) {
+	posts, found, err := Findings(e.ctx, s)
+	if err != nil {
+		return false, err
+	}
+	r, st := world.Grade(posts, found), world.Stats()
+	refused := 0
+	for _, c := range st.Calls {
+		refused += c.Refused
+	}
+	fmt.Fprintf(e.Stdout, "%s\n%s\n", r, st)
+	ok := len(r.PostsMissing) == 0 && len(r.PostsExtra) == 0 && r.MentionsWrong == 0 && st.LinesAgain+st.CaptionsAgain+st.BatchesAgain == 0 && refused == 0
+	return ok, nil
+}
+
+// Findings reads from the state what a world can grade.
+func Findings(ctx context.Context, s *queue.Store) (posts []string, found map[string][]sim.Place, err error) {
+	found = map[string][]sim.Place{}
+	err = s.PostMentions(ctx, func(m queue.PostMention) error {
+		if len(posts) == 0 || posts[len(posts)-1] != m.Post {
+			posts = append(posts, m.Post)
+		}
+		if m.Place != "" {
+			found[m.Post] = append(found[m.Post], sim.Place{Name: m.PlaceName, RoadAddress: m.Road})
+		}
+		return nil
+	})
+	return posts, found, err
+}

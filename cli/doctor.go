@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sumbi/queue"
+)
+
+// Check asks one upstream whether it would serve.
+type Check struct {
+	Name string
+	Do   func(ctx context.Context) error
+}
+
+type doctorCmd struct {
+	Offline bool `help:"Call no upstream."`
+}
+
+// Run checks one thing after the other and says what it finds.
+func (d doctorCmd) Run(e *env) error {
+	bad := 0
+	say := func(what string, err error) {
+		if err != nil {
+			bad++
+			fmt.Fprintf(e.Stdout, "BAD  %s: %v\n", what, err)
+			return
+		}
+		fmt.Fprintf(e.Stdout, "ok   %s\n", what)
+	}
+	c, err := e.config()
+	say("configuration "+e.flags.Config, err)
+	if err != nil {
+		return errors.New("the rest can be checked once the configuration is right")
+	}
+	say("secrets of all pipelines", need(c))
+	for _, p := range c.Pipelines {
+		accounts, err := p.ReadAccounts(c.Dir())
+		say(fmt.Sprintf("accounts of %s (%d)", p.Name, len(accounts)), err)
+	}
+	say("clock", clock(e.ctx))
+	dir, err := os.MkdirTemp("", "sumbi-doctor-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	say("state file "+c.State, d.file(e, c.State))
+	if !d.Offline && need(c) == nil {
+		// The calls are counted in a file of their own, so that this can be asked beside a running process.
+		s, err := queue.Open(e.ctx, dir+"/doctor.db", e.Schema, queue.Owner)
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		b, err := e.Build(e.ctx, c, s, prometheus.NewRegistry(), e.log)
+		if err != nil {
+			say("wiring", err)
+		} else {
+			defer b.closeLimits(e.ctx)
+			for _, ch := range b.Checks {
+				ctx, cancel := context.WithTimeout(e.ctx, 30*time.Second)
+				say(ch.Name, ch.Do(ctx))
+				cancel()
+			}
+		}
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d checks failed", bad)
+	}
+	return nil
+}
+
+func (d doctorCmd) file(e *env, path string) error {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil // the first run makes it
+	}
+	s, err := queue.Open(e.ctx, path, e.Schema, queue.Guest)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.Check(e.ctx)
+}
+
+// clock says whether this machine's clock is one that can sign and schedule.
+func clock(context.Context) error {
+	if time.Now().Year() < 2025 {
+		return fmt.Errorf("it is %s by this machine's clock; set it", time.Now().Format(time.DateOnly))
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sumbi/config"
+	"sumbi/jobs"
+	"sumbi/queue"
+)
+
+type runCmd struct {
+	Pipeline string   `arg:"" help:"Name of the pipeline."`
+	Targets  []string `arg:"" optional:"" help:"Only these accounts."`
+	Full     bool     `help:"Walk whole lists, not only what is new."`
+}
+
+// Run runs a pipeline until crawl, batches, matches and delivery of its run are done.
+func (r runCmd) Run(e *env) error {
+	c, err := e.config()
+	if err != nil {
+		return err
+	}
+	p, err := c.Pipeline(r.Pipeline)
+	if err != nil {
+		return err
+	}
+	for i, t := range r.Targets {
+		if r.Targets[i], err = config.Account(t); err != nil {
+			return usageError{err}
+		}
+	}
+	if err := need(c, p.Name); err != nil {
+		return err
+	}
+	if _, err := p.ReadAccounts(c.Dir()); err != nil && len(r.Targets) == 0 {
+		return err
+	}
+	s, err := queue.Open(e.ctx, c.State, e.Schema, queue.Owner)
+	if errors.Is(err, queue.ErrLocked) {
+		return r.follow(e, c)
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	// Only the pipeline that was asked for runs here; what others left behind waits for serve.
+	c.Pipelines = []config.Pipeline{p}
+	b, err := e.Build(e.ctx, c, s, prometheus.NewRegistry(), e.log)
+	if err != nil {
+		return err
+	}
+	defer b.closeLimits(e.ctx)
+	run, err := r.ask(e, s)
+	if err != nil {
+		return err
+	}
+	return e.runOnce(b, run.ID)
+}
+
+func (b *Built) closeLimits(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	b.Close(ctx)
+}
+
+// ask asks for the run; an unfinished one is continued.
+func (r runCmd) ask(e *env, s *queue.Store) (run queue.Run, err error) {
+	err = s.Tx(e.ctx, func(tx *queue.Tx) error {
+		var fresh bool
+		run, fresh, err = tx.AskRun(r.Pipeline, r.Full, r.Targets)
+		if err == nil && !fresh {
+			e.log.Info("going on with the unfinished run", "pipeline", r.Pipeline, "run", run.ID)
+			if len(r.Targets) > 0 || r.Full {
+				e.log.Warn("accounts and --full are for a new run; this one goes on as it was asked for", "run", run.ID)
+			}
+		}
+		return err
+	})
+	return run, err
+}
+
+// runOnce shows progress while a run is worked on, and its result.
+func (e *env) runOnce(b *Built, run int64) error {
+	show := e.progress(b.Engine.Store, run, b.Limits)
+	r, err := b.Engine.RunOnce(e.ctx, run)
+	show()
+	if err != nil {
+		if stopped, ok := errors.AsType[*jobs.StoppedError](err); ok {
+			return fmt.Errorf("the run waits: %s; nothing is lost, `sumbi run %s` goes on from here", stopped.Reason, r.Pipeline)
+		}
+		return err
+	}
+	if r.State != queue.RunDone {
+		return fmt.Errorf("stopped before the end; nothing is lost, `sumbi run %s` goes on from here", r.Pipeline)
+	}
+	return e.summary(context.WithoutCancel(e.ctx), b.Engine.Store, r)
+}
+
+// follow asks the process that drains the file for a run and watches it. If that process ends, this one takes over.
+func (r runCmd) follow(e *env, c *config.Config) error {
+	s, err := queue.Open(e.ctx, c.State, e.Schema, queue.Guest)
+	if err != nil {
+		return err
+	}
+	run, err := r.ask(e, s)
+	if err != nil {
+		s.Close()
+		return err
+	}
+	e.log.Info("another sumbi works on this file: it does the run, this one watches", "run", run.ID)
+	show := e.progress(s, run.ID, nil)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		now, err := s.Run(e.ctx, run.ID)
+		switch {
+		case err != nil:
+			show()
+			s.Close()
+			return err
+		case now.State == queue.RunDone:
+			show()
+			defer s.Close()
+			return e.summary(e.ctx, s, now)
+		case now.State == queue.RunStopped:
+			show()
+			s.Close()
+			return fmt.Errorf("the run waits: %s", now.Note)
+		}
+		if free, err := queue.Free(c.State); err == nil && free {
+			show()
+			s.Close()
+			return r.Run(e)
+		}
+		select {
+		case <-e.ctx.Done():
+			show()
+			s.Close()
+			return errors.New("no longer watching; the run goes on in the other process")
+		case <-tick.C:
+		}
+	}
+}

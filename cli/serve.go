@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
+
+	"sumbi/adapters/openai"
+	"sumbi/config"
+	"sumbi/queue"
+	"sumbi/web"
+)
+
+type serveCmd struct {
+	Listen string `help:"Address to listen on, instead of the configured one; \"-\" for none." placeholder:"HOST:PORT"`
+}
+
+// Run works until it is told to stop.
+func (sv serveCmd) Run(e *env) error {
+	c, err := e.config()
+	if err != nil {
+		return err
+	}
+	if err := need(c); err != nil {
+		return err
+	}
+	if sv.Listen != "" {
+		c.Listen = sv.Listen
+		if err := config.CheckListen(strings.TrimPrefix(c.Listen, "-"), c.Secrets.Token); err != nil {
+			return err
+		}
+	}
+	s, err := queue.Open(e.ctx, c.State, e.Schema, queue.Owner)
+	if errors.Is(err, queue.ErrLocked) {
+		return fmt.Errorf("another sumbi process already works on %s; stop it first, or ask it for a run with `sumbi run PIPELINE`", c.State)
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), queueMetrics{s})
+	b, err := e.Build(e.ctx, c, s, reg, e.log)
+	if err != nil {
+		return err
+	}
+	defer b.closeLimits(e.ctx)
+	e.log.Info("serving", "state", c.State, "pipelines", len(c.Pipelines))
+	g, ctx := errgroup.WithContext(e.ctx)
+	g.Go(func() error { return b.Engine.Serve(ctx) })
+	if c.Listen != "" && c.Listen != "-" {
+		w := &web.Server{Store: s, Log: e.log, Token: c.Secrets.Token.Reveal(), Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s) }}
+		if secret := c.Secrets.OpenAIWebhook; secret != "" {
+			w.Verify = func(h http.Header, body []byte, now time.Time) (string, string, error) {
+				return openai.VerifyWebhook(secret, h, body, now)
+			}
+		}
+		g.Go(func() error { return w.Listen(ctx, c.Listen) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	e.log.Info("stopped")
+	return nil
+}
+
+// queueMetrics counts jobs at each scrape.
+type queueMetrics struct{ s *queue.Store }
+
+var jobsDesc = prometheus.NewDesc("sumbi_jobs", "Jobs in the state file.", []string{"lane", "kind", "state"}, nil)
+
+// Describe names what Collect gives.
+func (queueMetrics) Describe(ch chan<- *prometheus.Desc) { ch <- jobsDesc }
+
+// Collect counts.
+func (q queueMetrics) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	counts, err := q.s.Counts(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(jobsDesc, err)
+		return
+	}
+	for _, c := range counts {
+		ch <- prometheus.MustNewConstMetric(jobsDesc, prometheus.GaugeValue, float64(c.N), c.Lane, c.Kind, c.State)
+	}
+}
+
+type healthcheckCmd struct {
+	URL string `help:"What to ask, instead of the configured address." placeholder:"URL"`
+}
+
+// Run asks /healthz.
+func (h healthcheckCmd) Run(e *env) error {
+	url := h.URL
+	if url == "" {
+		c, err := e.config()
+		if err != nil {
+			return err
+		}
+		host, port, err := net.SplitHostPort(c.Listen)
+		if err != nil {
+			return fmt.Errorf("listen %q is no address: %w", c.Listen, err)
+		}
+		if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+			host = "127.0.0.1"
+		}
+		url = "http://" + net.JoinHostPort(host, port) + "/healthz"
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return usageError{err}
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("not well: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("not well: %s answers %s", url, resp.Status)
+	}
+	fmt.Fprintln(e.Stdout, "ok")
+	return nil
+}

@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"sumbi/queue"
+)
+
+type statusCmd struct{}
+
+// Run prints what is going on.
+func (statusCmd) Run(e *env) error {
+	s, err := e.guest()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	free, err := queue.Free(s.Path())
+	if err == nil {
+		if free {
+			fmt.Fprintln(e.Stdout, "no process works on this file")
+		} else {
+			fmt.Fprintln(e.Stdout, "a process works on this file")
+		}
+	}
+	return printStatus(e.ctx, e.Stdout, s)
+}
+
+// korea is the zone of times that people read.
+var korea = time.FixedZone("KST", 9*60*60)
+
+func when(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.In(korea).Format("2006-01-02 15:04:05")
+}
+
+func printStatus(ctx context.Context, w io.Writer, s *queue.Store) error {
+	m, err := s.Summary(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s: %d posts of %d accounts, %d mentions (%d placed, %d without a place, %d to review), %d places, %.1f MB, spent $%.4f\n",
+		s.Path(), m.Posts, m.Accounts, m.Mentions, m.Placed, m.None, m.Review, m.Places, float64(m.Bytes)/1e6, float64(m.MicroUSD)/1e6)
+	if m.Gone+m.Private+m.Gaps > 0 {
+		fmt.Fprintf(w, "accounts gone %d, private %d; lists with a gap %d (select * from v_gaps)\n", m.Gone, m.Private, m.Gaps)
+	}
+	for _, f := range []func(context.Context, io.Writer, *queue.Store) error{statusRuns, statusWaits, statusJobs, statusBatches, statusDead} {
+		if err := f(ctx, w, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func statusRuns(ctx context.Context, w io.Writer, s *queue.Store) error {
+	runs, err := s.OpenRuns(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		p, err := s.Progress(ctx, r.ID)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "run %d of %s, %s since %s: %s", r.ID, r.Pipeline, r.State, when(r.Started), (&meter{since: time.Now()}).line(p))
+		if r.Note != "" {
+			fmt.Fprintf(w, "; %s", r.Note)
+		}
+		fmt.Fprintln(w)
+	}
+	sc, err := s.Schedules(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range sc {
+		if last, err := s.LastRun(ctx, x.Pipeline); err == nil && last.State == queue.RunDone {
+			fmt.Fprintf(w, "%s: last run ended %s, next %s\n", x.Pipeline, when(last.Ended), when(x.Next))
+		} else if err != nil && !errors.Is(err, queue.ErrNotFound) {
+			return err
+		} else {
+			fmt.Fprintf(w, "%s: next run %s\n", x.Pipeline, when(x.Next))
+		}
+	}
+	return nil
+}
+
+// statusWaits names what waits for a person or for a quota.
+func statusWaits(ctx context.Context, w io.Writer, s *queue.Store) error {
+	stops, err := s.Stops(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range stops {
+		fmt.Fprintf(w, "WAITS FOR YOU: %s stopped %s: %s\n", x.Lane, when(x.At), x.Reason)
+	}
+	limits, err := s.Limits(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range limits {
+		switch {
+		case l.Stopped:
+			fmt.Fprintf(w, "WAITS FOR YOU: credential %s: %s\n", l.Name, l.Reason)
+		case l.HeldUntil.After(s.Now()):
+			fmt.Fprintf(w, "waits: %s until %s: %s\n", l.Name, when(l.HeldUntil), l.Reason)
+		}
+	}
+	return nil
+}
+
+func statusJobs(ctx context.Context, w io.Writer, s *queue.Store) error {
+	counts, err := s.Counts(ctx)
+	if err != nil || len(counts) == 0 {
+		return err
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "LANE\tKIND\tSTATE\tJOBS")
+	for _, c := range counts {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\n", c.Lane, c.Kind, c.State, c.N)
+	}
+	return t.Flush()
+}
+
+func statusBatches(ctx context.Context, w io.Writer, s *queue.Store) error {
+	bs, err := s.OpenBatches(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range bs {
+		fmt.Fprintf(w, "batch %d: %s %s, %d lines, sent %s %s\n", b.ID, b.State, b.Status, b.Lines, when(b.Sent), b.Note)
+	}
+	return nil
+}
+
+// shownDead is how many dead things status names.
+const shownDead = 5
+
+func statusDead(ctx context.Context, w io.Writer, s *queue.Store) error {
+	dead, err := s.DeadOnes(ctx, shownDead)
+	if err != nil {
+		return err
+	}
+	for _, d := range dead {
+		fmt.Fprintf(w, "dead %s %s (%s): %s\n", d.What, d.ID, d.Name, oneLine(d.Reason))
+	}
+	return nil
+}

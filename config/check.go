@@ -1,0 +1,156 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"sumbi/adapters"
+)
+
+var (
+	withPassword = regexp.MustCompile(`(?i)^\s*[a-z][a-z0-9+.-]*://[^/?#@]*:[^/?#]*@`)
+	goodName     = regexp.MustCompile(`^[\p{L}\p{N}][\p{L}\p{N}._/-]{0,63}$`)
+)
+
+// CheckListen refuses an address that is none, and one that others can reach while no token protects it.
+func CheckListen(addr string, token adapters.Secret) error {
+	if complaint := listenAddress(addr, token); complaint != "" {
+		return &Error{Msg: "listen " + complaint}
+	}
+	return nil
+}
+
+func listenAddress(addr string, token adapters.Secret) string {
+	if addr == "" {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Sprintf("is not an address: %q; write it like \"127.0.0.1:8080\"", addr)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
+		return fmt.Sprintf("has no port between 0 and 65535: %q; write it like \"127.0.0.1:8080\"", addr)
+	}
+	if token == "" && !loopback(host) {
+		return fmt.Sprintf("is %q, which others can reach: set SUMBI_TOKEN to protect it, or listen on 127.0.0.1", addr)
+	}
+	return ""
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func stateFile(s string) string {
+	switch {
+	case s == "":
+		return "is empty: name a file, such as \"sumbi.db\", or \"postgres\""
+	case strings.Contains(s, "://"):
+		return "must be a file or \"postgres\", not an address: write state = \"postgres\" and put the address into DATABASE_URL"
+	}
+	return ""
+}
+
+func baseURL(s *string) func() string {
+	return func() string {
+		u, err := url.Parse(strings.TrimSpace(*s))
+		switch {
+		case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+			return "must be an address that begins with https:// (or http://) and names a host"
+		case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+			return "must be a bare address, without ?, # or a user name"
+		}
+		*s = strings.TrimRight(strings.TrimSpace(*s), "/")
+		return ""
+	}
+}
+
+func filled(s *string) func() string {
+	return func() string {
+		if strings.TrimSpace(*s) == "" {
+			return "is empty: give it a value, or leave the line out"
+		}
+		return ""
+	}
+}
+
+func rate(f *float64) func() string {
+	return func() string {
+		if !(*f >= 0) || math.IsInf(*f, 0) {
+			return fmt.Sprintf("is %v: it must be 0 or more", *f)
+		}
+		return ""
+	}
+}
+
+func within[N int | int64](n *N, low, high N) func() string {
+	return func() string {
+		switch {
+		case *n < low:
+			return fmt.Sprintf("is %d: it must be at least %d", *n, low)
+		case *n > high:
+			return fmt.Sprintf("is %d: it must be at most %d", *n, high)
+		}
+		return ""
+	}
+}
+
+func positive(d *time.Duration) func() string {
+	return func() string {
+		if *d <= 0 {
+			return fmt.Sprintf("is %s: it must be longer than zero", Duration(*d))
+		}
+		return ""
+	}
+}
+
+func notNegative(d *time.Duration) func() string {
+	return func() string {
+		if *d < 0 {
+			return fmt.Sprintf("is %s: it must not be negative", Duration(*d))
+		}
+		return ""
+	}
+}
+
+func oneOf(s *string, known []string) func() string {
+	return func() string {
+		if !slices.Contains(known, *s) {
+			return fmt.Sprintf("is unknown: %q; %s", *s, suggest(*s, known))
+		}
+		return ""
+	}
+}
+
+func mongoName(s *string) func() string {
+	return func() string {
+		if *s == "" || len(*s) > 63 || strings.ContainsAny(*s, "/\\. \"$*<>:|?\x00") {
+			return fmt.Sprintf("is no name that MongoDB accepts: %q; use at most 63 letters, digits, - and _", *s)
+		}
+		return ""
+	}
+}
+
+func pipelineName(s *string) func() string {
+	return func() string {
+		if !goodName.MatchString(*s) {
+			return fmt.Sprintf("is no good name: %q; use at most 64 letters, digits, dots, slashes, - and _, beginning with a letter or digit", *s)
+		}
+		return ""
+	}
+}
+
+func dialects() []string { return []string{"hub", "legacy"} }
+func kinds() []string    { return []string{"matzip"} }
+func finders() []string  { return []string{"naver", "kakao"} }

@@ -1,0 +1,298 @@
+package jobs
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"sumbi/adapters"
+	"sumbi/queue"
+)
+
+// What of a batch is being read.
+const (
+	readOutput = "output"
+	readErrors = "errors"
+	readRest   = "rest" // the lines that got no answer go back
+)
+
+const (
+	maxBroken = 3    // times a file is fetched anew because its last line is cut
+	uncounted = 1000 // in Broken: the lines that go back have not been tried
+	maxLine   = 16 << 20
+)
+
+// build writes the batch's file, checking every line, because one bad line refuses the whole. The file has no name and
+// goes with its handle.
+func (e *Engine) build(ctx context.Context, p *Pipeline, b queue.Batch) (f *os.File, size int64, shard string, err error) {
+	dir, err := e.Store.SpoolDir()
+	if err != nil {
+		return nil, 0, "", err
+	}
+	if f, err = os.CreateTemp(dir, "upload-*.jsonl"); err != nil {
+		return nil, 0, "", err
+	}
+	name := f.Name()
+	defer func() {
+		_ = os.Remove(name)
+		if err != nil {
+			_ = f.Close()
+		}
+	}()
+	w := bufio.NewWriter(f)
+	ids := func(yield func(string) bool) {
+		for after := 0; ; {
+			var qs []queue.Question
+			if qs, err = e.Store.BatchQuestions(ctx, b.ID, after, chunk); err != nil || len(qs) == 0 {
+				return
+			}
+			for _, q := range qs {
+				var line []byte
+				if line, err = p.Ask.line(q); err != nil {
+					return
+				}
+				if _, err = w.Write(line); err != nil {
+					return
+				}
+				size += int64(len(line))
+				after = q.Line
+				if !yield(q.ID) {
+					return
+				}
+			}
+		}
+	}
+	shard = shardKey(ids)
+	if err == nil {
+		err = w.Flush()
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		return nil, 0, "", fmt.Errorf("file of batch %d: %w", b.ID, err)
+	}
+	return f, size, shard, nil
+}
+
+// read takes the next answers of an ended batch. The file is fetched once and kept beside the state until all of it is taken.
+func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
+	file := s.b.OutputFile
+	switch s.b.Reading {
+	case readRest:
+		return s.rest(), nil
+	case readErrors:
+		file = s.b.ErrorFile
+	}
+	if file == "" {
+		return s.nextFile(), nil
+	}
+	path, err := s.spool(ctx, file)
+	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
+		s.b.Note = "answers are gone: " + err.Error()
+		return s.nextFile(), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	answers, pos, eof, cut, err := s.lines(path)
+	if err != nil {
+		return nil, err
+	}
+	if cut && s.b.Broken < maxBroken {
+		s.b.Broken++
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+		eof = false
+	}
+	s.b.Position = pos
+	return func(tx *queue.Tx) error {
+		if err := s.take(tx, answers); err != nil {
+			return err
+		}
+		if eof {
+			return s.nextFile()(tx)
+		}
+		tx.Again(0)
+		return tx.SaveBatch(s.b)
+	}, nil
+}
+
+// take stores answers and what follows from them.
+func (s *batchStep) take(tx *queue.Tx, answers []adapters.Answer) error {
+	ask := s.p.Ask
+	var in, out int64
+	for _, a := range answers {
+		in, out = in+a.InputTokens, out+a.OutputTokens
+		if a.Err != nil {
+			if err := tx.Unanswered(s.b.ID, a.ID, a.Err.Error()); err != nil {
+				return err
+			}
+			continue
+		}
+		ok, err := tx.Answer(s.b.ID, a)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		s.b.Answered++
+		recs, err := tx.Askers(a.ID)
+		if err != nil {
+			return err
+		}
+		for _, r := range recs {
+			if err := ask.Extracted(tx, r, a.Body); err != nil {
+				return err
+			}
+		}
+	}
+	if in > 0 || out > 0 {
+		var price int64
+		if ask.Price != nil {
+			price = ask.Price(in, out)
+		}
+		if err := tx.Book(s.p.Name, batchLane, "input_token", in, price); err != nil {
+			return err
+		}
+		return tx.Book(s.p.Name, batchLane, "output_token", out, 0)
+	}
+	return nil
+}
+
+func (s batchStep) nextFile() queue.Commit {
+	if s.b.Reading == readOutput {
+		s.b.Reading = readErrors
+	} else {
+		s.b.Reading = readRest
+	}
+	s.b.Position, s.b.Broken = 0, 0
+	return s.save(0)
+}
+
+// rest puts the lines without an answer back, and closes the batch when there are no more.
+func (s batchStep) rest() queue.Commit {
+	return func(tx *queue.Tx) error {
+		why := s.b.Note
+		if why == "" {
+			why = "no answer came (" + s.b.Status + ")"
+		}
+		moved, dead, err := tx.Requeue(s.b.ID, chunk, s.p.Ask.Attempts, s.b.Broken != uncounted, why)
+		if err != nil {
+			return err
+		}
+		s.b.Failed += moved
+		_ = dead
+		if moved == chunk {
+			tx.Again(0)
+			return tx.SaveBatch(s.b)
+		}
+		s.b.State = queue.BatchDone
+		if s.b.UpstreamID == "" || s.b.Status == "failed" {
+			s.b.State = queue.BatchRefused
+		}
+		s.b.Ended = tx.Now()
+		if err := tx.SaveBatch(s.b); err != nil {
+			return err
+		}
+		if s.b.State == queue.BatchDone {
+			if err := tx.SetMeta(fullKey(s.p.Ask), ""); err != nil {
+				return err
+			}
+		}
+		s.e.forgetSpool(s.b)
+		more, err := tx.AnyWaiting(s.p.Name)
+		if err != nil || !more {
+			return err
+		}
+		if err := WantBatch(tx, s.p.Name); err != nil {
+			return err
+		}
+		return tx.Hurry(formKey(s.p.Name))
+	}
+}
+
+func (e *Engine) spoolPath(b queue.Batch, file string) (string, error) {
+	dir, err := e.Store.SpoolDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, fmt.Sprintf("batch-%d-%x.jsonl", b.ID, file)), nil
+}
+
+func (e *Engine) forgetSpool(b queue.Batch) {
+	for _, f := range []string{b.OutputFile, b.ErrorFile} {
+		if path, err := e.spoolPath(b, f); err == nil && f != "" {
+			_ = os.Remove(path)
+		}
+	}
+}
+
+// spool fetches a file of answers unless it is here already, and returns where it is.
+func (s batchStep) spool(ctx context.Context, file string) (string, error) {
+	path, err := s.e.spoolPath(s.b, file)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	part, err := os.Create(path + ".part")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(path + ".part")
+	if _, err := s.p.Ask.Batcher.Download(ctx, file, part); err != nil {
+		_ = part.Close()
+		return "", err
+	}
+	if err := errors.Join(part.Sync(), part.Close()); err != nil {
+		return "", err
+	}
+	return path, os.Rename(path+".part", path)
+}
+
+// lines reads up to chunk answers from the batch's position. cut says that the file ends in the middle of a line.
+func (s batchStep) lines(path string) (answers []adapters.Answer, pos int64, eof, cut bool, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, false, false, err
+	}
+	defer f.Close()
+	pos = s.b.Position
+	if _, err := f.Seek(pos, io.SeekStart); err != nil {
+		return nil, 0, false, false, err
+	}
+	r := bufio.NewReaderSize(f, 1<<16)
+	for len(answers) < chunk {
+		line, err := r.ReadBytes('\n')
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, 0, false, false, err
+		}
+		end := errors.Is(err, io.EOF)
+		if len(line) > maxLine {
+			line = nil
+		}
+		if text := bytes.TrimSpace(line); len(text) > 0 {
+			a, err := s.p.Ask.Batcher.Answer(text)
+			switch {
+			case err == nil:
+				answers = append(answers, a)
+			case end:
+				return answers, pos, true, true, nil
+			}
+		}
+		pos += int64(len(line))
+		if end {
+			return answers, pos, true, false, nil
+		}
+	}
+	return answers, pos, false, false, nil
+}

@@ -1,0 +1,468 @@
+package jobs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/queue"
+)
+
+// chunk is how many lines one commit takes.
+const chunk = 500
+
+// Ask is the batch step of a pipeline. A batch goes when it is full, when the crawl of its run has ended, or when its oldest
+// question has waited MaxWait.
+type Ask struct {
+	Batcher        Batcher
+	Lane           string
+	MaxLines       int
+	MaxBytes       int64
+	EnqueuedTokens int64 // of the model, over all unfinished batches; learnt downwards
+	Attempts       int   // of one question
+	MaxWait        time.Duration
+	Poll           time.Duration                               // first pause between two looks at a batch; grows to ten times this
+	Settle         time.Duration                               // how long a new batch may take to show in the upstream's list
+	Price          func(inputTokens, outputTokens int64) int64 // micro-dollars
+	Extracted      func(tx *queue.Tx, rec queue.Stored, answer json.RawMessage) error
+}
+
+// line makes the batch line of a question; its text becomes a JSON string.
+func (a *Ask) line(q queue.Question) ([]byte, error) {
+	return a.Batcher.Line(adapters.Line{ID: q.ID, Body: args(q.Body)})
+}
+
+// batchMemory is what only this process knows.
+type batchMemory struct {
+	mu     sync.Mutex
+	create map[int64]bool // batches whose creation was intended by this process and not yet tried
+	bad    string         // the model that the upstream does not know, with its words
+}
+
+func (m *batchMemory) intend(id int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.create == nil {
+		m.create = map[int64]bool{}
+	}
+	m.create[id] = true
+}
+
+// try reports, once, that this process intended to create the batch and has not tried yet.
+func (m *batchMemory) try(id int64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ok := m.create[id]
+	delete(m.create, id)
+	return ok
+}
+
+func (m *batchMemory) setBad(why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.bad = why
+}
+
+func (m *batchMemory) isBad() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.bad
+}
+
+type batchArgs struct {
+	Batch int64 `json:"batch,omitempty"` // 0: form a new one
+}
+
+func formKey(pipeline string) string { return "batch:form:" + pipeline }
+
+// BatchKey is the key of the job that leads a batch through its life.
+func BatchKey(id int64) string { return "batch:" + strconv.FormatInt(id, 10) }
+
+// batchLane is the lane of every batch job.
+const batchLane = "openai"
+
+// WantBatch makes sure that somebody forms a batch of what waits in a pipeline.
+func WantBatch(tx *queue.Tx, pipeline string) error {
+	_, err := tx.Add(queue.Job{Pipeline: pipeline, Lane: batchLane, Kind: queue.KindBatch, Key: formKey(pipeline), Args: args(batchArgs{}), Priority: 1})
+	return err
+}
+
+// batch takes one step of a batch's life, or of forming one.
+func (e *Engine) batch(ctx context.Context, j queue.Job) (queue.Commit, error) {
+	p, err := e.pipeline(j.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	a, err := readArgs[batchArgs](j)
+	if err != nil {
+		return nil, err
+	}
+	if p.Ask == nil {
+		return nil, &adapters.Error{Kind: adapters.NeedsHuman, Upstream: j.Lane, Err: fmt.Errorf("pipeline %s no longer asks a model", p.Name)}
+	}
+	if a.Batch == 0 {
+		return e.form(ctx, p)
+	}
+	b, err := e.Store.Batch(ctx, a.Batch)
+	if err != nil {
+		return nil, err
+	}
+	s := batchStep{e: e, p: p, b: b}
+	switch b.State {
+	case queue.BatchChosen:
+		return s.upload(ctx)
+	case queue.BatchUploaded:
+		return s.intend()
+	case queue.BatchCreating:
+		return s.create(ctx)
+	case queue.BatchRunning:
+		return s.look(ctx)
+	case queue.BatchReading:
+		return s.read(ctx)
+	}
+	return nil, nil
+}
+
+// form chooses the questions of a new batch, a few hundred in a commit.
+func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
+	ask := p.Ask
+	if why := e.batches.isBad(); why != "" {
+		return nil, &adapters.Error{Kind: adapters.NeedsHuman, Upstream: batchLane, Err: errors.New(why)}
+	}
+	open, err := e.Store.OpenBatches(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var b queue.Batch
+	var enqueued int64
+	for _, o := range open {
+		switch {
+		case o.State == queue.BatchChoosing && o.Pipeline == p.Name:
+			b = o
+		case o.Model == ask.Batcher.Model():
+			enqueued += o.Tokens
+		}
+	}
+	limit, err := e.tokenLimit(ctx, ask)
+	if err != nil {
+		return nil, err
+	}
+	if b.ID == 0 {
+		wait, err := e.notYet(ctx, p, enqueued, limit)
+		if err != nil || wait > 0 {
+			return again(wait), err
+		}
+	}
+	qs, err := e.Store.WaitingQuestions(ctx, p.Name, chunk)
+	if err != nil {
+		return nil, err
+	}
+	full := false
+	var take []queue.Question
+	var bad []string
+	var sizes, tokens int64
+	for _, q := range qs {
+		line, err := ask.line(q)
+		if err != nil {
+			bad = append(bad, q.ID)
+			continue
+		}
+		t := ask.Batcher.Tokens(line)
+		first := b.Lines == 0 && len(take) == 0
+		if !first && (b.Lines+len(take) >= ask.MaxLines || b.Bytes+sizes+int64(len(line)) > ask.MaxBytes || (limit > 0 && enqueued+b.Tokens+tokens+t > limit)) {
+			full = true
+			break
+		}
+		take = append(take, q)
+		sizes += int64(len(line))
+		tokens += t
+	}
+	return func(tx *queue.Tx) error {
+		for _, id := range bad {
+			if err := tx.KillQuestion(id, "this text cannot be put into a batch"); err != nil {
+				return err
+			}
+		}
+		if b.ID == 0 && len(take) > 0 {
+			nb, err := tx.NewBatch(p.Name, ask.Batcher.Model())
+			if err != nil {
+				return err
+			}
+			b = nb
+		}
+		if b.ID != 0 {
+			if err := tx.Choose(&b, take); err != nil {
+				return err
+			}
+			b.Bytes += sizes
+			b.Tokens += tokens
+			if full || len(qs) < chunk {
+				b.State = queue.BatchChosen
+				if b.Lines == 0 {
+					b.State = queue.BatchRefused
+				} else if _, err := tx.Add(queue.Job{Pipeline: p.Name, Lane: batchLane, Kind: queue.KindBatch, Key: BatchKey(b.ID), Args: args(batchArgs{b.ID})}); err != nil {
+					return err
+				}
+			}
+			if err := tx.SaveBatch(b); err != nil {
+				return err
+			}
+		}
+		more, err := tx.AnyWaiting(p.Name)
+		if err == nil && (more || b.State == queue.BatchChoosing) {
+			tx.Again(0)
+		}
+		return err
+	}, nil
+}
+
+// notYet returns how long forming a batch has to wait still; 0 = go.
+func (e *Engine) notYet(ctx context.Context, p *Pipeline, enqueued, limit int64) (time.Duration, error) {
+	ask := p.Ask
+	w, err := e.Store.Waiting(ctx, p.Name)
+	if err != nil || w.Oldest.IsZero() {
+		return 0, err
+	}
+	// The upstream said that it holds as much as it takes: not before one of ours has ended.
+	full, err := e.Store.Meta(ctx, fullKey(ask))
+	if err != nil {
+		return 0, err
+	}
+	if enqueued > 0 && (full != "" || (limit > 0 && enqueued >= limit)) {
+		return ask.Poll, nil
+	}
+	if w.Fresh+w.Again >= ask.MaxLines || w.Bytes >= ask.MaxBytes || w.Fresh == 0 {
+		return 0, nil
+	}
+	r, err := e.Store.LastRun(ctx, p.Name)
+	if errors.Is(err, queue.ErrNotFound) || (err == nil && (r.State == queue.RunDone || !r.Crawled.IsZero())) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	left := ask.MaxWait - e.Store.Now().Sub(w.Oldest)
+	if left <= 0 {
+		return 0, nil
+	}
+	return min(left, 30*time.Second), nil // the end of the crawl hurries it
+}
+
+func fullKey(a *Ask) string { return "batch.full." + a.Batcher.Model() }
+
+func tokensKey(a *Ask) string { return "batch.tokens." + a.Batcher.Model() }
+
+// tokenLimit is the configured limit of enqueued tokens, or less if the upstream said so.
+func (e *Engine) tokenLimit(ctx context.Context, a *Ask) (int64, error) {
+	v, err := e.Store.Meta(ctx, tokensKey(a))
+	if err != nil || v == "" {
+		return a.EnqueuedTokens, err
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n <= 0 {
+		return a.EnqueuedTokens, nil
+	}
+	if a.EnqueuedTokens > 0 {
+		n = min(n, a.EnqueuedTokens)
+	}
+	return n, nil
+}
+
+func again(d time.Duration) queue.Commit {
+	return func(tx *queue.Tx) error {
+		tx.Again(d)
+		return nil
+	}
+}
+
+// batchStep is one step in the life of one batch.
+type batchStep struct {
+	e *Engine
+	p *Pipeline
+	b queue.Batch
+}
+
+// save returns a commit that writes the batch back and comes again after d.
+func (s batchStep) save(d time.Duration) queue.Commit {
+	return func(tx *queue.Tx) error {
+		tx.Again(d)
+		return tx.SaveBatch(s.b)
+	}
+}
+
+// upload builds the file, line by line, and sends it.
+func (s batchStep) upload(ctx context.Context) (queue.Commit, error) {
+	f, size, shard, err := s.e.build(ctx, s.p, s.b)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	s.b.Shard, s.b.Bytes = shard, size
+	if s.b.InputFile, err = s.p.Ask.Batcher.Upload(ctx, shard+".jsonl", size, f); err != nil {
+		return nil, forPeople(err)
+	}
+	s.b.State = queue.BatchUploaded
+	return s.save(0), nil
+}
+
+// shardKey names a set of questions: the same lines always give the same shard.
+func shardKey(ids func(yield func(string) bool)) string {
+	h := sha256.New()
+	for id := range ids {
+		h.Write([]byte(id))
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil))[:32]
+}
+
+// intend writes down that the batch is about to be created. Only then the call is made.
+func (s batchStep) intend() (queue.Commit, error) {
+	s.b.State = queue.BatchCreating
+	s.b.Note = ""
+	return func(tx *queue.Tx) error {
+		s.b.Creating = tx.Now()
+		s.e.batches.intend(s.b.ID)
+		tx.Again(0)
+		return tx.SaveBatch(s.b)
+	}, nil
+}
+
+// looking marks a batch whose creation has an unknown outcome.
+const looking = "looking whether the batch was created before"
+
+// create makes the batch. If it is not sure that the call was never made, it looks for the shard in the upstream's list first
+// and gives the list time to show it.
+func (s batchStep) create(ctx context.Context) (queue.Commit, error) {
+	ask := s.p.Ask
+	if s.e.batches.try(s.b.ID) {
+		ub, err := ask.Batcher.Create(ctx, s.b.InputFile, s.b.Shard, s.b.Lines)
+		if err != nil {
+			if c := adapters.Classify(err); c.Reason == adapters.ReasonTokenLimit {
+				return s.refused(adapters.Batch{Problems: []adapters.Problem{{Code: "token_limit_exceeded", Message: err.Error()}}})
+			}
+			return nil, forPeople(err)
+		}
+		return s.adopt(ub), nil
+	}
+	ub, ok, err := ask.Batcher.Find(ctx, s.b.Shard, s.b.Created.Add(-10*time.Minute))
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		return s.adopt(ub), nil
+	}
+	if s.b.Note != looking {
+		s.b.Note, s.b.Creating = looking, s.e.Store.Now()
+		return s.save(ask.Settle), nil
+	}
+	if left := ask.Settle - s.e.Store.Now().Sub(s.b.Creating); left > 0 {
+		return s.save(left), nil
+	}
+	return s.intend()
+}
+
+func (s batchStep) adopt(ub adapters.Batch) queue.Commit {
+	s.b.State, s.b.UpstreamID, s.b.Status, s.b.Note = queue.BatchRunning, ub.ID, ub.Status, ""
+	return func(tx *queue.Tx) error {
+		s.b.Sent = tx.Now()
+		tx.Again(s.p.Ask.Poll)
+		return tx.SaveBatch(s.b)
+	}
+}
+
+// look asks how the batch is getting on.
+func (s batchStep) look(ctx context.Context) (queue.Commit, error) {
+	ask := s.p.Ask
+	ub, err := ask.Batcher.Get(ctx, s.b.UpstreamID)
+	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
+		s.b.State, s.b.Note = queue.BatchReading, "the upstream does not know this batch any more: "+err.Error()
+		s.b.Reading = readRest
+		return s.save(0), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.b.Status, s.b.Polls = ub.Status, s.b.Polls+1
+	switch ub.State {
+	case adapters.BatchRefused:
+		return s.refused(ub)
+	case adapters.BatchEnded:
+		s.b.State, s.b.OutputFile, s.b.ErrorFile = queue.BatchReading, ub.OutputFile, ub.ErrorFile
+		s.b.Reading, s.b.Position = readOutput, 0
+		return s.save(0), nil
+	}
+	return s.save(min(ask.Poll*time.Duration(1+s.b.Polls/3), ask.Poll*10)), nil
+}
+
+// refused handles a batch that the upstream did not take as a whole: nothing of it ran, its lines wait again.
+func (s batchStep) refused(ub adapters.Batch) (queue.Commit, error) {
+	ask := s.p.Ask
+	why := "refused by the upstream"
+	count, tooMuch := true, false
+	var limit int64
+	for i, pr := range ub.Problems {
+		if i == 0 {
+			why = pr.Code + ": " + pr.Message
+		}
+		switch pr.Code {
+		case "token_limit_exceeded":
+			tooMuch, limit = true, pr.Limit
+			count = s.b.Lines == 1 // one line alone cannot be split
+		case "model_not_found":
+			count = false
+			s.e.batches.setBad("the model " + strconv.Quote(s.b.Model) + " does not take batches, change [openai] model: " + pr.Message)
+		}
+	}
+	s.b.Note, s.b.Reading = why, readRest
+	return func(tx *queue.Tx) error {
+		if tooMuch {
+			others, err := tx.OtherBatches(s.b)
+			if err != nil {
+				return err
+			}
+			if others > 0 {
+				err = tx.SetMeta(fullKey(ask), s.b.Shard)
+			} else {
+				if limit <= 0 || limit >= s.b.Tokens {
+					limit = max(s.b.Tokens/2, 1)
+				}
+				err = tx.SetMeta(tokensKey(ask), strconv.FormatInt(limit, 10))
+			}
+			if err != nil {
+				return err
+			}
+		} else {
+			for _, pr := range ub.Problems {
+				if pr.Line > 0 {
+					count = false
+					if err := tx.KillLine(s.b.ID, pr.Line, pr.Code+": "+pr.Message); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		s.b.State = queue.BatchReading
+		s.b.Status = "failed"
+		if !count {
+			s.b.Broken = uncounted
+		}
+		tx.Again(0)
+		return tx.SaveBatch(s.b)
+	}, nil
+}
+
+// forPeople turns a refusal of a whole file or batch, which no repetition mends, into a stop of the lane.
+func forPeople(err error) error {
+	c := adapters.Classify(err)
+	if c.Kind != adapters.Permanent {
+		return err
+	}
+	return &adapters.Error{Kind: adapters.NeedsHuman, Upstream: c.Upstream, Reason: c.Reason, Err: fmt.Errorf("the batch was not accepted: %w", c.Err)}
+}

@@ -1,0 +1,56 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+
+	"sumbi/adapters"
+	"sumbi/queue"
+)
+
+// deliverSize is how many records go to a sink in one step.
+const deliverSize = 500
+
+// deliver tells a sink what is in its outbox. What changes meanwhile stays there and goes next time.
+func (e *Engine) deliver(ctx context.Context, j queue.Job) (queue.Commit, error) {
+	p, err := e.pipeline(j.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	var sink *Sink
+	for i := range p.Sinks {
+		if p.Sinks[i].Name == j.Lane {
+			sink = &p.Sinks[i]
+		}
+	}
+	if sink == nil {
+		return nil, &adapters.Error{Kind: adapters.NeedsHuman, Upstream: j.Lane, Err: fmt.Errorf("pipeline %s no longer delivers to %s", p.Name, j.Lane)}
+	}
+	outs, err := e.Store.Outbox(ctx, sink.Name, p.Name, deliverSize)
+	if err != nil {
+		return nil, err
+	}
+	recs := make([]adapters.Record, len(outs))
+	for i, o := range outs {
+		if recs[i], err = sink.Document(ctx, o.Stream, o.Key); err != nil {
+			return nil, fmt.Errorf("%s %s: %w", o.Stream, o.Key, err)
+		}
+	}
+	if len(outs) == 0 {
+		return delivered(sink.Name, p.Name, nil), nil
+	}
+	if err := sink.Sink.Write(ctx, fmt.Sprintf("%s/%d", p.Name, j.ID), recs); err != nil {
+		return nil, err
+	}
+	return delivered(sink.Name, p.Name, outs), nil
+}
+
+func delivered(sink, pipeline string, outs []queue.Out) queue.Commit {
+	return func(tx *queue.Tx) error {
+		left, err := tx.Delivered(sink, pipeline, outs)
+		if err == nil && left > 0 {
+			tx.Again(0)
+		}
+		return err
+	}
+}

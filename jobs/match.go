@@ -1,0 +1,221 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/jobs/match"
+	"sumbi/queue"
+)
+
+// Find is the match step of a pipeline: every mention is searched until the answer is sure or the queries are used up.
+type Find struct {
+	Finders []Finder // the first one's lane sets the pace
+	Lane    string
+	Cache   time.Duration // a finder is not asked the same within it
+	OwnOnly bool          // keep nothing of the finders' own text, only the post's words, the link and the search words
+	Mention func(m queue.Mention) (match.Mention, error)
+}
+
+// asking keeps two jobs from asking a finder the same at the same time.
+type asking struct {
+	mu  sync.Mutex
+	now map[string]bool
+}
+
+func (a *asking) begin(key string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.now[key] {
+		return false
+	}
+	if a.now == nil {
+		a.now = map[string]bool{}
+	}
+	a.now[key] = true
+	return true
+}
+
+func (a *asking) end(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.now, key)
+}
+
+type matchArgs struct {
+	Mention int64 `json:"mention"`
+}
+
+func (p *Pipeline) matchJob(mention int64) queue.Job {
+	return queue.Job{Pipeline: p.Name, Lane: p.Find.Lane, Kind: queue.KindMatch, Key: fmt.Sprintf("match:%d", mention), Args: args(matchArgs{mention})}
+}
+
+// busyPause is how long a job waits for another one that asks the same.
+const busyPause = 200 * time.Millisecond
+
+// match asks one search that is still missing, or decides. What it learnt is kept even if the next search fails.
+func (e *Engine) match(ctx context.Context, j queue.Job) (queue.Commit, error) {
+	p, err := e.pipeline(j.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	a, err := readArgs[matchArgs](j)
+	if err != nil {
+		return nil, err
+	}
+	if p.Find == nil {
+		return nil, &adapters.Error{Kind: adapters.NeedsHuman, Upstream: j.Lane, Err: fmt.Errorf("pipeline %s no longer searches places", p.Name)}
+	}
+	m, err := e.Store.Mention(ctx, a.Mention)
+	if errors.Is(err, queue.ErrNotFound) {
+		return nil, nil // the post has been read anew meanwhile
+	}
+	if err != nil {
+		return nil, err
+	}
+	mm, err := p.Find.Mention(m)
+	if err != nil {
+		return nil, &adapters.Error{Kind: adapters.Permanent, Err: err}
+	}
+	s := matchStep{find: p.Find, m: m, mm: mm}
+	return s.run(ctx, e)
+}
+
+type asked struct {
+	Finder string `json:"finder"`
+	Query  string `json:"query"`
+	Found  int    `json:"found"`
+}
+
+type matchStep struct {
+	find  *Find
+	m     queue.Mention
+	mm    match.Mention
+	done  []asked
+	union []adapters.Candidate
+	words []string // words[i] found union[i]
+}
+
+func (s *matchStep) add(finder, query string, cs []adapters.Candidate) {
+	s.done = append(s.done, asked{finder, query, len(cs)})
+	for _, c := range cs {
+		known := false
+		for _, u := range s.union {
+			known = known || (u.Finder == c.Finder && u.ID == c.ID && u.Name == c.Name && u.Address == c.Address && u.RoadAddress == c.RoadAddress)
+		}
+		if !known {
+			s.union = append(s.union, c)
+			s.words = append(s.words, query)
+		}
+	}
+}
+
+func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
+	for _, q := range match.Queries(s.mm) {
+		for _, f := range s.find.Finders {
+			cs, err := e.Store.Search(ctx, f.Name(), q, s.find.Cache)
+			if err == nil {
+				s.add(f.Name(), q, cs)
+				continue
+			}
+			if !errors.Is(err, queue.ErrNotFound) {
+				return nil, err
+			}
+			key := f.Name() + "\x00" + q
+			if !e.asking.begin(key) {
+				return again(busyPause), nil
+			}
+			cs, err = f.Find(ctx, q)
+			if err != nil {
+				e.asking.end(key)
+				return nil, err
+			}
+			return func(tx *queue.Tx) error {
+				defer e.asking.end(key)
+				tx.Again(0)
+				return tx.SaveSearch(f.Name(), q, cs)
+			}, nil
+		}
+		if match.Sure(s.mm, s.union) {
+			break
+		}
+	}
+	return s.decide(), nil
+}
+
+// considered is how a candidate is kept with the decision.
+type considered struct {
+	Name    string  `json:"name,omitempty"`
+	Address string  `json:"address,omitempty"`
+	Link    string  `json:"link,omitempty"`
+	Finder  string  `json:"finder"`
+	Score   float64 `json:"score"`
+	Why     string  `json:"why"`
+}
+
+// keptCandidates is how many candidates are kept with a decision.
+const keptCandidates = 8
+
+// decide chooses the one right place or none, and keeps what was considered.
+func (s *matchStep) decide() queue.Commit {
+	d := match.Decide(s.mm, s.union)
+	kept := []considered{}
+	for _, sc := range d.Scored[:min(len(d.Scored), keptCandidates)] {
+		c := s.union[sc.Index]
+		k := considered{Finder: c.Finder, Link: c.Link, Score: sc.Score, Why: sc.Why}
+		if !s.find.OwnOnly {
+			k.Name, k.Address = c.Name, c.RoadAddress
+			if k.Address == "" {
+				k.Address = c.Address
+			}
+		}
+		kept = append(kept, k)
+	}
+	m := s.m
+	m.State, m.Score, m.Reason = string(d.State), d.Score, d.Reason
+	m.Candidates, m.Queries = args(kept), args(s.done)
+	var place *queue.Place
+	if d.State == match.Place {
+		place = s.place(s.union[d.Index], s.words[d.Index])
+	}
+	return func(tx *queue.Tx) error {
+		if s.find.OwnOnly {
+			for _, a := range s.done {
+				if err := tx.ForgetSearch(a.Finder, a.Query); err != nil {
+					return err
+				}
+			}
+		}
+		return tx.Decide(m, place, func(k queue.Place) bool {
+			return place.Lat != 0 && k.Lat != 0 && match.Distance(place.Lat, place.Lng, k.Lat, k.Lng) <= samePlace
+		})
+	}
+}
+
+// samePlace is how far apart, in metres, two finds of one name may lie and still be one place.
+const samePlace = 60
+
+func (s *matchStep) place(c adapters.Candidate, words string) *queue.Place {
+	p := &queue.Place{ID: match.PlaceKey(c), Finder: c.Finder, Link: c.Link}
+	if s.find.OwnOnly {
+		p.Name, p.Compact, p.Query = s.m.Name, match.CompactName(s.m.Name), words
+		return p
+	}
+	p.FinderID, p.Name, p.Compact, p.Category = c.ID, c.Name, match.CompactName(c.Name), c.Category
+	p.Address, p.Road, p.Phone, p.Lat, p.Lng = c.Address, c.RoadAddress, c.Phone, c.Lat, c.Lng
+	return p
+}
+
+// fieldsOf decodes what the model answered for one restaurant.
+func fieldsOf(raw json.RawMessage) (Restaurant, error) {
+	var r Restaurant
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return r, fmt.Errorf("stored fields of a mention: %w", err)
+	}
+	return r, nil
+}

@@ -1,0 +1,126 @@
+package match
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"sumbi/adapters"
+)
+
+// candidate is a search result with everything that the comparisons need, prepared once.
+type candidate struct {
+	adapters.Candidate
+	full    string // compact name with the branch
+	core    string // compact name without it
+	names   []form
+	branch  branch
+	road    address
+	lot     address
+	sido    string
+	gus     []string
+	towns   []string // 읍, 면, 동 and 리
+	places  []string // words for its own place that names contain: 제주, 애월읍, 애월
+	where   string   // both addresses, compact
+	located bool
+	food    level
+	barred  bool // a car park and the like: never the place
+}
+
+func newCandidate(c adapters.Candidate) *candidate {
+	p := &candidate{Candidate: c, road: parseAddress(c.RoadAddress), lot: parseAddress(c.Address)}
+	name := statuses.Replace(clean(c.Name))
+	p.full = compact(name)
+	p.names, p.branch = forms(name)
+	p.core = p.names[0].text
+	p.located = onMap(c.Lat, c.Lng)
+	p.where = compact(clean(c.RoadAddress + " " + c.Address))
+	for _, a := range [...]address{p.road, p.lot} {
+		if p.sido == "" {
+			p.sido = a.sido
+		}
+		if len(p.gus) == 0 {
+			p.gus = a.gus
+		}
+		if a.town != "" {
+			p.towns = append(p.towns, a.town)
+		}
+		p.towns = append(p.towns, a.dongs...)
+	}
+	for _, w := range append(p.towns, p.gus...) {
+		p.places = append(p.places, w)
+		if s := stem(w); s != w && utf8.RuneCountInString(s) >= 2 {
+			p.places = append(p.places, s)
+		}
+	}
+	if p.sido != "" {
+		p.places = append(p.places, p.sido)
+	}
+	p.food = foodLevel(c.Category)
+	p.barred = barred(name, c.Category)
+	return p
+}
+
+// barred reports a car park, charger, estate agent, head office or the like.
+func barred(name, category string) bool {
+	for w := range strings.FieldsSeq("주차장 충전소 전기차충전 공인중개사 부동산 정류장 화장실 물류센터 현금인출기 주유소") {
+		if strings.HasSuffix(compact(name), w) || strings.Contains(category, w) {
+			return true
+		}
+	}
+	return strings.HasSuffix(name, " 본사") || strings.HasSuffix(name, " ATM")
+}
+
+func foodLevel(category string) level {
+	if category == "" {
+		return kindUnknown
+	}
+	for w := range strings.FieldsSeq("음식 한식 중식 일식 양식 분식 카페 커피 디저트 베이커리 제과 주점 술집 호프 바 치킨 피자 버거 고기 회 국수 식당 뷔페 요리 떡 빵 아이스크림 와인 다방 간식 도시락 샐러드 포장마차 레스토랑 프렌치 이탈리") {
+		if strings.Contains(category, w) {
+			return kindFood
+		}
+	}
+	for w := range strings.FieldsSeq("부동산 병원 의원 약국 학원 공공 금융 은행 미용 교통 자동차 숙박 호텔 펜션 쇼핑 의류 화장품 회사 기업 종교 스포츠") {
+		if strings.Contains(category, w) {
+			return kindOther
+		}
+	}
+	return kindUnknown
+}
+
+// samePlace reports whether two candidates are entries of one shop: they must not be rivals. Besides Same it accepts
+// one address, or one spot, under names that differ by branch or place words only.
+func samePlace(a, b *candidate) bool {
+	if a.full == b.full && (nearby(a, b) || sameAddress(a, b)) {
+		return true
+	}
+	if !sameAddress(a, b) && !nearby(a, b) {
+		return false
+	}
+	if a.core == b.core {
+		return a.branch == b.branch || !a.branch.any || !b.branch.any
+	}
+	return compareName(a.names, b.names, b) <= nameOwnPlace
+}
+
+func nearby(a, b *candidate) bool {
+	return a.located && b.located && Distance(a.Lat, a.Lng, b.Lat, b.Lng) <= sameMetres
+}
+
+// sameAddress reports an equal road number or lot.
+func sameAddress(a, b *candidate) bool {
+	if !shareGu(a.gus, b.gus) {
+		return false
+	}
+	if a.road.num.main > 0 && a.road.road == b.road.road && a.road.num == b.road.num {
+		return true
+	}
+	return a.lot.lot.main > 0 && a.lot.lot == b.lot.lot && len(a.lot.dongs) > 0 && len(b.lot.dongs) > 0 &&
+		a.lot.dongs[len(a.lot.dongs)-1] == b.lot.dongs[len(b.lot.dongs)-1]
+}
+
+func shareGu(a, b []string) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return len(a) == len(b)
+	}
+	return a[len(a)-1] == b[len(b)-1]
+}

@@ -1,0 +1,270 @@
+package match
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sumbi/adapters"
+)
+
+// maxCase is the longest line of a case file, in bytes.
+const maxCase = 4 << 20
+
+// Case is one labelled line: what a caption says, what a search found, and which of it is right.
+type Case struct {
+	ID         string
+	Caption    bool   // the line is of the caption form
+	Kind       string // what makes it hard; "caption" for captions
+	Group      string // cases about one place have one group, for cross-validation
+	Mention    Mention
+	Candidates []adapters.Candidate
+	Answer     int // index of the right candidate, -1 when none is
+}
+
+// Kind is one row of a Report.
+type Kind struct {
+	Name         string
+	Cases, Right int
+}
+
+// Report counts decisions against labels. A pick is Place; Review counts as none.
+type Report struct {
+	Cases     int // lines read
+	Answers   int // cases that have a right candidate
+	Picks     int
+	Right     int // picks of the right candidate
+	Wrong     int // picks of another one, or where none is right
+	Missed    int // none, though there is an answer
+	RightNone int
+	Review    int // cases put aside for a person
+
+	Precision float64 // Right / Picks
+	Recall    float64 // Right / Answers
+	F1        float64
+	Accuracy  float64 // (Right + RightNone) / Cases
+
+	Kinds []Kind // by name
+}
+
+func (r Report) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "cases %d  precision %.3f  recall %.3f  F1 %.3f  accuracy %.3f  wrong %d  missed %d  review %d\n",
+		r.Cases, r.Precision, r.Recall, r.F1, r.Accuracy, r.Wrong, r.Missed, r.Review)
+	for _, k := range r.Kinds {
+		fmt.Fprintf(&b, "  %-28s %3d of %3d right\n", k.Name, k.Right, k.Cases)
+	}
+	return b.String()
+}
+
+// Eval decides every case line and counts. With predictions it writes one line a case: {"case_id":"…","index":0},
+// caption_id for captions, index -1 for none. An error of a line names its number.
+func Eval(cases io.Reader, predictions io.Writer) (Report, error) {
+	var t tally
+	err := ReadCases(cases, func(c Case) error {
+		d := Decide(c.Mention, c.Candidates)
+		t.add(c, d)
+		if predictions == nil {
+			return nil
+		}
+		return writePrediction(predictions, c, d)
+	})
+	return t.report(), err
+}
+
+// ReadCases decodes case lines and calls do for each. An error of a line, or of do, names the number of the line.
+func ReadCases(r io.Reader, do func(Case) error) error {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(make([]byte, 0, 64<<10), maxCase)
+	n := 0
+	for lines.Scan() {
+		n++
+		line := bytes.TrimSpace(lines.Bytes())
+		if len(line) == 0 {
+			continue
+		}
+		c, err := decodeCase(line)
+		if err == nil {
+			err = do(c)
+		}
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("line %d: %w", n+1, err)
+	}
+	return nil
+}
+
+func writePrediction(w io.Writer, c Case, d Decision) error {
+	index := -1
+	if d.State == Place {
+		index = d.Index
+	}
+	p := struct {
+		CaseID    string `json:"case_id,omitempty"`
+		CaptionID string `json:"caption_id,omitempty"`
+		Index     int    `json:"index"`
+	}{Index: index}
+	if c.Caption {
+		p.CaptionID = c.ID
+	} else {
+		p.CaseID = c.ID
+	}
+	return json.NewEncoder(w).Encode(p)
+}
+
+type tally struct {
+	Report
+	kinds map[string]Kind
+}
+
+func (t *tally) add(c Case, d Decision) {
+	t.Cases++
+	if c.Answer >= 0 {
+		t.Answers++
+	}
+	if d.State == Review {
+		t.Review++
+	}
+	right := false
+	switch {
+	case d.State == Place:
+		t.Picks++
+		if right = d.Index == c.Answer; right {
+			t.Right++
+		} else {
+			t.Wrong++
+		}
+	case c.Answer < 0:
+		t.RightNone++
+		right = true
+	default:
+		t.Missed++
+	}
+	if t.kinds == nil {
+		t.kinds = make(map[string]Kind)
+	}
+	k := t.kinds[c.Kind]
+	k.Name = c.Kind
+	k.Cases++
+	if right {
+		k.Right++
+	}
+	t.kinds[c.Kind] = k
+}
+
+func (t *tally) report() Report {
+	r := t.Report
+	r.Precision = ratio(r.Right, r.Picks)
+	r.Recall = ratio(r.Right, r.Answers)
+	if r.Precision+r.Recall > 0 {
+		r.F1 = 2 * r.Precision * r.Recall / (r.Precision + r.Recall)
+	}
+	r.Accuracy = ratio(r.Right+r.RightNone, r.Cases)
+	for _, name := range slices.Sorted(maps.Keys(t.kinds)) {
+		r.Kinds = append(r.Kinds, t.kinds[name])
+	}
+	return r
+}
+
+func ratio(a, b int) float64 {
+	if b == 0 {
+		return 0
+	}
+	return float64(a) / float64(b)
+}
+
+// caseLine is the wire form of a case. A caption line has caption_id and no kind.
+type caseLine struct {
+	CaseID    string `json:"case_id"`
+	CaptionID string `json:"caption_id"`
+	Kind      string `json:"kind"`
+	Fields    *struct {
+		Name     string   `json:"name"`
+		Branch   string   `json:"branch"`
+		Address  string   `json:"address"`
+		Area     string   `json:"area"`
+		Menu     []string `json:"menu"`
+		Phone    string   `json:"phone"`
+		Location *struct {
+			Name string  `json:"name"`
+			Lat  float64 `json:"lat"`
+			Lng  float64 `json:"lng"`
+		} `json:"ig_location"`
+	} `json:"fields"`
+	Candidates []struct {
+		Title       string `json:"title"`
+		Link        string `json:"link"`
+		Category    string `json:"category"`
+		Telephone   string `json:"telephone"`
+		Address     string `json:"address"`
+		RoadAddress string `json:"roadAddress"`
+		MapX        string `json:"mapx"`
+		MapY        string `json:"mapy"`
+	} `json:"candidates"`
+	CandidateIDs []string `json:"candidate_ids"`
+	Answer       *string  `json:"answer"`
+	Withheld     *string  `json:"withheld"`
+}
+
+func decodeCase(line []byte) (Case, error) {
+	var w caseLine
+	if err := json.Unmarshal(line, &w); err != nil {
+		return Case{}, err
+	}
+	c := Case{ID: w.CaseID, Kind: w.Kind, Answer: -1}
+	if w.CaptionID != "" {
+		c.ID, c.Caption, c.Kind = w.CaptionID, true, "caption"
+	}
+	switch {
+	case c.ID == "":
+		return Case{}, errors.New("no case_id and no caption_id")
+	case w.Fields == nil:
+		return Case{}, fmt.Errorf("%s: no fields", c.ID)
+	case len(w.CandidateIDs) != len(w.Candidates):
+		return Case{}, fmt.Errorf("%s: %d candidates but %d ids", c.ID, len(w.Candidates), len(w.CandidateIDs))
+	}
+	f := w.Fields
+	c.Mention = Mention{Name: f.Name, Branch: f.Branch, Address: f.Address, Area: f.Area, Menu: f.Menu, Phone: f.Phone}
+	if f.Location != nil {
+		c.Mention.Location = &Location{Name: f.Location.Name, Lat: f.Location.Lat, Lng: f.Location.Lng}
+	}
+	for _, x := range w.Candidates {
+		lat, lng := coordinates(x.MapX, x.MapY)
+		c.Candidates = append(c.Candidates, adapters.Candidate{
+			Finder: "naver", Name: x.Title, Link: x.Link, Category: x.Category, Phone: x.Telephone,
+			Address: x.Address, RoadAddress: x.RoadAddress, Lat: lat, Lng: lng,
+		})
+	}
+	c.Group = c.ID
+	if w.Withheld != nil {
+		c.Group = *w.Withheld
+	}
+	if w.Answer != nil {
+		c.Group = *w.Answer
+		if c.Answer = slices.Index(w.CandidateIDs, *w.Answer); c.Answer < 0 {
+			return Case{}, fmt.Errorf("%s: the answer %q is not among the candidates", c.ID, *w.Answer)
+		}
+	}
+	return c, nil
+}
+
+// coordinates reads degrees × 10,000,000. Six-digit values of the older projection are unknown coordinates.
+func coordinates(mapx, mapy string) (lat, lng float64) {
+	x, errX := strconv.ParseInt(mapx, 10, 64)
+	y, errY := strconv.ParseInt(mapy, 10, 64)
+	lat, lng = float64(y)/1e7, float64(x)/1e7
+	if errX != nil || errY != nil || !onMap(lat, lng) {
+		return 0, 0
+	}
+	return lat, lng
+}

@@ -1,0 +1,319 @@
+package match
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+)
+
+// form is one way to read a name: as written, without a josa, its Latin part.
+type form struct {
+	text  string   // compact, without the branch
+	full  string   // compact, with it
+	words []string // compact words of text
+	core  string   // without generic words, "" when nothing else is there
+}
+
+// forms returns the readings of a cleaned name, the plain one first, and its branch.
+func forms(name string) ([]form, branch) {
+	name = strings.ReplaceAll(name, "#", " ")
+	plain, inside := cutBrackets(name)
+	core, b := splitBranch(strings.TrimSpace(plain))
+	if !b.any && inside != "" && isBranch(inside) {
+		b, inside = parseBranch(inside), ""
+	}
+	fs := []form{newForm(core, plain)}
+	add := func(s string) {
+		if f := newForm(s, s); utf8.RuneCountInString(f.text) >= 2 && !slices.ContainsFunc(fs, func(g form) bool { return g.text == f.text }) {
+			fs = append(fs, f)
+		}
+	}
+	if inside != "" {
+		add(inside)
+	}
+	if digits := strings.TrimFunc(compact(core), unicode.IsLetter); len(digits) >= 4 && strings.Trim(digits, "0123456789") == "" {
+		add(digits)
+	}
+	hangul, latin := splitScripts(core)
+	if utf8.RuneCountInString(compact(hangul)) >= 2 && utf8.RuneCountInString(compact(latin)) >= 3 {
+		add(hangul)
+		add(latin)
+	}
+	return fs, b
+}
+
+func newForm(core, full string) form {
+	f := form{text: compact(core), full: compact(full)}
+	for w := range strings.FieldsFuncSeq(core, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		f.words = append(f.words, compact(w))
+	}
+	f.core = distinct(f.text)
+	return f
+}
+
+// mentionForms adds what captions do to names: a josa at the end, 맛집 written on.
+func mentionForms(name string) ([]form, branch) {
+	fs, b := forms(name)
+	for _, end := range [...]string{"맛집", "에서", "이랑", "까지", "은", "는", "이", "가", "을", "를", "와", "과", "도", "에", "의", "로"} {
+		if rest, ok := strings.CutSuffix(fs[0].text, end); ok && utf8.RuneCountInString(rest) >= 2 {
+			f := newForm(rest, rest)
+			fs = append(fs, f)
+			if end != "맛집" {
+				break
+			}
+		}
+	}
+	return fs, b
+}
+
+func cutBrackets(s string) (outside, inside string) {
+	before, rest, ok := strings.Cut(s, "(")
+	if !ok {
+		before, rest, ok = strings.Cut(s, "[")
+	}
+	if !ok || compact(before) == "" {
+		return s, ""
+	}
+	inside, after, _ := strings.Cut(strings.ReplaceAll(rest, "]", ")"), ")")
+	return strings.TrimSpace(before + " " + after), strings.TrimSpace(inside)
+}
+
+// splitScripts takes the Hangul and the Latin part of a name apart; digits go with what they follow.
+func splitScripts(s string) (hangul, latin string) {
+	var h, l strings.Builder
+	last := &h
+	for _, r := range s {
+		switch {
+		case r >= 0xAC00 && r <= 0xD7A3:
+			last = &h
+		case unicode.IsLetter(r):
+			last = &l
+		}
+		last.WriteRune(r)
+	}
+	return h.String(), l.String()
+}
+
+// compareName returns the best level that any two readings reach. The place words of c may be missing on either side.
+func compareName(m, n []form, c *candidate) level {
+	best := nameDifferent
+	for i, a := range m {
+		for j, b := range n {
+			l := compareForms(a, b, c)
+			if i+j > 0 && l > nameEqual && l < nameTypo {
+				l++ // a reading of a part says a little less than the name as it is written
+			}
+			best = min(best, l)
+		}
+		if best <= nameOwnPlace {
+			break
+		}
+	}
+	return best
+}
+
+func compareForms(a, b form, c *candidate) level {
+	if a.text == "" || b.text == "" {
+		return nameDifferent
+	}
+	if a.text == b.text || a.full == b.full {
+		return nameEqual
+	}
+	pa, pb := c.cutPlaces(a.text), c.cutPlaces(b.text)
+	if pa == pb {
+		return nameOwnPlace
+	}
+	if readAlike(pa, pb) || slices.Equal(jamo(pa), jamo(pb)) {
+		return nameRead
+	}
+	if genericRest(pa, pb) || genericRest(a.text, b.text) {
+		return nameGeneric
+	}
+	if isWords(a, b.text) || isWords(b, a.text) || isWords(a, pb) || isWords(b, pa) {
+		return nameWords
+	}
+	ga, gb := distinct(pa), distinct(pb)
+	if ga == gb && utf8.RuneCountInString(ga) >= 2 {
+		return nameDistinct
+	}
+	return compareLetters(pa, pb, ga, gb)
+}
+
+// compareLetters grades names that are not equal in any reading, by their letters and by their sound.
+func compareLetters(a, b, ga, gb string) level {
+	short, long := a, b
+	if len(short) > len(long) {
+		short, long = long, short
+	}
+	n := utf8.RuneCountInString(short)
+	if n >= 3 && strings.Contains(long, short) && distinct(short) != "" {
+		return nameContain
+	}
+	s := similarity(jamo(readDigits(a)), jamo(readDigits(b)))
+	if ga != "" && gb != "" && (ga != a || gb != b) {
+		s = min(s, similarity(jamo(ga), jamo(gb)))
+	}
+	if hasLatin(a) || hasLatin(b) {
+		s = max(s, soundAlike(a, b), soundAlike(ga, gb)-0.05)
+	}
+	switch {
+	case s >= 0.84:
+		return nameTypo
+	case s >= 0.7 || commonPrefix(a, b) >= 4 && 3*commonPrefix(a, b) >= 2*n:
+		return nameNear
+	case s >= 0.5:
+		return nameFar
+	}
+	if ga != "" && ga == gb {
+		return nameNear
+	}
+	if sharedWord(ga, gb) {
+		return nameShared
+	}
+	return nameDifferent
+}
+
+// sharedWord reports a common piece of two or more letters that is no generic word.
+func sharedWord(a, b string) bool {
+	r := []rune(a)
+	for i := 0; i+2 <= len(r); i++ {
+		for n := 2; i+n <= len(r) && n <= 6; n++ {
+			piece := string(r[i : i+n])
+			if !strings.Contains(b, piece) {
+				break
+			}
+			if !strings.Contains(genericText(), piece) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// readAlike reports names that sound alike: 88 and 팔팔, LA and 엘에이, cafe and 카페, Onyu and 온유.
+func readAlike(a, b string) bool {
+	digits := strings.ContainsAny(a+b, "0123456789")
+	latin := hasLatin(a) || hasLatin(b)
+	if !digits && !latin {
+		return false
+	}
+	if readDigits(a) == readDigits(b) {
+		return true
+	}
+	if !latin {
+		return false
+	}
+	if loans(a) == loans(b) || readLetters(a) == readLetters(b) || readDigits(readLetters(a)) == readDigits(readLetters(b)) {
+		return true
+	}
+	return soundAlike(a, b) >= 0.9
+}
+
+// soundAlike is the similarity of two names as they sound, 0 to 1.
+func soundAlike(a, b string) float64 {
+	if a == "" || b == "" {
+		return 0
+	}
+	sa, sb := sound(loans(a)), sound(loans(b))
+	s := similarity([]rune(sa), []rune(sb))
+	ka, kb := skeleton(sa), skeleton(sb)
+	if n := min(len(ka), len(kb)); n >= 3 {
+		k := similarity([]rune(ka), []rune(kb))
+		if n == 3 {
+			k -= 0.08
+		}
+		s = max(s, k)
+	}
+	return s
+}
+
+// genericRest reports whether one name is the other with generic words around it: 카페한라산, 으뜨미식당.
+func genericRest(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	at := strings.Index(b, a)
+	if at < 0 || utf8.RuneCountInString(a) < 2 {
+		return false
+	}
+	return distinct(b[:at]) == "" && distinct(b[at+len(a):]) == ""
+}
+
+// isWords reports whether text is one or more whole words of f in order.
+func isWords(f form, text string) bool {
+	if len(f.words) < 2 || utf8.RuneCountInString(text) < 2 {
+		return false
+	}
+	for i := range f.words {
+		joined := ""
+		for _, w := range f.words[i:] {
+			joined += w
+			if joined == text {
+				return distinct(text) != ""
+			}
+		}
+	}
+	return false
+}
+
+// cutPlaces removes the words for the candidate's own place from both ends of a name.
+func (c *candidate) cutPlaces(s string) string {
+	for {
+		before := s
+		for _, p := range c.places {
+			if rest, ok := strings.CutPrefix(s, p); ok && utf8.RuneCountInString(rest) >= 2 {
+				s = rest
+			}
+			if rest, ok := strings.CutSuffix(s, p); ok && utf8.RuneCountInString(rest) >= 2 {
+				s = rest
+			}
+		}
+		if s == before {
+			return s
+		}
+	}
+}
+
+var genericWords = sync.OnceValue(func() []string {
+	words := strings.Fields("식당 카페 까페 커피 커피숍 치킨 통닭 떡볶이 국수 칼국수 해장국 국밥 횟집 회센타 회센터 고기 고깃집 고기집 갈비 숯불 숯불갈비 닭갈비 흑돼지 돼지 돼지고기 소고기 한우 구이 직화 " +
+		"조개구이 전문점 전문 분식 반점 짬뽕 짜장 중국집 피자 버거 김밥 본가 집 네 맛집 레스토랑 베이커리 제과점 빵집 로스터스 로스터리 로스팅 디저트 케이크 도넛 도너츠 펍 포차 주점 술집 호프 바 비스트로 다이닝 키친 " +
+		"하우스 돈까스 돈가스 카츠 스시 초밥 라멘 우동 소바 회 물회 생선 수산 해물 해산물 닭발 족발 보쌈 순대 곱창 막창 삼겹살 정육식당 식육식당 정육점 샤브샤브 뷔페 갈치 고등어 전복 냉면 막국수 밀면 만두 찐빵 " +
+		"쌈밥 백반 한정식 정식 찌개 김치찌개 두부 순두부 순두부찌개 곰탕 설렁탕 삼계탕 감자탕 매운탕 추어탕 찜닭 닭 오리 장어 아구찜 조림 두루치기 볶음밥 덮밥 텐동 샌드위치 샐러드 브런치 파스타 스테이크 와인 맥주 " +
+		"이자카야 야키토리 양꼬치 마라탕 쌀국수 타코 양고기 자연산 해물라면 라면 왕만두 돈가츠 숯불구이 구이집 회집 이자카야 오뎅 꼬치 바비큐 바베큐 영농조합법인 주식회사 농원 농장 휴게소 본점 직영점 요리 음식점 가게 상회 식품 메밀 로제떡볶이 club restaurant cafe coffee bakery bar pub kitchen house roasters the jeju seoul 제주 서울")
+	slices.SortFunc(words, func(a, b string) int { return len(b) - len(a) })
+	return words
+})
+
+var genericText = sync.OnceValue(func() string { return strings.Join(genericWords(), " ") })
+
+// distinct removes generic words from both ends of a compact name; "" when nothing else is there.
+func distinct(s string) string {
+	for s != "" {
+		before := s
+		for _, w := range genericWords() {
+			if rest, ok := strings.CutSuffix(s, w); ok {
+				s = rest
+				break
+			}
+			if rest, ok := strings.CutPrefix(s, w); ok && len(w) > len("집") {
+				s = rest
+				break
+			}
+		}
+		if s == before {
+			return s
+		}
+	}
+	return s
+}
+
+func commonPrefix(a, b string) int {
+	n := 0
+	ra, rb := []rune(a), []rune(b)
+	for n < len(ra) && n < len(rb) && ra[n] == rb[n] {
+		n++
+	}
+	return n
+}

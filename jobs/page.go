@@ -1,0 +1,263 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"sumbi/adapters"
+	"sumbi/queue"
+)
+
+// How often a walk bears with an upstream that does not get on before it ends unfinished.
+const (
+	maxEmpties  = 3 // pages in a row without an unpinned record, each naming a next one
+	maxRepeats  = 3 // further askings of a page whose answer names itself as the next
+	maxKnown    = 3 // pages in a row that this walk has seen already
+	maxRestarts = 3 // returns to the first page because a cursor was refused
+)
+
+type pageArgs struct {
+	Walk int64 `json:"walk"`
+}
+
+func pageKey(w queue.Walk) string { return "page:" + w.Pipeline + ":" + w.Target + ":" + w.List }
+
+func (p *Pipeline) pageJob(w queue.Walk, priority int) queue.Job {
+	return queue.Job{Pipeline: p.Name, Lane: p.Lane, Kind: queue.KindPage, Key: pageKey(w), Args: args(pageArgs{w.ID}), Priority: priority}
+}
+
+// page fetches one page of a walk.
+func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
+	p, err := e.pipeline(j.Pipeline)
+	if err != nil {
+		return nil, err
+	}
+	a, err := readArgs[pageArgs](j)
+	if err != nil {
+		return nil, err
+	}
+	w, err := e.Store.Walk(ctx, a.Walk)
+	if err != nil {
+		return nil, err
+	}
+	// A dead page that was given new life goes on in the walk that it left unfinished.
+	if w.State == queue.WalkUnfinished {
+		w.State = queue.WalkWalking
+	}
+	if w.State != queue.WalkWalking {
+		return nil, nil
+	}
+	t, err := e.Store.Target(ctx, w.Pipeline, w.Target)
+	if err != nil {
+		return nil, err
+	}
+	pg, err := p.Source.Fetch(ctx, adapters.Query{List: w.List, Target: w.Target, Cursor: w.Cursor, Since: w.Mark})
+	if err != nil {
+		return e.pageFailed(p, w, err)
+	}
+	return func(tx *queue.Tx) error {
+		all, err := tx.Put(w, pg.Records)
+		if err != nil {
+			return err
+		}
+		if err := tx.SeeTarget(w.Pipeline, w.Target, pg.Total); err != nil {
+			return err
+		}
+		turn(&w, pg, all)
+		if err := tx.Advance(&w); err != nil {
+			return err
+		}
+		fresh, changed := 0, 0
+		for _, r := range all {
+			if r.New {
+				fresh++
+			} else if r.Changed {
+				changed++
+			}
+		}
+		if err := tx.Count(w.Run, 1, fresh, changed); err != nil {
+			return err
+		}
+		if p.Saved != nil {
+			if err := p.Saved(tx, all); err != nil {
+				return err
+			}
+		}
+		return p.goOn(tx, w, max(pg.Total, t.Total))
+	}, nil
+}
+
+// turn moves a walk by one page. all are the page's records as the file knows them. A walk ends cleanly when the upstream
+// has no more, or when no unpinned record of the page is new to the list and none is newer than the mark.
+func turn(w *queue.Walk, pg adapters.Page, all []queue.Stored) {
+	w.Pages++
+	unpinned, fresh, seen := 0, false, true
+	newest := pg.Newest
+	for _, r := range all {
+		seen = seen && r.Again
+		if r.Pinned {
+			continue
+		}
+		unpinned++
+		fresh = fresh || r.Here
+		w.LastKey = r.Key
+		if r.Time.After(newest) {
+			newest = r.Time
+		}
+		if w.Oldest.IsZero() || r.Time.Before(w.Oldest) {
+			w.Oldest = r.Time
+		}
+	}
+	if newest.After(w.Newest) {
+		w.Newest = newest
+	}
+	asked := w.Cursor
+	w.Cursor = pg.Next
+	switch {
+	case pg.Next == "":
+		end(w)
+		return
+	case pg.Next == asked:
+		if w.Repeats++; w.Repeats > maxRepeats {
+			leave(w, "the upstream names the same page as the next one again and again")
+		}
+		return
+	case unpinned == 0:
+		w.Repeats = 0
+		if w.Empties++; w.Empties < maxEmpties {
+			return
+		}
+		// Twice at the same place is the end of the list; once may be a hiccup.
+		here := "after " + w.LastKey
+		if w.EndKey == here {
+			end(w)
+			return
+		}
+		w.EndKey = here
+		leave(w, "three empty pages in a row")
+		return
+	}
+	w.Repeats, w.Empties = 0, 0
+	if !w.Whole && !w.Mark.IsZero() && !fresh && !newest.After(w.Mark) {
+		end(w)
+		return
+	}
+	if !seen {
+		w.Known = min(w.Known, 0)
+		return
+	}
+	if w.Known++; w.Known >= maxKnown {
+		leave(w, "the upstream shows pages of this walk again")
+	}
+}
+
+// end closes a walk that has seen everything: only here the mark moves.
+func end(w *queue.Walk) {
+	if w.Mark.IsZero() || w.Whole {
+		w.Expected = w.Pages
+	}
+	if w.Newest.After(w.Mark) {
+		w.Mark = w.Newest
+	}
+	w.State, w.Cursor, w.Note = queue.WalkIdle, "", ""
+}
+
+// leave closes a walk that has not seen everything. The mark stays, so that the next walk comes by again.
+func leave(w *queue.Walk, why string) {
+	w.State, w.Note = queue.WalkUnfinished, why
+}
+
+// goOn adds the next page of a walk that goes on, and notes the end of the crawl when it was the last.
+func (p *Pipeline) goOn(tx *queue.Tx, w queue.Walk, total int) error {
+	if w.State == queue.WalkWalking {
+		added, err := tx.Add(p.pageJob(w, p.left(w, total)))
+		if err == nil && !added {
+			err = fmt.Errorf("walk %s %s has a page job already", w.Target, w.List)
+		}
+		return err
+	}
+	crawled, err := tx.CrawledRun(w.Run)
+	if err != nil || !crawled || p.Ask == nil {
+		return err
+	}
+	return tx.Hurry(formKey(p.Name))
+}
+
+// unknown is the priority of a list whose length nobody knows yet: its first page tells.
+const unknown = 1 << 20
+
+// left estimates how many pages a walk still has. The longest goes first, because pages of one list come one by one.
+func (p *Pipeline) left(w queue.Walk, total int) int {
+	switch {
+	case !w.Whole && !w.Mark.IsZero():
+		return 1 // what is new since the last run is short
+	case total > 0:
+		return max(total/max(p.PageSize, 1)-w.Pages, 1)
+	case w.Expected > 0:
+		return max(w.Expected-w.Pages, 1)
+	default:
+		return max(unknown-w.Pages, 1)
+	}
+}
+
+// pageFailed decides what a refusal means for the walk; what the engine decides passes through.
+func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, err error) (queue.Commit, error) {
+	c := adapters.Classify(err)
+	switch {
+	case c.Kind != adapters.Permanent:
+		return nil, err
+	case c.Reason == adapters.ReasonCursor || (w.Cursor != "" && c.Reason == adapters.ReasonGone):
+		w.Cursor, w.Note = "", "began again: "+err.Error()
+		// Going back shows pages of this walk again; that is no sign of a loop.
+		w.Known = -w.Pages
+		if w.Restarts++; w.Restarts > maxRestarts {
+			leave(&w, "the upstream refuses its own page tokens: "+err.Error())
+		}
+		return func(tx *queue.Tx) error {
+			if err := tx.Advance(&w); err != nil {
+				return err
+			}
+			return p.goOn(tx, w, 0)
+		}, nil
+	case c.Reason == adapters.ReasonGone || c.Reason == adapters.ReasonPrivate:
+		w.State, w.Cursor, w.Note = queue.WalkGone, "", err.Error()
+		if c.Reason == adapters.ReasonPrivate {
+			w.State = queue.WalkPrivate
+		}
+		return func(tx *queue.Tx) error {
+			if err := tx.MissTarget(w, w.State, err.Error()); err != nil {
+				return err
+			}
+			if err := tx.Advance(&w); err != nil {
+				return err
+			}
+			return p.goOn(tx, w, 0)
+		}, nil
+	}
+	return nil, err
+}
+
+// pageBuried leaves the walk of a dead page unfinished, so that its run can end and the next one comes by again.
+func (e *Engine) pageBuried(tx *queue.Tx, j queue.Job, cause error) error {
+	p, err := e.pipeline(j.Pipeline)
+	if err != nil {
+		return nil
+	}
+	a, err := readArgs[pageArgs](j)
+	if err != nil {
+		return nil
+	}
+	w, err := tx.Walk(a.Walk)
+	if errors.Is(err, queue.ErrNotFound) || (err == nil && w.State != queue.WalkWalking) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	leave(&w, "a page could not be had: "+cause.Error())
+	if err := tx.Advance(&w); err != nil {
+		return err
+	}
+	return p.goOn(tx, w, 0)
+}

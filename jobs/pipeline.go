@@ -1,0 +1,117 @@
+// Package jobs is what happens: the page, batch, match and deliver steps, the ticker, and one file per pipeline.
+// It has no SQL and no HTTP.
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/queue"
+)
+
+// Pipeline is one system that collects: where its targets come from, who is asked, what follows a page, where it goes.
+type Pipeline struct {
+	Name      string
+	Targets   func() ([]string, error)                     // read anew at each run
+	Next      func(time.Time) time.Time                    // when it runs after that; nil or zero = only by hand
+	Spec      string                                       // what Next is made of, so that a changed schedule is noticed
+	FullEvery time.Duration                                // walks whole lists now and then; 0 = never
+	Lane      string                                       // of Source
+	Lists     []string                                     // of each target
+	PageSize  int                                          // records of a full page, for forecasts
+	Source    adapters.Source                              //
+	Saved     func(tx *queue.Tx, all []queue.Stored) error // what follows a page, in its commit
+	Ask       *Ask                                         // the batch step; nil = none
+	Find      *Find                                        // the match step; nil = none
+	Sinks     []Sink
+}
+
+// Sink is where a pipeline delivers. Document composes what the sink is told of one key; Data nil = it is gone.
+type Sink struct {
+	Name     string // also its lane
+	Sink     adapters.Sink
+	Document func(ctx context.Context, stream, key string) (adapters.Record, error)
+}
+
+// Batcher is a model that answers questions in batches.
+type Batcher interface {
+	Model() string
+	Line(l adapters.Line) ([]byte, error)
+	Tokens(line []byte) int64
+	Upload(ctx context.Context, name string, size int64, r io.Reader) (file string, err error)
+	Create(ctx context.Context, file, shard string, n int) (adapters.Batch, error)
+	Find(ctx context.Context, shard string, since time.Time) (adapters.Batch, bool, error)
+	Get(ctx context.Context, id string) (adapters.Batch, error)
+	Download(ctx context.Context, file string, w io.Writer) (int64, error)
+	Answer(line []byte) (adapters.Answer, error)
+}
+
+// Finder searches places by words.
+type Finder interface {
+	Name() string
+	Find(ctx context.Context, query string) ([]adapters.Candidate, error)
+}
+
+// Engine runs pipelines over one state file.
+type Engine struct {
+	Store     *queue.Store
+	Pipelines []*Pipeline
+	Lanes     []queue.Lane
+	Log       *slog.Logger
+	Grace     time.Duration // how long a stop waits for steps in flight
+	// Held tells until when a lane makes no call because its quota is used up, and why; nil = never.
+	Held func(lane string) (time.Time, string)
+
+	worker  *queue.Worker
+	batches batchMemory
+	asking  asking
+	tries   map[int64]time.Time // when a stopped run was last set going; used by the ticker alone
+}
+
+func (e *Engine) pipeline(name string) (*Pipeline, error) {
+	for _, p := range e.Pipelines {
+		if p.Name == name {
+			return p, nil
+		}
+	}
+	return nil, &adapters.Error{Kind: adapters.NeedsHuman, Err: fmt.Errorf("pipeline %q is not configured; put it back or drop its jobs", name)}
+}
+
+func (e *Engine) handlers() map[queue.Kind]queue.Handler {
+	return map[queue.Kind]queue.Handler{
+		queue.KindPage:    e.page,
+		queue.KindBatch:   e.batch,
+		queue.KindMatch:   e.match,
+		queue.KindDeliver: e.deliver,
+	}
+}
+
+// buried tells whoever waited for a job that it is dead.
+func (e *Engine) buried(tx *queue.Tx, j queue.Job, cause error) error {
+	if j.Kind == queue.KindPage {
+		return e.pageBuried(tx, j, cause)
+	}
+	return nil
+}
+
+// args marshals what a job carries; the types are ours, so it cannot fail.
+func args(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func readArgs[T any](j queue.Job) (T, error) {
+	var v T
+	if err := json.Unmarshal(j.Args, &v); err != nil {
+		return v, &adapters.Error{Kind: adapters.Permanent, Err: fmt.Errorf("args of job %d: %w", j.ID, err)}
+	}
+	return v, nil
+}

@@ -1,0 +1,352 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"sumbi/queue"
+)
+
+// beat is how often the ticker looks at the clock and at the open runs; a commit makes it look at once.
+const beat = time.Second
+
+// goneRuns is how many runs in a row must find an account gone before only runs over whole lists ask for it again:
+// scrapers say "not found" when they are blocked, too.
+const goneRuns = 3
+
+// seedChunk is how many accounts one commit sets going.
+const seedChunk = 500
+
+// longHold is how far a used-up quota may reach before a run that somebody waits for ends instead.
+const longHold = 24 * time.Hour
+
+// StoppedError says that a run cannot go on without a person. What was done stays done; the next run goes on from there.
+type StoppedError struct{ Reason string }
+
+func (e *StoppedError) Error() string { return e.Reason }
+
+// Serve drains the file and runs the pipelines by their schedules until ctx ends.
+func (e *Engine) Serve(ctx context.Context) error {
+	return e.drain(ctx, func(ctx context.Context) error { return e.tick(ctx, true, 0) })
+}
+
+// RunOnce drains the file until run id has ended, and returns it. It asks nobody's schedule.
+func (e *Engine) RunOnce(ctx context.Context, id int64) (queue.Run, error) {
+	err := e.drain(ctx, func(ctx context.Context) error { return e.tick(ctx, false, id) })
+	r, rerr := e.Store.Run(context.WithoutCancel(ctx), id)
+	return r, errors.Join(err, rerr)
+}
+
+// drain works while f does. An end of f ends the work in order.
+func (e *Engine) drain(ctx context.Context, f func(context.Context) error) error {
+	e.Store.Buried = e.buried
+	if err := e.addSinks(ctx); err != nil {
+		return err
+	}
+	e.worker = &queue.Worker{Store: e.Store, Lanes: e.Lanes, Handlers: e.handlers(), Log: e.Log, Grace: e.Grace}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	work := make(chan error, 1)
+	go func() {
+		defer cancel()
+		work <- e.worker.Run(ctx)
+	}()
+	err := f(ctx)
+	cancel()
+	if werr := <-work; werr != nil {
+		return werr
+	}
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+func (e *Engine) addSinks(ctx context.Context) error {
+	for _, p := range e.Pipelines {
+		var names []string
+		for _, s := range p.Sinks {
+			names = append(names, s.Name)
+		}
+		err := e.Store.Tx(ctx, func(tx *queue.Tx) error {
+			if err := tx.KeepSinks(p.Name, names...); err != nil {
+				return err
+			}
+			for _, n := range names {
+				if err := tx.AddSink(p.Name, n); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tick starts what is due, ends what is done, and returns when run only (if not 0) has ended or cannot go on.
+func (e *Engine) tick(ctx context.Context, schedule bool, only int64) error {
+	t := time.NewTicker(beat)
+	defer t.Stop()
+	for {
+		changed := e.Store.Changed()
+		if err := e.round(ctx, schedule, only); err != nil || ctx.Err() != nil {
+			return err
+		}
+		if only != 0 {
+			r, err := e.Store.Run(ctx, only)
+			if err != nil || r.State == queue.RunDone {
+				return err
+			}
+			if r.State == queue.RunStopped {
+				return &StoppedError{r.Note}
+			}
+		}
+		// A round a commit would be many; let them gather.
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(beat / 10):
+			}
+		case <-t.C:
+		}
+	}
+}
+
+// round looks once at the clock and at every open run.
+func (e *Engine) round(ctx context.Context, schedule bool, only int64) error {
+	if schedule {
+		for _, p := range e.Pipelines {
+			if err := e.due(ctx, p); err != nil {
+				return err
+			}
+		}
+	}
+	runs, err := e.Store.OpenRuns(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		p, err := e.pipeline(r.Pipeline)
+		if err != nil || (only != 0 && r.ID != only) {
+			continue
+		}
+		if err := e.follow(ctx, p, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// due asks for a run when the schedule says so. What was missed while the process was down is one run.
+func (e *Engine) due(ctx context.Context, p *Pipeline) error {
+	return e.Store.Tx(ctx, func(tx *queue.Tx) error {
+		sc, err := tx.Schedule(p.Name)
+		if err != nil {
+			return err
+		}
+		now := tx.Now()
+		if sc.Spec != p.Spec {
+			sc.Spec, sc.Next = p.Spec, time.Time{}
+			if p.Next != nil {
+				sc.Next = p.Next(now)
+			}
+			// A pipeline that never ran does not wait for its first turn.
+			if never, err := tx.NeverRan(p.Name); err != nil {
+				return err
+			} else if never && !sc.Next.IsZero() {
+				sc.Next = now
+			}
+			if p.FullEvery == 0 {
+				sc.Full = time.Time{}
+			} else if sc.Full.IsZero() {
+				sc.Full = now.Add(p.FullEvery)
+			}
+			return tx.SetSchedule(sc)
+		}
+		if sc.Next.IsZero() || sc.Next.After(now) {
+			return nil
+		}
+		_, _, err = tx.AskRun(p.Name, false, nil)
+		if err != nil {
+			return err
+		}
+		sc.Next = p.Next(now)
+		return tx.SetSchedule(sc)
+	})
+}
+
+// follow moves one run on: start, seed, end, or say why it stands still.
+func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run) error {
+	if r.State == queue.RunStopped && !e.tryAgain(r.ID) {
+		return nil
+	}
+	if r.State != queue.RunRunning || r.Seeded.IsZero() {
+		err := e.seed(ctx, p, r)
+		if err != nil && ctx.Err() == nil && !queue.Fatal(err) {
+			e.Log.Error("run cannot start", "pipeline", p.Name, "err", err)
+			why := err.Error()
+			return e.Store.Tx(ctx, func(tx *queue.Tx) error { return tx.StopRun(r.ID, why) })
+		}
+		return err
+	}
+	ended := false
+	if !r.Crawled.IsZero() {
+		err := e.Store.Tx(ctx, func(tx *queue.Tx) (err error) {
+			ended, err = tx.EndRun(r.ID)
+			return err
+		})
+		if err != nil || ended {
+			return err
+		}
+	}
+	why, err := e.stuck(ctx, p)
+	if err != nil || why == "" {
+		return err
+	}
+	return e.Store.Tx(ctx, func(tx *queue.Tx) error { return tx.StopRun(r.ID, why) })
+}
+
+// tryAgain lets a stopped run go on once per process, and then every minute unless a lane waits for a person.
+func (e *Engine) tryAgain(run int64) bool {
+	now := e.Store.Now()
+	last, tried := e.tries[run]
+	if tried && (now.Sub(last) < time.Minute || len(e.worker.StoppedLanes()) > 0) {
+		return false
+	}
+	if e.tries == nil {
+		e.tries = map[int64]time.Time{}
+	}
+	e.tries[run] = now
+	return true
+}
+
+// seed gives every list of every account its walk. It can be repeated at any point.
+func (e *Engine) seed(ctx context.Context, p *Pipeline, r queue.Run) error {
+	targets := r.Targets
+	if len(targets) == 0 {
+		var err error
+		if targets, err = p.Targets(); err != nil {
+			return err
+		}
+	}
+	err := e.Store.Tx(ctx, func(tx *queue.Tx) error {
+		sc, err := tx.Schedule(p.Name)
+		if err != nil {
+			return err
+		}
+		if r.State == queue.RunAsked && r.Seeded.IsZero() && len(r.Targets) == 0 && !sc.Full.IsZero() && !sc.Full.After(tx.Now()) {
+			r.Whole = true
+			sc.Full = tx.Now().Add(p.FullEvery)
+			if err := tx.SetSchedule(sc); err != nil {
+				return err
+			}
+			if err := tx.WholeRun(r.ID); err != nil {
+				return err
+			}
+		}
+		return tx.StartRun(r.ID)
+	})
+	if err != nil {
+		return err
+	}
+	if r.Seeded.IsZero() {
+		for part := range slices.Chunk(targets, seedChunk) {
+			if err := e.seedPart(ctx, p, r, part); err != nil {
+				return err
+			}
+		}
+	}
+	return e.Store.Tx(ctx, func(tx *queue.Tx) error {
+		// A walk under way without its job can only be the work of a hand in the file; it goes on all the same.
+		lost, err := tx.Orphans(r.ID, pageKey)
+		if err != nil {
+			return err
+		}
+		for _, w := range lost {
+			if _, err := tx.Add(p.pageJob(w, p.left(w, 0))); err != nil {
+				return err
+			}
+		}
+		if p.Ask != nil {
+			more, err := tx.AnyWaiting(p.Name)
+			if err != nil {
+				return err
+			}
+			if more {
+				if err := WantBatch(tx, p.Name); err != nil {
+					return err
+				}
+			}
+		}
+		if err := tx.SeedRun(r.ID); err != nil {
+			return err
+		}
+		_, err = tx.CrawledRun(r.ID)
+		return err
+	})
+}
+
+func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets []string) error {
+	return e.Store.Tx(ctx, func(tx *queue.Tx) error {
+		for _, t := range targets {
+			known, err := tx.Target(p.Name, t)
+			if err != nil {
+				return err
+			}
+			if known.State == queue.WalkGone && known.Misses >= goneRuns && !r.Whole && len(r.Targets) == 0 {
+				continue
+			}
+			walks, err := tx.Begin(r, t, p.Lists)
+			if err != nil {
+				return err
+			}
+			for _, w := range walks {
+				if _, err := tx.Add(p.pageJob(w, p.left(w, known.Total))); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// stuck says why nothing of a pipeline can go on without a person, or "" while something can.
+func (e *Engine) stuck(ctx context.Context, p *Pipeline) (string, error) {
+	stopped := e.worker.StoppedLanes()
+	if len(stopped) == 0 && e.Held == nil {
+		return "", nil
+	}
+	lanes, err := e.Store.LiveLanes(ctx, p.Name)
+	if err != nil || len(lanes) == 0 {
+		return "", err
+	}
+	var why []string
+	for _, l := range lanes {
+		if l.Running > 0 {
+			return "", nil
+		}
+		if reason := stopped[l.Lane]; reason != "" {
+			why = append(why, reason)
+			continue
+		}
+		if e.Held != nil {
+			if until, reason := e.Held(l.Lane); until.After(e.Store.Now().Add(longHold)) {
+				why = append(why, fmt.Sprintf("%s: %s until %s", l.Lane, reason, until.Format("2006-01-02 15:04 MST")))
+				continue
+			}
+		}
+		return "", nil
+	}
+	return strings.Join(why, "; "), nil
+}

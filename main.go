@@ -1,0 +1,225 @@
+// Sumbi collects data from third-party APIs at the pace they allow, remembers everything in one SQLite file, and delivers it.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sumbi/adapters"
+	"sumbi/adapters/instagram"
+	"sumbi/adapters/kakao"
+	"sumbi/adapters/mongo"
+	"sumbi/adapters/naver"
+	"sumbi/adapters/openai"
+	"sumbi/adapters/rest"
+	"sumbi/cli"
+	"sumbi/config"
+	"sumbi/jobs"
+	"sumbi/queue"
+)
+
+//go:embed schema.sql
+var schema string
+
+// version is set by the build.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once: from the first one on they have their usual effect again.
+	context.AfterFunc(ctx, stop)
+	app := cli.App{Schema: schema, Version: version, Build: build, Args: os.Args[1:], Getenv: os.Getenv, Stdout: os.Stdout, Stderr: os.Stderr}
+	os.Exit(app.Run(ctx))
+}
+
+// memory lets the limits remember through the state file.
+type memory struct{ store *queue.Store }
+
+func (m memory) LoadLimit(ctx context.Context, name string) (rest.LimitState, error) {
+	l, err := m.store.Limit(ctx, name)
+	return rest.LimitState{Day: l.Day, Used: l.Used, HeldUntil: l.HeldUntil, Reason: l.Reason, Stopped: l.Stopped, Dirty: l.Dirty, LastCall: l.LastCall}, err
+}
+
+func (m memory) SaveLimit(ctx context.Context, name string, s rest.LimitState) error {
+	return m.store.SaveLimit(ctx, queue.Limit{Name: name, Day: s.Day, Used: s.Used, HeldUntil: s.HeldUntil, Reason: s.Reason, Stopped: s.Stopped, Dirty: s.Dirty, LastCall: s.LastCall})
+}
+
+// build wires the configured pipelines to their upstreams over one state file.
+func build(ctx context.Context, c *config.Config, store *queue.Store, reg prometheus.Registerer, log *slog.Logger) (*cli.Built, error) {
+	b := &builder{c: c, mem: memory{store}, metrics: rest.NewMetrics(reg), clients: map[string]*rest.Client{}}
+	e := &jobs.Engine{Store: store, Log: log, Grace: 25 * time.Second, Held: b.held}
+	finders := b.finders()
+	instagramClient, source := b.instagram()
+	openaiClient, batcher := b.openai()
+	b.lane(e, instagramClient, "instagram", int(c.Instagram.PerSecond*latency.Seconds()*float64(max(len(c.Secrets.RapidAPI), 1)))+1, c.Instagram.Timeout, c.Queue.Attempts)
+	b.lane(e, openaiClient, "openai", 2, openai.FileTimeout, 0)
+	for _, name := range []string{"naver", "kakao"} {
+		b.lane(e, b.clients[name], name, 4, c.Naver.Timeout, c.Queue.Attempts)
+	}
+
+	var sink adapters.Sink
+	if c.Secrets.Mongo != "" {
+		m, err := mongo.Open(ctx, mongo.Options{URI: c.Secrets.Mongo, Database: c.Mongo.Database, Collection: func(string) string { return c.Mongo.Collection },
+			Warn: func(msg string) { log.Warn("mongo", "msg", msg) }})
+		if err != nil {
+			return nil, err
+		}
+		b.closers, b.ping = append(b.closers, m.Close), m.Ping
+		sink = m
+		b.lane(e, nil, "mongo", 1, 5*time.Minute, 0)
+	}
+
+	for _, p := range c.Pipelines {
+		pl := &jobs.Pipeline{Name: p.Name, Next: p.Next, Spec: fmt.Sprintf("%s %s %s %s", p.Every, p.Cron, p.Timezone, p.FullEvery), FullEvery: p.FullEvery,
+			Targets: func() ([]string, error) { return p.ReadAccounts(c.Dir()) },
+			Lane:    "instagram", Source: source,
+			Ask: &jobs.Ask{Batcher: batcher, MaxLines: c.OpenAI.MaxLines, MaxBytes: c.OpenAI.MaxBytes, EnqueuedTokens: c.OpenAI.EnqueuedTokens,
+				Attempts: c.OpenAI.Attempts, MaxWait: c.OpenAI.MaxWait, Poll: c.OpenAI.Poll, Settle: c.OpenAI.Settle, Price: price(c)},
+			Find: &jobs.Find{Lane: p.Finders[0], Cache: c.Naver.Cache, OwnOnly: c.Naver.Keep == "own"},
+		}
+		for _, f := range p.Finders {
+			pl.Find.Finders = append(pl.Find.Finders, finders[f])
+		}
+		if sink != nil {
+			pl.Sinks = []jobs.Sink{jobs.PlaceSink(store, "mongo", sink)}
+		}
+		e.Pipelines = append(e.Pipelines, jobs.Matzip(pl))
+	}
+	return &cli.Built{Engine: e, Close: b.close, Limits: b.limits, Checks: b.checks(source, batcher, finders)}, nil
+}
+
+// latency is how long an upstream takes to answer, on the high side; with the rate it says how many calls are in flight.
+const latency = 7 * time.Second
+
+func price(c *config.Config) func(in, out int64) int64 {
+	pin, pout, known := c.Price(c.OpenAI.Model)
+	if !known {
+		return nil
+	}
+	return func(in, out int64) int64 { return (in*pin + out*pout) / 1_000_000 }
+}
+
+type builder struct {
+	c       *config.Config
+	mem     memory
+	metrics *rest.Metrics
+	clients map[string]*rest.Client
+	closers []func(context.Context) error
+	ping    func(context.Context) error // MongoDB; nil when it is not used
+}
+
+func (b *builder) client(o rest.Options) *rest.Client {
+	o.Metrics = b.metrics
+	cl := rest.New(o)
+	b.clients[o.Upstream] = cl
+	b.closers = append(b.closers, cl.Close)
+	return cl
+}
+
+func (b *builder) instagram() (*rest.Client, adapters.Source) {
+	c := b.c.Instagram
+	host := instagram.HostOf(c.BaseURL, c.Host)
+	cl := b.client(rest.Options{Upstream: "instagram", BaseURL: c.BaseURL, Timeout: c.Timeout, Limits: instagram.Limits(b.c.Secrets.RapidAPI, host, c.PerSecond, b.mem), Classify: instagram.Classify})
+	return cl, instagram.New(instagram.Options{BaseURL: c.BaseURL, Host: host, Client: cl})
+}
+
+func (b *builder) openai() (*rest.Client, jobs.Batcher) {
+	cl := b.client(openai.ClientOptions(b.c.OpenAI.BaseURL, openai.Limit(b.c.Secrets.OpenAI, b.mem)))
+	return cl, openai.New(openai.Options{Client: cl, Model: b.c.OpenAI.Model, System: jobs.Prompt, SchemaName: "restaurants", Schema: []byte(jobs.Schema)})
+}
+
+func (b *builder) finders() map[string]jobs.Finder {
+	n, k := b.c.Naver, b.c.Kakao
+	nc := b.client(rest.Options{Upstream: "naver", BaseURL: n.BaseURL, Timeout: n.Timeout, Classify: naver.Classify,
+		Limits: []*rest.Limit{naver.Limit(b.c.Secrets.NaverID, b.c.Secrets.NaverSecret, n.Dialect, n.PerSecond, n.PerDay, b.mem)}})
+	kc := b.client(rest.Options{Upstream: "kakao", BaseURL: k.BaseURL, Timeout: k.Timeout, Classify: kakao.Classify,
+		Limits: []*rest.Limit{kakao.Limit(b.c.Secrets.Kakao, k.PerSecond, k.PerDay, b.mem)}})
+	return map[string]jobs.Finder{"naver": naver.New(naver.Options{Client: nc, Dialect: n.Dialect}), "kakao": kakao.New(kakao.Options{Client: kc})}
+}
+
+// lane adds a lane: its deadline is the request's time-out and a little, so that a step ends before its job is handed out again.
+func (b *builder) lane(e *jobs.Engine, cl *rest.Client, name string, workers int, timeout time.Duration, attempts int) {
+	l := queue.Lane{Name: name, Workers: workers, Deadline: timeout + 5*time.Second, Attempts: attempts, Backoff: queue.Backoff{Base: b.c.Queue.Backoff, Cap: b.c.Queue.BackoffMax}}
+	if cl != nil {
+		l.Gate = cl
+	}
+	e.Lanes = append(e.Lanes, l)
+}
+
+// held tells until when every credential of a lane is held.
+func (b *builder) held(lane string) (until time.Time, reason string) {
+	cl := b.clients[lane]
+	if cl == nil {
+		return until, ""
+	}
+	for _, l := range cl.Limits() {
+		if l.Stopped {
+			continue
+		}
+		if until.IsZero() || l.HeldUntil.Before(until) {
+			until, reason = l.HeldUntil, l.Reason
+		}
+		if until.IsZero() {
+			return until, ""
+		}
+	}
+	return until, reason
+}
+
+// checks are one cheap call of each upstream that a pipeline uses.
+func (b *builder) checks(source adapters.Source, batcher jobs.Batcher, finders map[string]jobs.Finder) []cli.Check {
+	used := map[string]bool{}
+	account := ""
+	for _, p := range b.c.Pipelines {
+		for _, f := range p.Finders {
+			used[f] = true
+		}
+		if accounts, err := p.ReadAccounts(b.c.Dir()); err == nil && account == "" {
+			account = accounts[0]
+		}
+	}
+	checks := []cli.Check{
+		{Name: "instagram, one page of " + account, Do: func(ctx context.Context) error {
+			_, err := source.Fetch(ctx, adapters.Query{List: "posts", Target: account})
+			return err
+		}},
+		{Name: "openai, list of batches", Do: func(ctx context.Context) error {
+			_, _, err := batcher.Find(ctx, "doctor", time.Now())
+			return err
+		}},
+	}
+	for name, f := range finders {
+		if used[name] {
+			checks = append(checks, cli.Check{Name: name + ", one search", Do: func(ctx context.Context) error {
+				_, err := f.Find(ctx, "서울 김밥")
+				return err
+			}})
+		}
+	}
+	if b.ping != nil {
+		checks = append(checks, cli.Check{Name: "mongo", Do: b.ping})
+	}
+	return checks
+}
+
+func (b *builder) limits() []rest.LimitInfo {
+	var all []rest.LimitInfo
+	for _, cl := range b.clients {
+		all = append(all, cl.Limits()...)
+	}
+	return all
+}
+
+func (b *builder) close(ctx context.Context) {
+	for _, f := range b.closers {
+		_ = f(ctx)
+	}
+}

@@ -1,0 +1,372 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"maragu.dev/goqite"
+
+	"sumbi/adapters"
+)
+
+// near is how far ahead a job is handed to goqite; what is due later waits in its row, where it costs nothing.
+const near = time.Minute
+
+// lostLimit is how often a job may be handed out without an end before it is run alone.
+const lostLimit = 20
+
+// Kind names what a job does.
+type Kind string
+
+// The kinds of job.
+const (
+	KindPage    Kind = "page"
+	KindBatch   Kind = "batch"
+	KindMatch   Kind = "match"
+	KindDeliver Kind = "deliver"
+)
+
+// Job is one piece of work.
+type Job struct {
+	ID       int64
+	Pipeline string
+	Lane     string // the upstream whose pace it follows
+	Kind     Kind
+	Key      string // at most one live job per key; "" = free
+	Args     json.RawMessage
+	Priority int       // the highest goes first
+	At       time.Time // not before; zero = now
+	Attempt  int       // failed attempts so far
+
+	run, lost int
+	hurried   bool
+	message   string
+	created   string
+}
+
+// Handler does one step: it calls the network, may read the state, and writes only in the Commit it returns. ctx is
+// valid until the commit is over. The error is the instruction: see adapters.Error.
+type Handler func(ctx context.Context, j Job) (Commit, error)
+
+const jobColumns = `id, pipeline, lane, kind, coalesce(key, ''), args, priority, attempt, run, lost, hurried, coalesce(message, ''), due, created_at`
+
+func scanJob(r *sql.Rows) (Job, error) {
+	var j Job
+	err := r.Scan(jobFields(&j)...)
+	return j, err
+}
+
+func jobFields(j *Job) []any {
+	return []any{&j.ID, &j.Pipeline, &j.Lane, &j.Kind, &j.Key, (*[]byte)(&j.Args), &j.Priority, &j.Attempt, &j.run, &j.lost, &j.hurried, &j.message, instant{&j.At}, &j.created}
+}
+
+// Add adds a job unless a live one holds its key; it reports whether it did.
+func (tx *Tx) Add(j Job) (bool, error) {
+	if j.At.IsZero() {
+		j.At = tx.now
+	}
+	if len(j.Args) == 0 {
+		j.Args = json.RawMessage("{}")
+	}
+	err := tx.one(`insert into job (pipeline, lane, kind, key, args, priority, due, created_at) values (?, ?, ?, nullif(?, ''), ?, ?, ?, ?)
+		on conflict do nothing returning id`,
+		[]any{j.Pipeline, j.Lane, j.Kind, j.Key, string(j.Args), j.Priority, stamp(j.At), stamp(tx.now)}, &j.ID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("add %s job %s: %w", j.Kind, j.Key, err)
+	}
+	return true, tx.send(j)
+}
+
+// Again says, within the commit of a job, that the job is not over: it comes back after d. That is no attempt.
+func (tx *Tx) Again(d time.Duration) {
+	d = max(d, 0)
+	tx.again = &d
+}
+
+// Hurry makes the live job with this key due now. One that is in flight comes back at once when it says Again.
+func (tx *Tx) Hurry(key string) error {
+	rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` from job where key = ? and state = 'live' and taken_at is null`, []any{key}, scanJob)
+	if err != nil {
+		return err
+	}
+	for _, j := range rows {
+		j.At = tx.now
+		if err := tx.send(j); err != nil {
+			return err
+		}
+	}
+	_, err = tx.exec(`update job set hurried = 1 where key = ? and state = 'live' and taken_at is not null`, key)
+	return err
+}
+
+// send puts a job's id into goqite if it is due soon and writes down where it is.
+func (tx *Tx) send(j Job) error {
+	q := tx.s.queue(j.Lane)
+	if j.message != "" {
+		if err := q.DeleteTx(tx.ctx, tx.tx, goqite.ID(j.message)); err != nil {
+			return err
+		}
+	}
+	wait := max(j.At.Sub(tx.now), 0)
+	var message any
+	if wait <= near {
+		id, err := q.SendAndGetIDTx(tx.ctx, tx.tx, goqite.Message{Body: strconv.AppendInt(nil, j.ID, 10), Delay: wait, Priority: j.Priority})
+		if err != nil {
+			return err
+		}
+		message = string(id)
+		tx.wake[j.Lane] = true
+	}
+	_, err := tx.exec(`update job set message = ?, due = ?, taken_at = null where id = ?`, message, stamp(j.At), j.ID)
+	return err
+}
+
+func (s *Store) queue(lane string) *goqite.Queue { return s.queueHeld(lane, 0) }
+
+// queueHeld returns the lane's goqite queue; hold is how long a taken job stays hidden, known once the lane works.
+func (s *Store) queueHeld(lane string, hold time.Duration) *goqite.Queue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.queues[lane]
+	if q == nil || hold > 0 {
+		q = goqite.New(goqite.NewOpts{DB: s.write, Name: lane, Timeout: hold, MaxReceive: 1 << 40})
+		s.queues[lane] = q
+	}
+	return q
+}
+
+// promote hands to goqite what has become due soon.
+func (s *Store) promote(ctx context.Context) error {
+	const due = `from job where state = 'live' and message is null and taken_at is null and due <= ?`
+	var some bool
+	until := stamp(s.Now().Add(near))
+	if err := one(ctx, s.read, `select exists (select 1 `+due+`)`, []any{until}, &some); err != nil || !some {
+		return s.explain(err)
+	}
+	return s.Tx(ctx, func(tx *Tx) error {
+		rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` `+due+` order by due limit 500`, []any{until}, scanJob)
+		if err != nil {
+			return err
+		}
+		for _, j := range rows {
+			if err := tx.send(j); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ready reports whether the lane has a job that can be taken now, else when the next one can be.
+func (s *Store) ready(ctx context.Context, lane string) (ok bool, next time.Time, err error) {
+	err = one(ctx, s.read, `select exists (select 1 from goqite where queue = ? and timeout <= ?)`, []any{lane, stamp(s.Now())}, &ok)
+	if err != nil || ok {
+		return ok, next, s.explain(err)
+	}
+	err = one(ctx, s.read, `select min(timeout) from goqite where queue = ?`, []any{lane}, instant{&next})
+	return false, next, s.explain(err)
+}
+
+// take hands out the lane's best job.
+func (s *Store) take(ctx context.Context, lane string) (j Job, ok bool, err error) {
+	err = s.Tx(ctx, func(tx *Tx) error {
+		q := s.queue(lane)
+		for {
+			m, err := q.ReceiveTx(tx.ctx, tx.tx)
+			if err != nil || m == nil {
+				return err
+			}
+			id, err := strconv.ParseInt(string(m.Body), 10, 64)
+			if err != nil {
+				return fmt.Errorf("message %s of lane %s is no job id: %w", m.ID, lane, err)
+			}
+			err = tx.one(`update job set run = run + 1, lost = lost + 1, taken_at = ?, message = ? where id = ? and state = 'live' returning `+jobColumns,
+				[]any{stamp(tx.now), string(m.ID), id}, jobFields(&j)...)
+			if err == nil {
+				ok = true
+				return nil
+			}
+			if !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			if err := q.DeleteTx(tx.ctx, tx.tx, m.ID); err != nil {
+				return err
+			}
+		}
+	})
+	return j, ok, err
+}
+
+// finish ends a job in one transaction with everything that follows from it.
+func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Meter) error {
+	return s.inTx(ctx, &j, func(tx *Tx) error {
+		var hurried bool
+		err := tx.one(`delete from job where id = ? and run = ? and state = 'live' returning hurried`, []any{j.ID, j.run}, &hurried)
+		if errors.Is(err, ErrNotFound) {
+			return ErrStale
+		}
+		if err != nil {
+			return err
+		}
+		if err := s.queue(j.Lane).DeleteTx(tx.ctx, tx.tx, goqite.ID(j.message)); err != nil {
+			return err
+		}
+		if commit != nil {
+			if err := commit(tx); err != nil {
+				return err
+			}
+		}
+		if err := tx.book(j.Pipeline, m); err != nil {
+			return err
+		}
+		if tx.again == nil {
+			return nil
+		}
+		j.At = tx.now.Add(*tx.again)
+		if hurried {
+			j.At = tx.now
+		}
+		if _, err := tx.exec(`insert into job (id, pipeline, lane, kind, key, args, priority, run, due, created_at) values (?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?)`,
+			j.ID, j.Pipeline, j.Lane, j.Kind, j.Key, string(j.Args), j.Priority, j.run, stamp(j.At), j.created); err != nil {
+			return fmt.Errorf("put back %s job %s: %w", j.Kind, j.Key, err)
+		}
+		j.message = ""
+		return tx.send(j)
+	})
+}
+
+// Backoff is how long a lane waits between attempts: full jitter below Base × 2ⁿ, never above Cap.
+type Backoff struct{ Base, Cap time.Duration }
+
+func (b Backoff) delay(attempt int) time.Duration {
+	if b.Base <= 0 {
+		b.Base = time.Second
+	}
+	if b.Cap <= 0 {
+		b.Cap = 5 * time.Minute
+	}
+	top := b.Cap
+	if attempt < 30 {
+		top = min(b.Cap, b.Base<<attempt)
+	}
+	return time.Duration(rand.Int64N(int64(top) + 1))
+}
+
+// putBack returns a job that did not come to its end: later, or dead.
+func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adapters.Meter) error {
+	e := adapters.Classify(cause)
+	return s.inTx(ctx, &j, func(tx *Tx) error {
+		var have int64
+		err := tx.one(`update job set lost = 0, alone = 0, hurried = 0, taken_at = null, err = ? where id = ? and run = ? and state = 'live' returning id`,
+			[]any{cause.Error(), j.ID, j.run}, &have)
+		if errors.Is(err, ErrNotFound) {
+			return ErrStale
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.book(j.Pipeline, m); err != nil {
+			return err
+		}
+		if errors.Is(cause, errShutdown) {
+			j.At = tx.now
+			return tx.send(j)
+		}
+		if err := tx.story(j, cause); err != nil {
+			return err
+		}
+		switch e.Kind {
+		case adapters.Throttled:
+			j.At = tx.now.Add(max(e.After, time.Second))
+			return tx.send(j)
+		case adapters.Unauthorized, adapters.NeedsHuman:
+			j.At = tx.now.Add(max(e.After, time.Second))
+			return tx.send(j)
+		case adapters.Permanent:
+			return tx.bury(j, cause)
+		}
+		j.Attempt++
+		if l.Attempts > 0 && j.Attempt >= l.Attempts {
+			return tx.bury(j, cause)
+		}
+		if _, err := tx.exec(`update job set attempt = ? where id = ?`, j.Attempt, j.ID); err != nil {
+			return err
+		}
+		j.At = tx.now.Add(max(e.After, l.Backoff.delay(j.Attempt-1)))
+		return tx.send(j)
+	})
+}
+
+func (tx *Tx) story(j Job, cause error) error {
+	_, err := tx.exec(`insert into job_error (job, kind, key, attempt, at, err) values (?, ?, nullif(?, ''), ?, ?, ?)`,
+		j.ID, j.Kind, j.Key, j.Attempt+1, stamp(tx.now), cause.Error())
+	return err
+}
+
+// bury makes a job dead: it leaves goqite and frees its key.
+func (tx *Tx) bury(j Job, cause error) error {
+	if j.message != "" {
+		if err := tx.s.queue(j.Lane).DeleteTx(tx.ctx, tx.tx, goqite.ID(j.message)); err != nil {
+			return err
+		}
+	}
+	_, err := tx.exec(`update job set state = 'dead', message = null, taken_at = null, alone = 0, attempt = attempt + 1, due = ?, err = ? where id = ?`,
+		stamp(tx.now), cause.Error(), j.ID)
+	if err != nil || tx.s.Buried == nil {
+		return err
+	}
+	return tx.s.Buried(tx, j, cause)
+}
+
+// Revive makes a dead job live again and a waiting one due now. The error says why it cannot.
+func (tx *Tx) Revive(id int64) error {
+	var j Job
+	var state string
+	var taken bool
+	err := tx.one(`select state, taken_at is not null, `+jobColumns+` from job where id = ?`, []any{id}, append([]any{&state, &taken}, jobFields(&j)...)...)
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("there is no job %d; `sumbi jobs list` shows them: %w", id, err)
+	}
+	if err != nil {
+		return err
+	}
+	if taken {
+		return fmt.Errorf("job %d is running", id)
+	}
+	if state == "dead" && j.Key != "" {
+		var other int64
+		switch err := tx.one(`select id from job where key = ? and state = 'live'`, []any{j.Key}, &other); {
+		case err == nil:
+			return fmt.Errorf("job %d cannot live again: job %d already does the same work; drop this one", id, other)
+		case !errors.Is(err, ErrNotFound):
+			return err
+		}
+	}
+	if _, err := tx.exec(`update job set state = 'live', attempt = 0, lost = 0 where id = ?`, id); err != nil {
+		return err
+	}
+	j.At = tx.now
+	return tx.send(j)
+}
+
+// Drop removes a job for good, unless it is running.
+func (tx *Tx) Drop(id int64) error {
+	var j Job
+	err := tx.one(`delete from job where id = ? and taken_at is null returning `+jobColumns, []any{id}, jobFields(&j)...)
+	if errors.Is(err, ErrNotFound) {
+		return fmt.Errorf("there is no job %d that waits; `sumbi jobs list` shows them: %w", id, err)
+	}
+	if err != nil || j.message == "" {
+		return err
+	}
+	return tx.s.queue(j.Lane).DeleteTx(tx.ctx, tx.tx, goqite.ID(j.message))
+}

@@ -1,0 +1,81 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"sumbi/adapters"
+)
+
+// Limit is what one credential of one upstream must remember.
+type Limit struct {
+	Name      string
+	Day       string // the Korean day that Used counts
+	Used      int
+	HeldUntil time.Time
+	Reason    string
+	Stopped   bool
+	Dirty     bool // a process uses it, or was ended while it did
+	LastCall  time.Time
+}
+
+func limitFields(l *Limit) []any {
+	return []any{&l.Name, &l.Day, &l.Used, instant{&l.HeldUntil}, &l.Reason, &l.Stopped, &l.Dirty, instant{&l.LastCall}}
+}
+
+const limitColumns = `name, day, used, held_until, reason, stopped, dirty, last_call`
+
+// Limit reads what is remembered of a limit; a zero one when nothing is.
+func (s *Store) Limit(ctx context.Context, name string) (Limit, error) {
+	l := Limit{Name: name}
+	err := one(ctx, s.read, `select `+limitColumns+` from upstream_limit where name = ?`, []any{name}, limitFields(&l)...)
+	if errors.Is(err, ErrNotFound) {
+		return l, nil
+	}
+	return l, s.explain(err)
+}
+
+// Limits reads all limits.
+func (s *Store) Limits(ctx context.Context) ([]Limit, error) {
+	ls, err := list(ctx, s.read, `select `+limitColumns+` from upstream_limit order by name`, nil, func(r *sql.Rows) (Limit, error) {
+		var l Limit
+		err := r.Scan(limitFields(&l)...)
+		return l, err
+	})
+	return ls, s.explain(err)
+}
+
+// SaveLimit stores what a limit must remember.
+func (s *Store) SaveLimit(ctx context.Context, l Limit) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		_, err := tx.exec(`insert into upstream_limit (name, day, used, held_until, reason, stopped, dirty, last_call) values (?, ?, ?, ?, ?, ?, ?, ?)
+			on conflict (name) do update set day = excluded.day, used = excluded.used, held_until = excluded.held_until, reason = excluded.reason,
+			stopped = excluded.stopped, dirty = excluded.dirty, last_call = excluded.last_call`,
+			l.Name, l.Day, l.Used, text(l.HeldUntil), l.Reason, l.Stopped, l.Dirty, text(l.LastCall))
+		return err
+	})
+}
+
+// book adds the requests of a step to the books.
+func (tx *Tx) book(pipeline string, m *adapters.Meter) error {
+	calls := m.Calls()
+	for _, up := range slices.Sorted(maps.Keys(calls)) {
+		if err := tx.Book(pipeline, up, "request", int64(calls[up]), 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Book adds to the books what was used of an upstream, and its price in micro-dollars. what is request, input_token or output_token.
+func (tx *Tx) Book(pipeline, upstream, what string, n, microUSD int64) error {
+	_, err := tx.exec(`insert into usage (day, run, upstream, what, n, micro_usd)
+		values (?, coalesce((select max(id) from run where pipeline = ? and state <> 'done'), 0), ?, ?, ?, ?)
+		on conflict do update set n = n + excluded.n, micro_usd = micro_usd + excluded.micro_usd`,
+		Day(tx.now), pipeline, upstream, what, n, microUSD)
+	return err
+}

@@ -1,0 +1,288 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+	"maragu.dev/goqite"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// version is the schema's version. A file of a higher one was written by a newer sumbi and is not touched.
+const version = 1
+
+// appID marks the file as sumbi's own (pragma application_id): "sumb".
+const appID = 0x73756d62
+
+// Mode says what a process wants of the file.
+type Mode int
+
+// The modes of opening.
+const (
+	Owner Mode = iota // drains it; one process at a time; makes the file if there is none
+	Guest             // reads it and makes short writes beside the owner; the file must be there
+)
+
+// ErrLocked says that another process drains the file.
+var ErrLocked = errors.New("another sumbi process works on this state file")
+
+// FileError is a state file that cannot be used. Its text is one sentence that says what to do.
+type FileError struct {
+	Path string
+	Text string
+	Err  error
+}
+
+func (e *FileError) Error() string { return fmt.Sprintf("state file %s: %s", e.Path, e.Text) }
+
+// Unwrap returns the cause.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// Open opens the state file at path; schema is the text of schema.sql. Errors are *FileError or ErrLocked.
+func Open(ctx context.Context, path, schema string, mode Mode) (*Store, error) {
+	s := &Store{path: path, owner: mode == Owner, Now: time.Now,
+		queues: map[string]*goqite.Queue{}, wakes: map[string]chan struct{}{}, changed: make(chan struct{})}
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return nil, &FileError{Path: path, Text: "is a directory; name a file"}
+	case errors.Is(err, os.ErrNotExist) && mode == Guest:
+		return nil, &FileError{Path: path, Text: "does not exist yet; `sumbi run PIPELINE` or `sumbi serve` makes it", Err: err}
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return nil, &FileError{Path: path, Text: "cannot be looked at: " + err.Error(), Err: err}
+	}
+	if err := looksRight(path); err != nil {
+		return nil, err
+	}
+	if mode == Owner {
+		if err := s.lock(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.open(ctx, schema); err != nil {
+		s.closeAll()
+		return nil, err
+	}
+	return s, nil
+}
+
+// looksRight refuses what is no SQLite file before SQLite touches it.
+func looksRight(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return &FileError{Path: path, Text: "cannot be read: " + err.Error(), Err: err}
+	}
+	defer f.Close()
+	head := make([]byte, 16)
+	n, _ := f.Read(head)
+	if n > 0 && string(head[:n]) != "SQLite format 3\x00" {
+		return &FileError{Path: path, Text: "is not a SQLite file or is damaged; restore a copy or name another file with --state"}
+	}
+	return nil
+}
+
+func (s *Store) lock() error {
+	l := flock.New(s.path+".lock", flock.SetPermissions(0o600))
+	ok, err := l.TryLock()
+	if err != nil {
+		return &FileError{Path: s.path, Text: "its directory cannot be written: " + short(err) + "; make it writable or name another file with --state", Err: err}
+	}
+	if !ok {
+		return ErrLocked
+	}
+	s.unlock = func() { _ = l.Unlock() }
+	return nil
+}
+
+func short(err error) string {
+	if pe, ok := errors.AsType[*os.PathError](err); ok {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}
+
+func (s *Store) open(ctx context.Context, schema string) error {
+	abs, err := filepath.Abs(s.path)
+	if err != nil {
+		return &FileError{Path: s.path, Text: err.Error(), Err: err}
+	}
+	if f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		if s.owner || !errors.Is(err, os.ErrPermission) {
+			return &FileError{Path: s.path, Text: "cannot be written: " + short(err) + "; make it writable or name another file with --state", Err: err}
+		}
+	} else {
+		_ = f.Close()
+	}
+	dsn := func(extra ...string) string {
+		q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, extra...), "_txlock": {"immediate"}}
+		return "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + q.Encode()
+	}
+	if s.write, err = sql.Open("sqlite", dsn("journal_mode(wal)", "synchronous(full)", "journal_size_limit(67108864)", "cache_size(-8000)")); err != nil {
+		return s.explain(err)
+	}
+	s.write.SetMaxOpenConns(1)
+	if s.read, err = sql.Open("sqlite", dsn("query_only(1)", "cache_size(-4000)")); err != nil {
+		return s.explain(err)
+	}
+	s.read.SetMaxOpenConns(4)
+	if err := s.migrate(ctx, schema); err != nil {
+		return s.explain(err)
+	}
+	if !s.owner {
+		return nil
+	}
+	return s.explain(s.recover(ctx))
+}
+
+// migrate makes the schema in an empty file and refuses a file that is somebody else's or newer than this program.
+func (s *Store) migrate(ctx context.Context, schema string) error {
+	var have, app, tables int
+	if err := one(ctx, s.write, `select (select user_version from pragma_user_version), (select application_id from pragma_application_id), (select count(*) from sqlite_schema)`, nil, &have, &app, &tables); err != nil {
+		return err
+	}
+	switch {
+	case have == version && app == appID:
+		return nil
+	case tables == 0 && !s.owner:
+		return &FileError{Path: s.path, Text: "is empty; `sumbi run PIPELINE` or `sumbi serve` fills it"}
+	case tables == 0:
+	case app != appID:
+		return &FileError{Path: s.path, Text: "belongs to another program; name another file with --state"}
+	case have > version:
+		return &FileError{Path: s.path, Text: fmt.Sprintf("was written by a newer sumbi (schema %d, this one knows %d); install that version or a later one", have, version)}
+	}
+	t, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = t.Rollback() }()
+	if _, err := t.ExecContext(ctx, fmt.Sprintf("%s\n; pragma application_id = %d; pragma user_version = %d;", schema, appID, version)); err != nil {
+		return err
+	}
+	return t.Commit()
+}
+
+// recover makes everything ready again that was in flight when the last process ended, and forgets what only it knew.
+func (s *Store) recover(ctx context.Context) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		n, err := tx.exec(`update goqite set timeout = ? where id in (select message from job where taken_at is not null)`, stamp(tx.now))
+		if err != nil {
+			return err
+		}
+		s.freed = n > 0
+		// A job that ended its process while nothing else was in flight is the cause.
+		rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` from job where taken_at is not null and alone = 1 and state = 'live'`, nil, scanJob)
+		if err != nil {
+			return err
+		}
+		for _, j := range rows {
+			if err := tx.bury(j, fmt.Errorf("the process ended %d times while this job ran, the last time while it ran alone", j.lost)); err != nil {
+				return err
+			}
+		}
+		s.graves = rows
+		if _, err := tx.exec(`update job set taken_at = null, alone = 0 where taken_at is not null`); err != nil {
+			return err
+		}
+		if _, err := tx.exec(`delete from lane_stop`); err != nil {
+			return err
+		}
+		if _, err := tx.exec(`delete from job_error where at < ?`, stamp(tx.now.AddDate(0, 0, -30))); err != nil {
+			return err
+		}
+		if _, err := tx.exec(`delete from job where state = 'dead' and due < ?`, stamp(tx.now.AddDate(0, 0, -30))); err != nil {
+			return err
+		}
+		_, err = tx.exec(`delete from webhook where at < ?`, stamp(tx.now.AddDate(0, 0, -7)))
+		return err
+	})
+}
+
+// Check runs SQLite's own check of the whole file.
+func (s *Store) Check(ctx context.Context) error {
+	var res string
+	if err := one(ctx, s.read, `pragma quick_check(1)`, nil, &res); err != nil {
+		return s.explain(err)
+	}
+	if res != "ok" {
+		return &FileError{Path: s.path, Text: "is damaged (" + res + "); restore a copy"}
+	}
+	return nil
+}
+
+// Close ends the use of the file.
+func (s *Store) Close() error { return s.closeAll() }
+
+func (s *Store) closeAll() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if s.unlock != nil {
+		s.unlock()
+	}
+	return errors.Join(errs...)
+}
+
+// SpoolDir returns the directory beside the state file for what is too large for one commit, and makes it.
+func (s *Store) SpoolDir() (string, error) {
+	dir := strings.TrimSuffix(s.path, filepath.Ext(s.path)) + "-spool"
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", &FileError{Path: dir, Text: "cannot be made: " + short(err), Err: err}
+	}
+	return dir, nil
+}
+
+// explain turns what SQLite says about the file into one sentence for people; other errors pass through.
+func (s *Store) explain(err error) error {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return err
+	}
+	say := func(t string) error { return &FileError{Path: s.path, Text: t, Err: err} }
+	switch e.Code() & 0xff {
+	case sqlite3.SQLITE_FULL:
+		return say("the disk is full; make room and start again, nothing is lost")
+	case sqlite3.SQLITE_READONLY:
+		return say("cannot be written; make the file and its directory writable or name another file with --state")
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+		return say("is damaged (" + e.Error() + "); restore a copy or name another file with --state")
+	case sqlite3.SQLITE_CANTOPEN:
+		return say("cannot be opened; check that its directory exists and is writable")
+	case sqlite3.SQLITE_IOERR:
+		return say("the disk does not answer as it should (" + e.Error() + "); nothing that was committed is lost")
+	case sqlite3.SQLITE_BUSY:
+		return say("is busy: another program has held it for more than 5 seconds")
+	}
+	return err
+}
+
+// Fatal reports whether err means that the file cannot be used any further.
+func Fatal(err error) bool {
+	_, ok := errors.AsType[*FileError](err)
+	return ok
+}
+
+// Free reports whether no process drains the file at path.
+func Free(path string) (bool, error) {
+	l := flock.New(path + ".lock")
+	ok, err := l.TryLock()
+	if ok {
+		err = l.Unlock()
+	}
+	return ok, err
+}

@@ -1,0 +1,91 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+)
+
+// Out is one thing that a sink has yet to be told.
+type Out struct {
+	Sink, Stream, Key, Pipeline string
+	Rev                         int64
+}
+
+// AddSink makes a pipeline's places go to a sink from now on. A sink that is new is told of every place there is.
+func (tx *Tx) AddSink(pipeline, sink string) error {
+	n, err := tx.exec(`insert into sink (pipeline, sink) values (?, ?) on conflict do nothing`, pipeline, sink)
+	if err != nil || n == 0 {
+		return err
+	}
+	if _, err := tx.exec(`insert into outbox (sink, stream, key, pipeline, at) select ?, 'places', id, ?, ? from place where true on conflict do nothing`, sink, pipeline, stamp(tx.now)); err != nil {
+		return err
+	}
+	return tx.kick(sink, pipeline)
+}
+
+// KeepSinks forgets the pipeline's sinks that are not among these, with what they had yet to be told.
+func (tx *Tx) KeepSinks(pipeline string, sinks ...string) error {
+	known, err := tx.sinks(pipeline)
+	if err != nil {
+		return err
+	}
+	keep := map[string]bool{}
+	for _, s := range sinks {
+		keep[s] = true
+	}
+	for _, s := range known {
+		if keep[s] {
+			continue
+		}
+		if _, err := tx.exec(`delete from sink where pipeline = ? and sink = ?`, pipeline, s); err != nil {
+			return err
+		}
+		if _, err := tx.exec(`delete from outbox where pipeline = ? and sink = ?`, pipeline, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (tx *Tx) sinks(pipeline string) ([]string, error) {
+	return list(tx.ctx, tx.tx, `select sink from sink where pipeline = ? order by sink`, []any{pipeline}, scanText)
+}
+
+// DeliverKey is the key of the job that empties a sink's outbox.
+func DeliverKey(sink, pipeline string) string { return "deliver:" + sink + ":" + pipeline }
+
+// Deliver notes that a sink must be told of a record again.
+func (tx *Tx) Deliver(sink, stream, key, pipeline string) error {
+	_, err := tx.exec(`insert into outbox (sink, stream, key, pipeline, at) values (?, ?, ?, ?, ?)
+		on conflict do update set rev = rev + 1`, sink, stream, key, pipeline, stamp(tx.now))
+	if err != nil {
+		return err
+	}
+	return tx.kick(sink, pipeline)
+}
+
+func (tx *Tx) kick(sink, pipeline string) error {
+	_, err := tx.Add(Job{Pipeline: pipeline, Lane: sink, Kind: KindDeliver, Key: DeliverKey(sink, pipeline)})
+	return err
+}
+
+// Outbox returns up to n of what a sink has yet to be told, oldest first.
+func (s *Store) Outbox(ctx context.Context, sink, pipeline string, n int) ([]Out, error) {
+	outs, err := list(ctx, s.read, `select sink, stream, key, pipeline, rev from outbox where sink = ? and pipeline = ? order by at, key limit ?`, []any{sink, pipeline, n}, func(r *sql.Rows) (Out, error) {
+		var o Out
+		err := r.Scan(&o.Sink, &o.Stream, &o.Key, &o.Pipeline, &o.Rev)
+		return o, err
+	})
+	return outs, s.explain(err)
+}
+
+// Delivered takes out of the outbox what a sink was told, unless it has changed since. It returns how much is left.
+func (tx *Tx) Delivered(sink, pipeline string, outs []Out) (left int, err error) {
+	for _, o := range outs {
+		if _, err := tx.exec(`delete from outbox where sink = ? and stream = ? and key = ? and rev = ?`, o.Sink, o.Stream, o.Key, o.Rev); err != nil {
+			return 0, err
+		}
+	}
+	err = tx.one(`select count(*) from outbox where sink = ? and pipeline = ?`, []any{sink, pipeline}, &left)
+	return left, err
+}

@@ -1,0 +1,291 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"sumbi/adapters"
+)
+
+// Mention is a restaurant that a record names.
+type Mention struct {
+	ID         int64
+	Record     Stored
+	N          int
+	Pipeline   string
+	Fields     json.RawMessage
+	Name       string
+	State      string // place, none, review, waiting
+	Place      string
+	Score      float64
+	Reason     string
+	Candidates json.RawMessage
+	Queries    json.RawMessage
+}
+
+// Extracted replaces the mentions of a record by those of a new answer. It returns the ids of the new ones, in order.
+// Places that lose a mention are told to the sinks.
+func (tx *Tx) Extracted(rec Stored, question string, names []string, fields []json.RawMessage) ([]int64, error) {
+	old, err := list(tx.ctx, tx.tx, `select place from mention where record = ? and place is not null`, []any{rec.ID}, scanText)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := tx.exec(`delete from mention where record = ?`, rec.ID); err != nil {
+		return nil, err
+	}
+	for _, p := range old {
+		if err := tx.placeChanged(rec.Pipeline, p); err != nil {
+			return nil, err
+		}
+	}
+	ids := make([]int64, len(names))
+	for i := range names {
+		err := tx.one(`insert into mention (record, n, pipeline, question, fields, name) values (?, ?, ?, ?, ?, ?) returning id`,
+			[]any{rec.ID, i, rec.Pipeline, question, string(fields[i]), names[i]}, &ids[i])
+		if err != nil {
+			return nil, fmt.Errorf("mention %d of %s: %w", i, rec.Key, err)
+		}
+	}
+	return ids, nil
+}
+
+func scanText(r *sql.Rows) (string, error) {
+	var s string
+	err := r.Scan(&s)
+	return s, err
+}
+
+// Mention reads one mention with its record.
+func (s *Store) Mention(ctx context.Context, id int64) (Mention, error) {
+	m := Mention{ID: id}
+	ms, err := list(ctx, s.read, `select m.n, m.pipeline, m.fields, m.name, m.state, coalesce(m.place, ''), `+storedColumns+`
+		from mention m join record r on r.id = m.record where m.id = ?`, []any{id}, func(r *sql.Rows) (Mention, error) {
+		m := m
+		var fields, data string
+		var q sql.NullString
+		st := &m.Record
+		err := r.Scan(&m.N, &m.Pipeline, &fields, &m.Name, &m.State, &m.Place, &st.ID, &st.Stream, &st.Key, &st.Pipeline, &st.Target, instant{&st.Time}, &data, &q)
+		m.Fields, st.Data, st.Question = json.RawMessage(fields), json.RawMessage(data), q.String
+		return m, err
+	})
+	if err != nil {
+		return m, s.explain(err)
+	}
+	if len(ms) == 0 {
+		return m, ErrNotFound
+	}
+	return ms[0], nil
+}
+
+// Place is a restaurant on the map.
+type Place struct {
+	ID       string
+	Finder   string
+	FinderID string
+	Name     string
+	Compact  string // name folded for comparison
+	Category string
+	Address  string
+	Road     string
+	Phone    string
+	Link     string
+	Query    string // the search words that found it
+	Lat, Lng float64
+	First    time.Time
+	Updated  time.Time
+}
+
+const placeColumns = `p.id, p.finder, p.finder_id, p.name, p.compact, p.category, p.address, p.road_address, p.phone, p.link, p.query, coalesce(p.lat, 0), coalesce(p.lng, 0), p.first_at, p.updated_at`
+
+func scanPlace(r *sql.Rows) (Place, error) {
+	var p Place
+	err := r.Scan(placeFields(&p)...)
+	return p, err
+}
+
+func placeFields(p *Place) []any {
+	return []any{&p.ID, &p.Finder, &p.FinderID, &p.Name, &p.Compact, &p.Category, &p.Address, &p.Road, &p.Phone, &p.Link, &p.Query, &p.Lat, &p.Lng, instant{&p.First}, instant{&p.Updated}}
+}
+
+// Decide stores what became of a mention. With state place, p is upserted first: a place with the same id, or one that same
+// accepts among those with the same compact name, is the same place.
+func (tx *Tx) Decide(m Mention, p *Place, same func(known Place) bool) error {
+	var before sql.NullString
+	if err := tx.one(`select place from mention where id = ?`, []any{m.ID}, &before); err != nil {
+		if errors.Is(err, ErrNotFound) {
+			return nil // the post has been read anew meanwhile
+		}
+		return err
+	}
+	var place any
+	if p != nil {
+		id, err := tx.upsertPlace(*p, same)
+		if err != nil {
+			return err
+		}
+		place = id
+	}
+	_, err := tx.exec(`update mention set state = ?, place = ?, score = ?, reason = ?, candidates = ?, queries = ?, decided_at = ? where id = ?`,
+		m.State, place, m.Score, m.Reason, string(m.Candidates), string(m.Queries), stamp(tx.now), m.ID)
+	if err != nil {
+		return fmt.Errorf("decide mention %d: %w", m.ID, err)
+	}
+	if before.Valid && before.String != place {
+		if err := tx.placeChanged(m.Pipeline, before.String); err != nil {
+			return err
+		}
+	}
+	if place == nil {
+		return nil
+	}
+	return tx.placeChanged(m.Pipeline, place.(string))
+}
+
+func (tx *Tx) upsertPlace(p Place, same func(Place) bool) (string, error) {
+	known, err := list(tx.ctx, tx.tx, `select `+placeColumns+` from place p where p.id = ? or p.compact = ? order by p.id = ? desc, p.id`, []any{p.ID, p.Compact, p.ID}, scanPlace)
+	if err != nil {
+		return "", err
+	}
+	for _, k := range known {
+		if k.ID == p.ID || same(k) {
+			p.ID = k.ID
+			break
+		}
+	}
+	var lat, lng any
+	if p.Lat != 0 && p.Lng != 0 && !math.IsNaN(p.Lat) && !math.IsNaN(p.Lng) {
+		lat, lng = p.Lat, p.Lng
+	}
+	_, err = tx.exec(`insert into place (id, finder, finder_id, name, compact, category, address, road_address, phone, link, query, lat, lng, first_at, updated_at)
+		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		on conflict (id) do update set finder = excluded.finder, finder_id = case when excluded.finder_id <> '' then excluded.finder_id else finder_id end,
+		name = excluded.name, compact = excluded.compact, category = excluded.category, address = excluded.address, road_address = excluded.road_address,
+		phone = case when excluded.phone <> '' then excluded.phone else phone end, link = case when excluded.link <> '' then excluded.link else link end,
+		query = excluded.query, lat = coalesce(excluded.lat, lat), lng = coalesce(excluded.lng, lng), updated_at = excluded.updated_at`,
+		p.ID, p.Finder, p.FinderID, p.Name, p.Compact, p.Category, p.Address, p.Road, p.Phone, p.Link, p.Query, lat, lng, stamp(tx.now), stamp(tx.now))
+	if err != nil {
+		return "", fmt.Errorf("place %s: %w", p.ID, err)
+	}
+	return p.ID, nil
+}
+
+// placeChanged tells the sinks; a place that nobody names any more goes.
+func (tx *Tx) placeChanged(pipeline, id string) error {
+	if _, err := tx.exec(`delete from place where id = ? and not exists (select 1 from mention where place = ?)`, id, id); err != nil {
+		return err
+	}
+	sinks, err := tx.sinks(pipeline)
+	if err != nil {
+		return err
+	}
+	for _, sink := range sinks {
+		if err := tx.Deliver(sink, "places", id, pipeline); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// PlaceMentions is a place with everybody who names it, newest post first.
+type PlaceMentions struct {
+	Place
+	Mentions []Mention
+}
+
+// Places calls f for every place that is named, in the order of their ids, until f returns an error.
+func (s *Store) Places(ctx context.Context, f func(PlaceMentions) error) error {
+	after := ""
+	for {
+		ids, err := list(ctx, s.read, `select id from place where id > ? order by id limit 200`, []any{after}, scanText)
+		if err != nil {
+			return s.explain(err)
+		}
+		if len(ids) == 0 {
+			return nil
+		}
+		for _, id := range ids {
+			p, err := s.Place(ctx, id)
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if err := f(p); err != nil {
+				return err
+			}
+		}
+		after = ids[len(ids)-1]
+	}
+}
+
+// Place reads one place with its mentions; ErrNotFound when nobody names it.
+func (s *Store) Place(ctx context.Context, id string) (PlaceMentions, error) {
+	var pm PlaceMentions
+	if err := one(ctx, s.read, `select `+placeColumns+` from place p where p.id = ?`, []any{id}, placeFields(&pm.Place)...); err != nil {
+		return pm, s.explain(err)
+	}
+	ms, err := list(ctx, s.read, `select m.id, m.n, m.fields, m.name, coalesce(m.score, 0), `+storedColumns+`
+		from mention m join record r on r.id = m.record where m.place = ? order by r.at desc, r.key, m.n`, []any{id}, func(r *sql.Rows) (Mention, error) {
+		var m Mention
+		var fields, data string
+		var q sql.NullString
+		st := &m.Record
+		err := r.Scan(&m.ID, &m.N, &fields, &m.Name, &m.Score, &st.ID, &st.Stream, &st.Key, &st.Pipeline, &st.Target, instant{&st.Time}, &data, &q)
+		m.Fields, st.Data = json.RawMessage(fields), json.RawMessage(data)
+		return m, err
+	})
+	if err != nil {
+		return pm, s.explain(err)
+	}
+	if len(ms) == 0 {
+		return pm, ErrNotFound
+	}
+	pm.Mentions = ms
+	return pm, nil
+}
+
+// Search reads a finder's remembered answer; ErrNotFound when there is none that is younger than maxAge.
+func (s *Store) Search(ctx context.Context, finder, query string, maxAge time.Duration) ([]adapters.Candidate, error) {
+	var text string
+	err := one(ctx, s.read, `select answer from search where finder = ? and query = ? and at > ?`, []any{finder, query, stamp(s.Now().Add(-maxAge))}, &text)
+	if err != nil {
+		return nil, s.explain(err)
+	}
+	var cs []adapters.Candidate
+	if err := json.Unmarshal([]byte(text), &cs); err != nil {
+		return nil, fmt.Errorf("remembered answer of %s to %q: %w", finder, query, err)
+	}
+	return cs, nil
+}
+
+// SaveSearch remembers a finder's answer.
+func (tx *Tx) SaveSearch(finder, query string, cs []adapters.Candidate) error {
+	if cs == nil {
+		cs = []adapters.Candidate{}
+	}
+	b, err := json.Marshal(cs)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(`insert into search (finder, query, answer, at) values (?, ?, ?, ?) on conflict (finder, query) do update set answer = excluded.answer, at = excluded.at`,
+		finder, query, string(b), stamp(tx.now))
+	return err
+}
+
+// ForgetSearch forgets a finder's answer.
+func (tx *Tx) ForgetSearch(finder, query string) error {
+	_, err := tx.exec(`delete from search where finder = ? and query = ?`, finder, query)
+	return err
+}
+
+// ForgetSearches forgets the answers that are older than maxAge.
+func (tx *Tx) ForgetSearches(maxAge time.Duration) error {
+	_, err := tx.exec(`delete from search where at < ?`, stamp(tx.now.Add(-maxAge)))
+	return err
+}

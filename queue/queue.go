@@ -1,0 +1,229 @@
+// Package queue is the state of sumbi in one SQLite file: jobs, walks, records, batches, mentions, places and the outbox.
+// It is the only package with SQL. goqite carries the ids of what is ready; the job itself is a row that people can read.
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"maragu.dev/goqite"
+)
+
+// layout is RFC 3339 with milliseconds; in UTC its text order is the order in time.
+const layout = "2006-01-02T15:04:05.000Z"
+
+// Seoul is the zone of days.
+var seoul = time.FixedZone("KST", 9*60*60)
+
+// ErrStale says that somebody else has moved a job or a walk on: what was done in vain must not be written.
+var ErrStale = errors.New("somebody else has gone on with this")
+
+// ErrNotFound says that there is no such row.
+var ErrNotFound = errors.New("not found")
+
+// Store is one state file. All methods are safe for concurrent use.
+type Store struct {
+	write  *sql.DB // one connection: the file has one writer
+	read   *sql.DB
+	path   string
+	unlock func()
+	owner  bool
+
+	// Now is the clock; tests replace it before they start anything.
+	Now func() time.Time
+	// Buried runs in the transaction that makes a job dead, so that what waited for the job learns of it. May be nil.
+	Buried func(tx *Tx, j Job, cause error) error
+
+	mu      sync.Mutex
+	queues  map[string]*goqite.Queue
+	wakes   map[string]chan struct{}
+	changed chan struct{}
+	freed   bool  // the process before did not stop in order
+	graves  []Job // buried while the file was opened, before anybody could be told
+
+	alone sync.RWMutex // held for writing by a job that must run alone
+}
+
+// Path returns the file's path.
+func (s *Store) Path() string { return s.path }
+
+// Owner reports whether this process may drain the file.
+func (s *Store) Owner() bool { return s.owner }
+
+// Unclean reports whether the process before was ended in the middle of its work.
+func (s *Store) Unclean() bool { return s.freed }
+
+// Tx is one transaction. Everything in it happens at one moment, Now.
+type Tx struct {
+	tx    *sql.Tx
+	s     *Store
+	ctx   context.Context
+	now   time.Time
+	job   *Job
+	again *time.Duration
+	wake  map[string]bool
+}
+
+// Commit runs in the transaction that completes a job.
+type Commit func(tx *Tx) error
+
+// Now is the moment of the transaction.
+func (tx *Tx) Now() time.Time { return tx.now }
+
+// Tx runs f in a transaction outside any job: the ticker, a webhook, the command line. It commits unless f returns an error.
+func (s *Store) Tx(ctx context.Context, f func(tx *Tx) error) error {
+	return s.inTx(ctx, nil, f)
+}
+
+// inTx is the one way to write. Every commit goes through it.
+func (s *Store) inTx(ctx context.Context, j *Job, f func(tx *Tx) error) error {
+	t, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return s.explain(err)
+	}
+	defer func() { _ = t.Rollback() }()
+	tx := &Tx{tx: t, s: s, ctx: ctx, now: s.Now().UTC(), job: j, wake: map[string]bool{}}
+	if err := f(tx); err != nil {
+		return s.explain(err)
+	}
+	if err := t.Commit(); err != nil {
+		return s.explain(err)
+	}
+	for lane := range tx.wake {
+		s.wakeLane(lane)
+	}
+	s.signal()
+	return nil
+}
+
+func (tx *Tx) exec(query string, args ...any) (int64, error) {
+	r, err := tx.tx.ExecContext(tx.ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// one scans a single row; ErrNotFound when there is none.
+func (tx *Tx) one(query string, args []any, dest ...any) error {
+	return one(tx.ctx, tx.tx, query, args, dest...)
+}
+
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func one(ctx context.Context, q querier, query string, args []any, dest ...any) error {
+	err := q.QueryRowContext(ctx, query, args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return ErrNotFound
+	}
+	return err
+}
+
+// list collects rows through scan.
+func list[T any](ctx context.Context, q querier, query string, args []any, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+// Changed returns a channel that is closed at the next commit of this process.
+func (s *Store) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+func (s *Store) signal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+func (s *Store) wakeChan(lane string) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.wakes[lane]
+	if c == nil {
+		c = make(chan struct{}, 1)
+		s.wakes[lane] = c
+	}
+	return c
+}
+
+func (s *Store) wakeLane(lane string) {
+	select {
+	case s.wakeChan(lane) <- struct{}{}:
+	default:
+	}
+}
+
+// Meta reads one remembered value; "" when there is none.
+func (s *Store) Meta(ctx context.Context, key string) (string, error) {
+	var v string
+	err := one(ctx, s.read, `select value from meta where key = ?`, []any{key}, &v)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	return v, err
+}
+
+// SetMeta remembers one value.
+func (tx *Tx) SetMeta(key, value string) error {
+	_, err := tx.exec(`insert into meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value`, key, value)
+	return err
+}
+
+func text(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return t.UTC().Format(layout)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(layout) }
+
+// instant scans a nullable instant.
+type instant struct{ t *time.Time }
+
+func (i instant) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*i.t = time.Time{}
+		return nil
+	case string:
+		if v == "" {
+			*i.t = time.Time{}
+			return nil
+		}
+		t, err := time.Parse(time.RFC3339Nano, v)
+		if err != nil {
+			return fmt.Errorf("instant %q in the state file: %w", v, err)
+		}
+		*i.t = t
+		return nil
+	default:
+		return fmt.Errorf("instant of type %T in the state file", v)
+	}
+}
+
+// Day returns the Korean day of t.
+func Day(t time.Time) string { return t.In(seoul).Format("2006-01-02") }

@@ -1,0 +1,396 @@
+-- The state of sumbi, readable from top to bottom. Instants are RFC 3339 text, milliseconds, UTC; days are Korean days;
+-- money is integer micro-dollars. Everything here is also valid for the sqlite3 3.40 command-line tool.
+-- The schema's version is `pragma user_version`.
+
+-- The queue's own table: it carries only the ids of jobs that are ready or soon will be (goqite's schema, unaltered).
+create table goqite (
+  id text primary key default ('m_' || lower(hex(randomblob(16)))),
+  created text not null default (strftime('%Y-%m-%dT%H:%M:%fZ')),
+  updated text not null default (strftime('%Y-%m-%dT%H:%M:%fZ')),
+  queue text not null,
+  body blob not null,
+  timeout text not null default (strftime('%Y-%m-%dT%H:%M:%fZ')),
+  received integer not null default 0,
+  priority integer not null default 0
+) strict;
+
+create trigger goqite_updated_timestamp after update on goqite begin
+  update goqite set updated = strftime('%Y-%m-%dT%H:%M:%fZ') where id = old.id;
+end;
+
+create index goqite_queue_priority_created_idx on goqite (queue, priority desc, created);
+
+-- A job is one piece of work. Finished jobs are deleted; dead ones stay until a person decides or 30 days have passed.
+create table job (
+  id         integer primary key autoincrement,
+  pipeline   text    not null,
+  lane       text    not null,                     -- the upstream whose pace it follows
+  kind       text    not null check (kind in ('page', 'batch', 'match', 'deliver')),
+  key        text,                                 -- at most one live job per key
+  args       text    not null default '{}',
+  priority   integer not null default 0,           -- the highest goes first; a page: pages that its list probably has left
+  attempt    integer not null default 0,           -- failed attempts so far
+  run        integer not null default 0,           -- times handed out: a late worker's number no longer fits
+  lost       integer not null default 0,           -- times handed out since the last orderly end
+  alone      integer not null default 0,           -- 1 while it is deliberately the only one in flight
+  hurried    integer not null default 0,           -- 1: asked to come at once while it was in flight
+  state      text    not null default 'live' check (state in ('live', 'dead')),
+  message    text,                                 -- its id in goqite; null while it is due later
+  due        text    not null,
+  taken_at   text,                                 -- in flight since; null when it waits
+  err        text,                                 -- the last error
+  created_at text    not null
+) strict;
+
+create unique index job_live_key on job (key) where state = 'live' and key is not null;
+create index job_later on job (due) where state = 'live' and message is null;
+create index job_pipeline on job (pipeline, state);
+create index job_taken on job (taken_at) where taken_at is not null;
+
+-- What went wrong, attempt by attempt; kept for 30 days, also when the job succeeded later.
+create table job_error (
+  id      integer primary key autoincrement,
+  job     integer not null,
+  kind    text    not null,
+  key     text,
+  attempt integer not null,
+  at      text    not null,
+  err     text    not null
+) strict;
+
+create index job_error_job on job_error (job);
+create index job_error_at on job_error (at);
+
+-- A lane that waits for a person. The row goes when the process starts again.
+create table lane_stop (
+  lane   text primary key,
+  at     text not null,
+  reason text not null
+) strict;
+
+-- What a limit (one credential of one upstream) must remember.
+create table upstream_limit (
+  name       text primary key,                     -- instagram/1
+  day        text    not null default '',          -- the Korean day that `used` counts
+  used       integer not null default 0,           -- calls of that day, counted ahead in blocks
+  held_until text,                                 -- no call before
+  reason     text    not null default '',
+  stopped    integer not null default 0,           -- waits for a person
+  dirty      integer not null default 0,           -- 1 while a process uses it
+  last_call  text
+) strict;
+
+create table meta (
+  key   text primary key,
+  value text not null
+) strict;
+
+-- When each pipeline runs next.
+create table schedule (
+  pipeline text primary key,
+  spec     text not null,                          -- what next_at was computed from
+  next_at  text,                                   -- null: only by hand
+  full_at  text                                    -- the first run after it walks whole lists
+) strict;
+
+-- One run of a pipeline. At most one of a pipeline is unfinished.
+create table run (
+  id         integer primary key autoincrement,
+  pipeline   text    not null,
+  state      text    not null check (state in ('asked', 'running', 'stopped', 'done')),
+  whole      integer not null default 0,           -- 1: walks whole lists
+  targets    text,                                 -- JSON list when only these were asked for
+  asked_at   text    not null,
+  started_at text,
+  seeded_at  text,                                 -- every list has its walk
+  crawled_at text,                                 -- every walk has ended
+  ended_at   text,
+  pages      integer not null default 0,
+  fresh      integer not null default 0,           -- new records
+  changed    integer not null default 0,           -- known records that came back different
+  note       text    not null default ''
+) strict;
+
+create unique index run_unfinished on run (pipeline) where state <> 'done';
+
+-- An account (seller, artist) of a pipeline.
+create table target (
+  pipeline   text    not null,
+  target     text    not null,
+  state      text    not null default 'ok' check (state in ('ok', 'gone', 'private')),
+  misses     integer not null default 0,           -- runs in a row that found it gone
+  missed_run integer not null default 0,
+  total      integer not null default 0,           -- the upstream's own count; 0 unknown
+  checked_at text,
+  note       text    not null default '',
+  primary key (pipeline, target)
+) strict, without rowid;
+
+-- A walk is one list of one target: where it stands, and up to where the last finished walk saw everything.
+create table walk (
+  id       integer primary key,
+  pipeline text    not null,
+  target   text    not null,
+  list     text    not null,
+  state    text    not null default 'idle' check (state in ('idle', 'walking', 'unfinished', 'gone', 'private')),
+  run      integer not null default 0,             -- the run that walks it or walked it last
+  whole    integer not null default 0,
+  step     integer not null default 0,             -- compare-and-set: only the holder of the last step may go on
+  cursor   text    not null default '',
+  mark     text,                                   -- newest record of the last walk that ended cleanly; null: never ended
+  newest   text,                                   -- newest record of this walk: the mark to be
+  oldest   text,                                   -- down to here this walk has seen everything
+  last_key text    not null default '',            -- last record of this walk
+  end_key  text    not null default '',            -- where the walk before ended on empty pages
+  pages    integer not null default 0,
+  expected integer not null default 0,             -- pages of the last whole walk; 0 unknown
+  empties  integer not null default 0,             -- empty pages in a row
+  repeats  integer not null default 0,             -- times in a row that the answer named the page just asked
+  known    integer not null default 0,             -- pages in a row that this walk had seen before
+  restarts integer not null default 0,
+  ended_at text,
+  note     text    not null default '',
+  unique (pipeline, target, list)
+) strict;
+
+create index walk_run on walk (run, state);
+
+-- What was learnt from an upstream: one row a post, whichever list it came from.
+create table record (
+  id         integer primary key,
+  stream     text not null,
+  key        text not null,
+  pipeline   text not null,
+  target     text not null,                        -- where it was found first
+  at         text not null,
+  data       text not null,                        -- JSON
+  question   text,                                 -- what is asked about it; '' nothing; null not looked at yet
+  first_at   text not null,
+  fetched_at text not null,
+  unique (stream, key)
+) strict;
+
+create index record_question on record (question) where question <> '';
+
+-- Which list showed a record, and in which run last.
+create table listing (
+  walk   integer not null,
+  record integer not null,
+  run    integer not null,
+  primary key (walk, record)
+) strict, without rowid;
+
+create index listing_record on listing (record);
+
+-- A question to the model: one per caption text and prompt version, however many posts share it.
+create table question (
+  id          text primary key,
+  pipeline    text    not null,
+  state       text    not null default 'waiting' check (state in ('waiting', 'sent', 'answered', 'dead')),
+  body        text,                                -- the text put to the model; null once answered
+  attempt     integer not null default 0,          -- answers that could not be used
+  batch       integer,
+  line        integer,                             -- its line in the batch's file, from 1
+  answer      text,                                -- JSON
+  err         text,
+  asked_at    text    not null,
+  answered_at text
+) strict;
+
+create index question_waiting on question (pipeline, attempt, asked_at) where state = 'waiting';
+create index question_batch on question (batch, line) where batch is not null;
+
+-- A batch of questions. The shard is written before the call that creates the batch and rides in its metadata.
+create table batch (
+  id          integer primary key autoincrement,
+  pipeline    text    not null,
+  model       text    not null,
+  state       text    not null check (state in ('choosing', 'chosen', 'uploaded', 'creating', 'running', 'reading', 'done', 'refused')),
+  shard       text    not null default '',
+  lines       integer not null default 0,
+  bytes       integer not null default 0,
+  tokens      integer not null default 0,          -- estimated prompt tokens
+  input_file  text    not null default '',
+  upstream_id text    not null default '',
+  status      text    not null default '',         -- the upstream's own word
+  output_file text    not null default '',
+  error_file  text    not null default '',
+  reading     text    not null default '',         -- output or error: the file being read
+  position    integer not null default 0,          -- bytes of it taken
+  broken      integer not null default 0,          -- times its answers came incomplete
+  polls       integer not null default 0,
+  answered    integer not null default 0,
+  failed      integer not null default 0,
+  created_at  text    not null,
+  creating_at text,
+  sent_at     text,
+  ended_at    text,
+  note        text    not null default ''
+) strict;
+
+create index batch_open on batch (state) where state not in ('done', 'refused');
+create unique index batch_upstream on batch (upstream_id) where upstream_id <> '';
+
+-- A restaurant that a post names, and what became of it.
+create table mention (
+  id         integer primary key,
+  record     integer not null,
+  n          integer not null,                     -- 0 is the first of the post
+  pipeline   text    not null,
+  question   text    not null,
+  fields     text    not null,                     -- JSON as the model answered
+  name       text    not null,
+  state      text    not null default 'waiting' check (state in ('place', 'none', 'review', 'waiting')),
+  place      text,
+  score      real,
+  reason     text    not null default '',
+  candidates text,                                 -- JSON: what was found, with scores and reasons, best first
+  queries    text,                                 -- JSON: what was searched
+  decided_at text,
+  unique (record, n)
+) strict;
+
+create index mention_place on mention (place) where place is not null;
+create index mention_state on mention (state);
+
+-- Answers of the finders, kept so that nobody asks the same twice.
+create table search (
+  finder text not null,
+  query  text not null,
+  answer text not null,                            -- JSON list of candidates
+  at     text not null,
+  primary key (finder, query)
+) strict, without rowid;
+
+create index search_at on search (at);
+
+create table place (
+  id           text primary key,
+  finder       text not null,
+  finder_id    text not null default '',
+  name         text not null,
+  compact      text not null,                      -- name folded for comparison
+  category     text not null default '',
+  address      text not null default '',
+  road_address text not null default '',
+  phone        text not null default '',
+  link         text not null default '',
+  query        text not null default '',           -- the search words that found it
+  lat          real,
+  lng          real,
+  first_at     text not null,
+  updated_at   text not null
+) strict;
+
+create index place_compact on place (compact);
+
+-- Where each pipeline delivers.
+create table sink (
+  pipeline text not null,
+  sink     text not null,
+  primary key (pipeline, sink)
+) strict, without rowid;
+
+-- What a sink has yet to be told. rev grows when it changes again before it was delivered.
+create table outbox (
+  sink     text    not null,
+  stream   text    not null,
+  key      text    not null,
+  pipeline text    not null,
+  rev      integer not null default 1,
+  at       text    not null,
+  primary key (sink, stream, key)
+) strict, without rowid;
+
+create index outbox_at on outbox (sink, at);
+
+-- Webhooks already seen; kept for 7 days.
+create table webhook (
+  id text primary key,
+  at text not null
+) strict;
+
+-- The books: what was asked of each upstream on a day, and what it costs.
+create table usage (
+  day       text    not null,
+  run       integer not null,                      -- 0: outside a run
+  upstream  text    not null,
+  what      text    not null check (what in ('request', 'input_token', 'output_token')),
+  n         integer not null default 0,
+  micro_usd integer not null default 0,
+  primary key (day, run, upstream, what)
+) strict, without rowid;
+
+-- Views for people. Their names and columns are stable.
+
+create view v_posts as
+select r.key as post, r.target as account,
+  (select group_concat(list, ',') from (select distinct w.list from listing l join walk w on w.id = l.walk where l.record = r.id order by w.list)) as lists,
+  r.at as taken_at, r.fetched_at,
+  case when r.question is null then 'new'
+       when r.question = '' then 'skipped'
+       when q.state in ('waiting', 'sent') then 'asked'
+       when q.state = 'dead' then 'dead'
+       when exists (select 1 from mention m where m.record = r.id and m.state = 'waiting') then 'matching'
+       else 'done' end as state,
+  json_extract(r.data, '$.url') as url,
+  json_extract(r.data, '$.caption') as caption
+from record r left join question q on q.id = r.question
+where r.stream = 'post';
+
+create view v_mentions as
+select r.key as post, m.n, m.name, m.state, m.place, m.score, m.reason, r.target as account, m.fields, m.candidates, m.queries, m.decided_at
+from mention m join record r on r.id = m.record;
+
+create view v_places as
+select p.id as place, p.name, p.category, p.road_address, p.address, p.phone, p.link, p.lat, p.lng, p.finder,
+  count(m.id) as mentions, count(distinct r.target) as accounts, min(r.at) as first_seen, max(r.at) as last_seen
+from place p join mention m on m.place = p.id join record r on r.id = m.record
+group by p.id;
+
+create view v_jobs as
+select id, pipeline, lane, kind, key,
+  case when state = 'dead' then 'dead' when taken_at is not null then 'running'
+       when due > strftime('%Y-%m-%dT%H:%M:%fZ') then 'waiting' else 'ready' end as state,
+  priority, attempt, due, taken_at, err, created_at
+from job;
+
+create view v_dead as
+select 'job' as what, cast(id as text) as id, pipeline, kind || ' ' || coalesce(key, '') as name, attempt, err as reason, due as at
+from job where state = 'dead'
+union all
+select 'question', q.id, q.pipeline, substr(replace(coalesce(q.body, ''), char(10), ' '), 1, 40), q.attempt, q.err, q.answered_at
+from question q where q.state = 'dead';
+
+create view v_runs as
+select r.id as run, r.pipeline, r.state, case when r.whole then 'whole lists' else 'new only' end as what,
+  r.started_at, r.crawled_at, r.ended_at, r.pages, r.fresh as new_posts, r.changed,
+  (select count(*) from walk w where w.run = r.id and w.state = 'walking') as lists_left,
+  (select coalesce(sum(n), 0) from usage u where u.run = r.id and u.what = 'request') as requests,
+  (select coalesce(sum(micro_usd), 0) from usage u where u.run = r.id) as micro_usd,
+  r.note
+from run r;
+
+create view v_accounts as
+select t.pipeline, t.target as account, t.state, t.total as upstream_count,
+  (select count(*) from record r where r.pipeline = t.pipeline and r.target = t.target) as stored,
+  (select max(r.at) from record r where r.pipeline = t.pipeline and r.target = t.target) as newest_post,
+  (select group_concat(list || ' ' || state, ', ') from walk w where w.pipeline = t.pipeline and w.target = t.target) as lists,
+  t.misses, t.checked_at, t.note
+from target t;
+
+create view v_batches as
+select id as batch, pipeline, model, state, status, lines, answered, failed, tokens, upstream_id, created_at, sent_at, ended_at, note
+from batch;
+
+create view v_gaps as
+select pipeline, target as account, list, state, coalesce(oldest, newest) as unfinished_from, mark as unfinished_to, pages, note
+from walk where state in ('walking', 'unfinished');
+
+create view v_spend as
+select day, upstream,
+  sum(case when what = 'request' then n else 0 end) as requests,
+  sum(case when what = 'input_token' then n else 0 end) as input_tokens,
+  sum(case when what = 'output_token' then n else 0 end) as output_tokens,
+  sum(micro_usd) as micro_usd
+from usage group by day, upstream;

@@ -1,0 +1,63 @@
+// Simd serves the imitated upstreams for people and for programs in other processes.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"sumbi/sim"
+)
+
+func main() {
+	if err := run(); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run() error {
+	var o sim.Options
+	addr := flag.String("addr", "127.0.0.1:9900", "`address` to listen on")
+	flag.Uint64Var(&o.Seed, "seed", 1, "which world")
+	flag.IntVar(&o.Accounts, "accounts", 8, "influencers")
+	flag.IntVar(&o.Posts, "posts", 100, "mean posts of an account")
+	flag.DurationVar(&o.Latency, "latency", 0, "mean of an Instagram answer; the others take a fraction of it")
+	flag.Float64Var(&o.Jitter, "jitter", 0.6, "spread of the latency, 0 to 1")
+	flag.IntVar(&o.InstagramPerSecond, "instagram-per-second", 8, "calls of one key in a sliding second; 0 unlimited")
+	flag.IntVar(&o.NaverPerSecond, "naver-per-second", 10, "likewise")
+	flag.IntVar(&o.KakaoPerSecond, "kakao-per-second", 10, "likewise")
+	flag.DurationVar(&o.BatchStep, "batch-step", 2*time.Second, "time of a batch in each state")
+	flag.Int64Var(&o.EnqueuedTokens, "enqueued-tokens", 0, "tokens of all unfinished batches of one model; 0 unlimited")
+	flag.StringVar(&o.WebhookURL, "webhook", "", "`URL` that gets OpenAI's events")
+	flag.IntVar(&o.PadBytes, "pad", 0, "ballast in each Instagram item, bytes")
+	trouble := flag.Float64("trouble", 0, "probability of each of the common faults")
+	flag.Parse()
+	if *trouble > 0 {
+		o.Faults = sim.Trouble(*trouble)
+	}
+
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	s := sim.New(o)
+	defer s.Close()
+	l, err := net.Listen("tcp", *addr)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	base := "http://" + l.Addr().String()
+	fmt.Print(s.TOML(base))
+	srv := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); ctx.Err() == nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	fmt.Println(s.Stats())
+	return nil
+}
