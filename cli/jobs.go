@@ -18,7 +18,7 @@ type jobsCmd struct {
 }
 
 type jobsListCmd struct {
-	State string `enum:",ready,running,waiting,dead" default:"" help:"Only these: ready, running, waiting or dead."`
+	State string `name:"only" enum:",ready,running,waiting,dead" default:"" help:"Only these: ready, running, waiting or dead."`
 	Kind  string `enum:",page,batch,match,deliver" default:"" help:"Only these: page, batch, match or deliver."`
 	Limit int    `default:"50" help:"At most so many."`
 }

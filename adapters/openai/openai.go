@@ -190,7 +190,7 @@ func (b *Batcher) Find(ctx context.Context, shard string, since time.Time) (adap
 			return adapters.Batch{}, false, nil
 		}
 		last := page.Data[len(page.Data)-1].ID
-		if false { // a list that does not move would be read for ever
+		if after != nil && last == *after { // a list that does not move would be read for ever
 			return adapters.Batch{}, false, failed(ctx, "list batches", errors.New("the list does not go on"))
 		}
 		after = &last

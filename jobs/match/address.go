@@ -240,7 +240,7 @@ func (a address) String() string {
 	case a.road != "" && a.num.main > 0:
 		return fmt.Sprintf("%s %s %s %d-%d", a.sido, strings.Join(a.gus, " "), a.road, a.num.main, a.num.sub)
 	case len(a.dongs) > 0 && a.lot.main > 0:
-		return fmt.Sprintf("%s %s %s %t %d-%d", a.sido, strings.Join(a.gus, " "), a.dongs[len(a.dongs)-1], a.lot.hill, a.lot.main, a.lot.sub)
+		return fmt.Sprintf("%s %s %s %s %t %d-%d", a.sido, strings.Join(a.gus, " "), a.town, a.dongs[len(a.dongs)-1], a.lot.hill, a.lot.main, a.lot.sub)
 	}
 	return ""
 }

@@ -22,12 +22,14 @@ type candidate struct {
 	places  []string // words for its own place that names contain: 제주, 애월읍, 애월
 	where   string   // both addresses, compact
 	located bool
+	voices  voices // shared by the candidates of a decision
+	same    []bool // by index of the other candidate: entries of one shop
 	food    level
 	barred  bool // a car park and the like: never the place
 }
 
-func newCandidate(c adapters.Candidate) *candidate {
-	p := &candidate{Candidate: c, road: parseAddress(c.RoadAddress), lot: parseAddress(c.Address)}
+func newCandidate(c adapters.Candidate, heard voices) *candidate {
+	p := &candidate{Candidate: c, voices: heard, road: parseAddress(c.RoadAddress), lot: parseAddress(c.Address)}
 	name := statuses.Replace(clean(c.Name))
 	p.full = compact(name)
 	p.names, p.branch = forms(name)
@@ -62,8 +64,9 @@ func newCandidate(c adapters.Candidate) *candidate {
 
 // barred reports a car park, charger, estate agent, head office or the like.
 func barred(name, category string) bool {
+	folded := compact(name)
 	for w := range strings.FieldsSeq("주차장 충전소 전기차충전 공인중개사 부동산 정류장 화장실 물류센터 현금인출기 주유소") {
-		if strings.HasSuffix(compact(name), w) || strings.Contains(category, w) {
+		if strings.HasSuffix(folded, w) || strings.Contains(category, w) {
 			return true
 		}
 	}
@@ -99,7 +102,14 @@ func samePlace(a, b *candidate) bool {
 	if a.core == b.core {
 		return a.branch == b.branch || !a.branch.any || !b.branch.any
 	}
-	return compareName(a.names, b.names, b) <= nameOwnPlace
+	for _, f := range a.names {
+		for _, g := range b.names {
+			if f.text == g.text || b.cutPlaces(a.cutPlaces(f.text)) == a.cutPlaces(b.cutPlaces(g.text)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func nearby(a, b *candidate) bool {

@@ -47,7 +47,7 @@ func (w *Model) decide(m Mention, candidates []adapters.Candidate) (Decision, []
 	d.Score = best.Score
 	second := -1.0
 	for _, s := range d.Scored[1:] {
-		if !samePlace(cs[best.Index], cs[s.Index]) {
+		if !cs[best.Index].same[s.Index] {
 			second = s.Score
 			break
 		}
@@ -90,7 +90,7 @@ func (w *Model) rivals(cs []*candidate, es []evidence) {
 	for i := range cs {
 		best, namesake := math.Inf(-1), false
 		for j := range cs {
-			if i == j || cs[j].barred || samePlace(cs[i], cs[j]) {
+			if i == j || cs[j].barred || cs[i].same[j] {
 				continue
 			}
 			best = max(best, scores[j])
@@ -155,7 +155,7 @@ func Sure(m Mention, candidates []adapters.Candidate) bool {
 		return false
 	}
 	for i, c := range cs {
-		if i != d.Index && nameGroup(es[i].name) <= 1 && !samePlace(c, cs[d.Index]) && !slices.Contains(e.levels, branchSame) {
+		if i != d.Index && nameGroup(es[i].name) <= 1 && !c.same[d.Index] && !slices.Contains(e.levels, branchSame) {
 			return false // a chain: another branch may lie nearer
 		}
 	}

@@ -153,9 +153,18 @@ func gather(m Mention, candidates []adapters.Candidate) (*mention, []*candidate,
 	hasAddress := compact(clean(m.Address)) != ""
 	cs := make([]*candidate, len(candidates))
 	es := make([]evidence, len(candidates))
+	heard := make(voices)
 	for i, c := range candidates {
-		cs[i] = newCandidate(c)
+		cs[i] = newCandidate(c, heard)
 		es[i] = p.compare(cs[i], hasAddress)
+	}
+	for i, c := range cs {
+		c.same = make([]bool, len(cs))
+		for j, other := range cs[:i] {
+			if samePlace(c, other) {
+				c.same[j], other.same[i] = true, true
+			}
+		}
 	}
 	return p, cs, es
 }

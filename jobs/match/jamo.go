@@ -15,6 +15,9 @@ func similarity(a, b []rune) float64 {
 
 // jamo takes Hangul syllables apart. A final consonant becomes the same letter as an initial one.
 func jamo(s string) []rune {
+	initial := [...]rune{'ㄱ', 'ㄱ', 'ㄴ', 'ㄷ', 'ㄷ', 'ㄹ', 'ㅁ', 'ㅂ', 'ㅂ', 'ㅅ', 'ㅅ', 'ㅇ', 'ㅈ', 'ㅈ', 'ㅊ', 'ㅋ', 'ㅌ', 'ㅍ', 'ㅎ'}
+	vowel := [...]rune{'ㅏ', 'ㅔ', 'ㅑ', 'ㅖ', 'ㅓ', 'ㅔ', 'ㅕ', 'ㅖ', 'ㅗ', 'ㅘ', 'ㅙ', 'ㅙ', 'ㅛ', 'ㅜ', 'ㅝ', 'ㅙ', 'ㅟ', 'ㅠ', 'ㅡ', 'ㅢ', 'ㅣ'}
+	final := [...]rune{0, 'ㄱ', 'ㄱ', 'ㄳ', 'ㄴ', 'ㄵ', 'ㄶ', 'ㄷ', 'ㄹ', 'ㄺ', 'ㄻ', 'ㄼ', 'ㄽ', 'ㄾ', 'ㄿ', 'ㅀ', 'ㅁ', 'ㅂ', 'ㅄ', 'ㅅ', 'ㅅ', 'ㅇ', 'ㅈ', 'ㅊ', 'ㅋ', 'ㅌ', 'ㅍ', 'ㅎ'}
 	out := make([]rune, 0, len(s))
 	for _, r := range s {
 		if r < 0xAC00 || r > 0xD7A3 {
@@ -22,9 +25,9 @@ func jamo(s string) []rune {
 			continue
 		}
 		n := r - 0xAC00
-		out = append(out, []rune("ㄱㄱㄴㄷㄷㄹㅁㅂㅂㅅㅅㅇㅈㅈㅊㅋㅌㅍㅎ")[n/588], []rune("ㅏㅔㅑㅖㅓㅔㅕㅖㅗㅘㅙㅙㅛㅜㅝㅙㅟㅠㅡㅢㅣ")[n%588/28])
-		if t := n % 28; t > 0 {
-			out = append(out, []rune("ㄱㄱㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅅㅇㅈㅊㅋㅌㅍㅎ")[t-1])
+		out = append(out, initial[n/588], vowel[n%588/28])
+		if n%28 > 0 {
+			out = append(out, final[n%28])
 		}
 	}
 	return out

@@ -6,6 +6,21 @@ import (
 	"unicode"
 )
 
+// voice is how a name sounds; voices remembers those of one decision.
+type (
+	voice  struct{ sound, skeleton []rune }
+	voices map[string]voice
+)
+
+func (v voices) of(s string) voice {
+	if have, ok := v[s]; ok {
+		return have
+	}
+	spelt := sound(loans(s))
+	v[s] = voice{[]rune(spelt), []rune(skeleton(spelt))}
+	return v[s]
+}
+
 // sound spells Hangul and Latin in one coarse alphabet, so that 온유 and Onyu, 할리스 and Hollys meet: no tense or
 // aspirated consonants, l for r, p for b, f and v, no glides, no double letters.
 func sound(s string) string {
