@@ -102,7 +102,10 @@ func Huge(size int64, sent *atomic.Int64) http.Handler {
 
 // Hang answers nothing until the client leaves.
 func Hang() http.Handler {
-	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has left
+		<-r.Context().Done()
+	})
 }
 
 // Echo answers with a status and repeats the header of the request, as careless upstreams do.

@@ -139,7 +139,7 @@ func clean(s string) string {
 func position(x, y string) (lat, lng float64) {
 	mx, errX := strconv.ParseInt(x, 10, 64)
 	my, errY := strconv.ParseInt(y, 10, 64)
-	if errX != nil || errY != nil || len(x) < 9 {
+	if errX != nil || errY != nil {
 		return 0, 0
 	}
 	lat, lng = float64(my)/1e7, float64(mx)/1e7

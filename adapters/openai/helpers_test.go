@@ -1,8 +1,8 @@
 package openai_test
 
 import (
-	"sync/atomic"
-	"testing"
+	"io"
+	"net/http"
 )
 
 // full is a writer that takes nothing.
@@ -10,15 +10,19 @@ type full struct{ err error }
 
 func (f full) Write([]byte) (int, error) { return 0, f.err }
 
-// guarded is an endless reader that must not be read once it is the caller's again.
-type guarded struct {
-	t    *testing.T
-	mine atomic.Bool
+// counted is an endless reader that counts its calls.
+type counted struct{ reads int }
+
+func (c *counted) Read(p []byte) (int, error) {
+	c.reads++
+	return len(p), nil
 }
 
-func (g *guarded) Read(p []byte) (int, error) {
-	if g.mine.Load() {
-		g.t.Error("read after Upload had returned")
-	}
-	return len(p), nil
+// earlyAnswer is a transport that refuses a request before it has read the body, and keeps the body.
+type earlyAnswer struct{ body io.Reader }
+
+func (e *earlyAnswer) RoundTrip(req *http.Request) (*http.Response, error) {
+	e.body = req.Body
+	_, _ = io.CopyN(io.Discard, req.Body, 1<<10)
+	return &http.Response{StatusCode: http.StatusRequestEntityTooLarge, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
 }

@@ -28,7 +28,7 @@ func (b *body) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	// One byte beyond the cap is asked for, to tell an answer of exactly that size from a larger one.
-	if int64(len(p)) > b.left+1 {
+	if int64(len(p))-1 > b.left {
 		p = p[:b.left+1]
 	}
 	n, err := b.rc.Read(p)

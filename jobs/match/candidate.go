@@ -35,7 +35,7 @@ func newCandidate(c adapters.Candidate, heard voices) *candidate {
 	p.names, p.branch = forms(name)
 	p.core = p.names[0].text
 	p.located = onMap(c.Lat, c.Lng)
-	p.where = compact(clean(c.RoadAddress + " " + c.Address))
+	p.where = compact(c.RoadAddress + c.Address)
 	for _, a := range [...]address{p.road, p.lot} {
 		if p.sido == "" {
 			p.sido = a.sido

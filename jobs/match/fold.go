@@ -13,7 +13,7 @@ func clean(s string) string {
 	if strings.ContainsAny(s, "<&") {
 		s = html.UnescapeString(stripTags(s))
 	}
-	if !norm.NFKC.IsNormalString(s) {
+	if !plain(s) && !norm.NFKC.IsNormalString(s) {
 		s = norm.NFKC.String(s)
 	}
 	var b strings.Builder
@@ -34,6 +34,16 @@ func clean(s string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// plain reports a text of ASCII and whole syllables only, which is normal by itself.
+func plain(s string) bool {
+	for _, r := range s {
+		if r >= 0x80 && (r < 0xAC00 || r > 0xD7A3) {
+			return false
+		}
+	}
+	return true
 }
 
 // isEmojiMark reports variation selectors and the keycap, which are marks by class but never part of a word.

@@ -62,6 +62,11 @@ func TestDecideDoesNotDependOnOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := drawMention(t)
 		cs := rapid.SliceOfN(rapid.Custom(drawCandidate), 0, 6).Draw(t, "candidates")
+		for i := range rapid.IntRange(0, len(cs)).Draw(t, "twins") {
+			twin := cs[i] // the other finder's entry of the same shop
+			twin.ID, twin.Finder = twin.ID+"7", "kakao"
+			cs = append(cs, twin)
+		}
 		want := match.Decide(m, cs)
 		mixed := append([]adapters.Candidate(nil), cs...)
 		rand.New(rand.NewPCG(1, rapid.Uint64().Draw(t, "seed"))).Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })

@@ -8,7 +8,10 @@ import (
 
 // voice is how a name sounds; voices remembers those of one decision.
 type (
-	voice  struct{ sound, skeleton []rune }
+	voice struct {
+		digits, loans, letters string
+		sound, skeleton        []rune
+	}
 	voices map[string]voice
 )
 
@@ -16,9 +19,15 @@ func (v voices) of(s string) voice {
 	if have, ok := v[s]; ok {
 		return have
 	}
-	spelt := sound(loans(s))
-	v[s] = voice{[]rune(spelt), []rune(skeleton(spelt))}
-	return v[s]
+	n := voice{digits: readDigits(s), loans: s, letters: s}
+	if hasLatin(s) {
+		n.loans, n.letters = loans(s), readLetters(s)
+	}
+	n.letters = readDigits(n.letters)
+	spelt := sound(n.loans)
+	n.sound, n.skeleton = []rune(spelt), []rune(skeleton(spelt))
+	v[s] = n
+	return n
 }
 
 // sound spells Hangul and Latin in one coarse alphabet, so that 온유 and Onyu, 할리스 and Hollys meet: no tense or

@@ -1,0 +1,279 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sumbi/cli"
+	"sumbi/queue"
+	"sumbi/sim"
+)
+
+// beSumbi makes this test binary the program itself, so that tests can kill a real process.
+const beSumbi = "SUMBI_TEST_BE_SUMBI"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(beSumbi) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// world is an imitated world with a directory and a configuration that point to it.
+type world struct {
+	*sim.Server
+	t    *testing.T
+	base string
+	dir  string
+	env  []string
+}
+
+func newWorld(t *testing.T, o sim.Options, toml string) *world {
+	t.Helper()
+	if o.Epoch.IsZero() {
+		o.Epoch = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+	}
+	s := sim.New(o)
+	base, stop, err := s.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	w := &world{Server: s, t: t, base: base, dir: t.TempDir(), env: []string{
+		"RAPIDAPI_KEY=" + sim.DefaultRapidAPIKey, "OPENAI_API_KEY=" + sim.DefaultOpenAIKey, "NAVER_CLIENT_ID=" + sim.DefaultNaverClientID,
+		"NAVER_CLIENT_SECRET=" + sim.DefaultNaverClientSecret, "KAKAO_REST_API_KEY=" + sim.DefaultKakaoKey, "OPENAI_WEBHOOK_SECRET=" + sim.DefaultWebhookSecret}}
+	w.configure("", toml, s.Accounts())
+	return w
+}
+
+// configure writes sumbi.toml and the list of accounts.
+func (w *world) configure(top, pipeline string, accounts []string) {
+	w.t.Helper()
+	conf := fmt.Sprintf(`listen = "127.0.0.1:0"
+%s
+[instagram]
+base_url = "%[2]s%s"
+host = "instagram-scraper-api2.p.rapidapi.com"
+per_second = 100
+[openai]
+base_url = "%[2]s%[4]s"
+poll = "50ms"
+settle = "1s"
+[naver]
+base_url = "%[2]s%[5]s"
+per_second = 500
+[kakao]
+base_url = "%[2]s%[6]s"
+per_second = 500
+[[pipeline]]
+kind = "matzip"
+accounts_file = "accounts.txt"
+%[7]s
+`, top, w.base, sim.InstagramPath, sim.OpenAIPath, sim.NaverPath, sim.KakaoPath, pipeline)
+	w.write("sumbi.toml", conf)
+	w.write("accounts.txt", strings.Join(accounts, "\n")+"\n")
+}
+
+func (w *world) write(name, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(filepath.Join(w.dir, name), []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// cmd is the program, not yet started.
+func (w *world) cmd(args ...string) *exec.Cmd {
+	exe, err := os.Executable()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c := exec.CommandContext(w.t.Context(), exe, args...)
+	c.Dir = w.dir
+	c.Env = append([]string{beSumbi + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, "TMPDIR=" + os.TempDir()}, w.env...)
+	return c
+}
+
+// run runs the program to its end and returns its exit status and what it printed.
+func (w *world) run(args ...string) (status int, stdout, stderr string) {
+	w.t.Helper()
+	var out, errs bytes.Buffer
+	c := w.cmd(args...)
+	c.Stdout, c.Stderr = &out, &errs
+	err := c.Run()
+	if c.ProcessState == nil {
+		w.t.Fatal(err)
+	}
+	return c.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+func (w *world) mustRun(args ...string) string {
+	w.t.Helper()
+	status, out, errs := w.run(args...)
+	if status != 0 {
+		w.t.Fatalf("sumbi %s: exit status %d\n%s%s", strings.Join(args, " "), status, out, errs)
+	}
+	return out
+}
+
+func (w *world) state() *queue.Store {
+	w.t.Helper()
+	s, err := queue.Open(w.t.Context(), filepath.Join(w.dir, "sumbi.db"), schema, queue.Guest)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// grade compares the state with the world's truth and wants every post and no wrong place.
+func (w *world) grade() {
+	w.t.Helper()
+	s := w.state()
+	posts, found, err := cli.Findings(w.t.Context(), s)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if r := w.Grade(posts, found); !r.Perfect() {
+		w.t.Errorf("the run is not perfect:\n%s\n%s", r, strings.Join(r.Examples, "\n"))
+	}
+}
+
+// places are the exported places by id, without what depends on when they were made.
+func (w *world) places() map[string]map[string]any {
+	w.t.Helper()
+	all := map[string]map[string]any{}
+	for line := range strings.Lines(w.mustRun("export", "places")) {
+		var p map[string]any
+		if err := json.Unmarshal([]byte(line), &p); err != nil {
+			w.t.Fatal(err)
+		}
+		all[p["_id"].(string)] = p
+	}
+	return all
+}
+
+func (w *world) paidTwice() {
+	w.t.Helper()
+	if st := w.Stats(); st.LinesAgain+st.CaptionsAgain+st.BatchesAgain > 0 {
+		w.t.Errorf("paid twice: %s", st)
+	}
+}
+
+func TestSecondRunCostsOneRequestAList(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{Seed: 11, Accounts: 4, Posts: 40, InstagramPerSecond: 120}, "")
+	w.mustRun("run", "matzip")
+	w.grade()
+	before := w.places()
+	w.ResetStats()
+	out := w.mustRun("run", "matzip")
+	st := w.Stats()
+	for list, p := range st.Pages {
+		if p.Served > 2 {
+			t.Errorf("%s: %d pages on the second run, want 1, or 2 where pins and news mix", list, p.Served)
+		}
+	}
+	if got, want := st.PagesServed, 8; got > want+2 {
+		t.Errorf("second run: %d requests for 8 lists", got)
+	}
+	if st.Lines != 0 || st.Batches != 0 || st.Calls["naver"].Requests != 0 {
+		t.Errorf("second run asked the model or the finder: %s\n%s", st, out)
+	}
+	if diff := cmp.Diff(before, w.places()); diff != "" {
+		t.Errorf("places changed (-before +after):\n%s", diff)
+	}
+}
+
+func TestNewsEditsAndPins(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{Seed: 12, Accounts: 3, Posts: 50}, "")
+	w.mustRun("run", "matzip")
+	for _, a := range w.Accounts() {
+		w.Publish(a, 7)
+	}
+	w.ResetStats()
+	w.mustRun("run", "matzip")
+	w.grade()
+	w.paidTwice()
+	if n := w.Stats().PagesServed; n > 3*2*2+3 {
+		t.Errorf("%d pages for 7 new posts of each of 3 accounts", n)
+	}
+	posts := w.Posts()
+	edited := 0
+	for _, id := range slices.Sorted(maps.Keys(posts)) {
+		if edited < 5 && w.EditCaption(id) {
+			edited++
+		}
+	}
+	w.mustRun("run", "--full", "matzip")
+	w.grade()
+	if n := w.Stats().Lines; n == 0 {
+		t.Error("edited captions were not asked about")
+	}
+}
+
+// TestKilled ends the process at ten random moments of one run. Nothing may be lost, doubled or paid twice.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	o := sim.Options{Seed: 13, Accounts: 4, Posts: 70, Latency: 60 * time.Millisecond, Jitter: 0.5, BatchStep: 200 * time.Millisecond, ListDelay: 200 * time.Millisecond}
+	calm := newWorld(t, o, "")
+	calm.mustRun("run", "matzip")
+	calm.grade()
+
+	w := newWorld(t, o, "")
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	kills := 0
+	for kills < 10 {
+		c := w.cmd("run", "matzip")
+		var out bytes.Buffer
+		c.Stdout, c.Stderr = &out, &out
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- c.Wait() }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatalf("after %d kills: %v\n%s", kills, err, &out)
+			}
+			t.Logf("the run ended after %d kills", kills)
+			kills = 1 << 10
+		case <-time.After(time.Duration(150+rng.IntN(900)) * time.Millisecond):
+			_ = c.Process.Signal(syscall.SIGKILL)
+			<-done
+			kills++
+		}
+	}
+	w.mustRun("run", "matzip")
+	w.grade()
+	w.paidTwice()
+	if diff := cmp.Diff(calm.places(), w.places()); diff != "" {
+		t.Errorf("places differ from the undisturbed run (-undisturbed +killed):\n%s", diff)
+	}
+	// At a kill as many pages may be in flight as there are lists.
+	if st := w.Stats(); st.PagesAgain > 10*len(w.Accounts())*2 {
+		t.Errorf("%d pages fetched again after %d kills", st.PagesAgain, kills)
+	}
+	s := w.state()
+	if err := s.Check(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
