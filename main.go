@@ -61,8 +61,9 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 	openaiClient, batcher := b.openai()
 	b.lane(e, instagramClient, "instagram", int(c.Instagram.PerSecond*latency.Seconds()*float64(max(len(c.Secrets.RapidAPI), 1)))+1, c.Instagram.Timeout, c.Queue.Attempts)
 	b.lane(e, openaiClient, "openai", 2, openai.FileTimeout, 0)
+	// A step may have to search with each finder, one after the other.
 	for _, name := range []string{"naver", "kakao"} {
-		b.lane(e, b.clients[name], name, 4, c.Naver.Timeout, c.Queue.Attempts)
+		b.lane(e, b.clients[name], name, 4, c.Naver.Timeout+c.Kakao.Timeout, c.Queue.Attempts)
 	}
 
 	var sink adapters.Sink

@@ -345,7 +345,10 @@ func (s batchStep) create(ctx context.Context) (queue.Commit, error) {
 		ub, err := ask.Batcher.Create(ctx, s.b.InputFile, s.b.Shard, s.b.Lines)
 		if err != nil {
 			if c := adapters.Classify(err); c.Reason == adapters.ReasonTokenLimit {
-				return s.refused(adapters.Batch{Problems: []adapters.Problem{{Code: "token_limit_exceeded", Message: err.Error()}}})
+				if len(ub.Problems) == 0 {
+					ub.Problems = []adapters.Problem{{Code: tokenLimitExceeded, Message: err.Error()}}
+				}
+				return s.refused(ub)
 			}
 			return nil, forPeople(err)
 		}
@@ -401,6 +404,12 @@ func (s batchStep) look(ctx context.Context) (queue.Commit, error) {
 	return s.save(min(ask.Poll*time.Duration(1+s.b.Polls/3), ask.Poll*10)), nil
 }
 
+// Problems of a refused batch that are acted upon.
+const (
+	tokenLimitExceeded = "token_limit_exceeded"
+	modelNotFound      = "model_not_found"
+)
+
 // refused handles a batch that the upstream did not take as a whole: nothing of it ran, its lines wait again.
 func (s batchStep) refused(ub adapters.Batch) (queue.Commit, error) {
 	ask := s.p.Ask
@@ -412,10 +421,10 @@ func (s batchStep) refused(ub adapters.Batch) (queue.Commit, error) {
 			why = pr.Code + ": " + pr.Message
 		}
 		switch pr.Code {
-		case "token_limit_exceeded":
+		case tokenLimitExceeded:
 			tooMuch, limit = true, pr.Limit
 			count = s.b.Lines == 1 // one line alone cannot be split
-		case "model_not_found":
+		case modelNotFound:
 			count = false
 			s.e.batches.setBad("the model " + strconv.Quote(s.b.Model) + " does not take batches, change [openai] model: " + pr.Message)
 		}

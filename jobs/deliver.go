@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"sumbi/adapters"
@@ -40,9 +41,26 @@ func (e *Engine) deliver(ctx context.Context, j queue.Job) (queue.Commit, error)
 		return delivered(sink.Name, p.Name, nil), nil
 	}
 	if err := sink.Sink.Write(ctx, fmt.Sprintf("%s/%d", p.Name, j.ID), recs); err != nil {
-		return nil, err
+		refused, ok := errors.AsType[refusal](err)
+		if !ok {
+			return nil, err
+		}
+		// The others are written. What the sink will never take stays in the file and is offered again when it changes.
+		e.Log.Error("sink refused records", "pipeline", p.Name, "sink", sink.Name, "keys", refused.Keys(), "err", err)
+		return func(tx *queue.Tx) error {
+			if err := tx.Complain(err); err != nil {
+				return err
+			}
+			return delivered(sink.Name, p.Name, outs)(tx)
+		}, nil
 	}
 	return delivered(sink.Name, p.Name, outs), nil
+}
+
+// refusal is an error of a sink that will never take some records, and has taken all others.
+type refusal interface {
+	error
+	Keys() []string
 }
 
 func delivered(sink, pipeline string, outs []queue.Out) queue.Commit {

@@ -306,6 +306,14 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 	})
 }
 
+// Complain notes in the story of the job that this commit ends what went wrong although the job goes on.
+func (tx *Tx) Complain(cause error) error {
+	if tx.job == nil {
+		return nil
+	}
+	return tx.story(*tx.job, cause)
+}
+
 func (tx *Tx) story(j Job, cause error) error {
 	_, err := tx.exec(`insert into job_error (job, kind, key, attempt, at, err) values (?, ?, nullif(?, ''), ?, ?, ?)`,
 		j.ID, j.Kind, j.Key, j.Attempt+1, stamp(tx.now), cause.Error())

@@ -215,6 +215,19 @@ func (s *Server) Posts() map[string]Post {
 	return out
 }
 
+// deleted returns the ids of the posts that exist no more.
+func (s *Server) deleted() map[string]bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	out := map[string]bool{}
+	for _, p := range s.world.posts {
+		if p.deleted {
+			out[fmt.Sprint(p.pk)] = true
+		}
+	}
+	return out
+}
+
 // Places returns a copy of the map, car parks included.
 func (s *Server) Places() []Place {
 	out := make([]Place, len(s.places))

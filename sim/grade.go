@@ -59,9 +59,10 @@ func placeKey(name, road string) string {
 }
 
 // Grade compares what a run found with the truth as it is now. posts are the ids that it stored, found the places that
-// it chose for each post; of a place only Name and RoadAddress are looked at, as Naver or as Kakao prints them.
+// it chose for each post; of a place only Name and RoadAddress are looked at, as Naver or as Kakao prints them. Posts that
+// have been deleted count neither way.
 func (s *Server) Grade(posts []string, found map[string][]Place) Report {
-	truth := s.Posts()
+	truth, gone := s.Posts(), s.deleted()
 	r := Report{PostsExpected: len(truth)}
 	stored := map[string]bool{}
 	for _, id := range posts {
@@ -71,7 +72,7 @@ func (s *Server) Grade(posts []string, found map[string][]Place) Report {
 		stored[id] = true
 		if _, ok := truth[id]; ok {
 			r.PostsFound++
-		} else {
+		} else if !gone[id] {
 			r.PostsExtra = append(r.PostsExtra, id)
 		}
 	}
@@ -116,7 +117,7 @@ func (s *Server) Grade(posts []string, found map[string][]Place) Report {
 		}
 	}
 	for id, places := range found { // posts that do not exist name nothing
-		if _, ok := truth[id]; !ok {
+		if _, ok := truth[id]; !ok && !gone[id] {
 			r.MentionsWrong += len(places)
 		}
 	}

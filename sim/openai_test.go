@@ -82,7 +82,7 @@ func TestBatchAnswersWithTheTruth(t *testing.T) {
 		t.Fatalf("batch: %v", b)
 	}
 	counts := b["request_counts"].(map[string]any)
-	if fmt.Sprint(counts["total"], counts["completed"], counts["failed"]) != fmt.Sprint(len(lines), len(lines), 0) {
+	if fmt.Sprintf("%v %v %v", counts["total"], counts["completed"], counts["failed"]) != fmt.Sprint(len(lines), len(lines), 0) {
 		t.Errorf("counts %v", counts)
 	}
 	out := c.results(b["output_file_id"])
@@ -126,7 +126,7 @@ func TestBatchAnswersWithTheTruth(t *testing.T) {
 		}
 	}
 	usage := b["usage"].(map[string]any)
-	if fmt.Sprint(usage["input_tokens"], usage["output_tokens"]) != fmt.Sprint(in, outTokens) {
+	if fmt.Sprintf("%v %v", usage["input_tokens"], usage["output_tokens"]) != fmt.Sprint(in, outTokens) {
 		t.Errorf("usage %v, lines say %d and %d", usage, in, outTokens)
 	}
 	st := c.s.Stats()
@@ -267,7 +267,7 @@ func TestInputIsValidated(t *testing.T) {
 func TestEnqueuedTokens(t *testing.T) {
 	t.Parallel()
 	c := start(t, sim.Options{EnqueuedTokens: 1500, BatchStep: 150 * time.Millisecond})
-	one := line("1", strings.Repeat("밥", 500)) // about 900 tokens
+	one := line("1", strings.Repeat("밥", 900)) // about 1,100 tokens
 	first := c.create(c.file(one), "").object(t)["id"].(string)
 	c.until(first, "in_progress")
 	second := c.create(c.file(one), "").object(t)["id"].(string)

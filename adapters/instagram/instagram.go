@@ -49,7 +49,7 @@ func New(o Options) *Source {
 	return &Source{client: o.Client, host: HostOf(o.BaseURL, o.Host)}
 }
 
-// HostOf returns host, or when that is empty the host of baseURL without its port.
+// HostOf returns host, or when that is empty the host of baseURL.
 func HostOf(baseURL, host string) string {
 	if host != "" {
 		return host
@@ -58,7 +58,7 @@ func HostOf(baseURL, host string) string {
 	if err != nil {
 		return ""
 	}
-	return u.Hostname()
+	return u.Host
 }
 
 // Limits returns one limit a key, named instagram/1 and so on. Each allows perSecond calls in any second, 0 without a bound.
@@ -148,7 +148,7 @@ func (a *answer) page(list, account string) adapters.Page {
 
 // total is the account's own count of posts. Items of co-authors count the posts of somebody else.
 func (a *answer) total(account string) int {
-	any := 0
+	most := 0
 	for i := range a.items {
 		it := &a.items[i]
 		n := int(first(it.Metrics.UserMediaCount, it.UserMediaCount).or(0))
@@ -158,12 +158,12 @@ func (a *answer) total(account string) int {
 		if it.owner() == account || it.User.ID.text == account || it.Owner.ID.text == account {
 			return n
 		}
-		any = max(any, n)
+		most = max(most, n)
 	}
-	if any == 0 {
-		any = int(a.user.MediaCount.or(0))
+	if most == 0 {
+		most = int(a.user.MediaCount.or(0))
 	}
-	return max(0, any)
+	return max(0, most)
 }
 
 func fail(kind adapters.Kind, reason string, err error) *adapters.Error {

@@ -240,6 +240,7 @@ func TestQueries(t *testing.T) {
 		{"area in the name", match.Mention{Name: "연남 달빛국수", Area: "연남"}, []string{"연남 달빛국수"}},
 		{"hashtag and emoji", match.Mention{Name: "#달빛국수맛집 🍜"}, []string{"달빛국수"}},
 		{"alias", match.Mention{Name: "달빛국수(moonlight)"}, []string{"달빛국수", "moonlight"}},
+		{"digits are no name alone", match.Mention{Name: "달빛국수1984"}, []string{"달빛국수1984"}},
 		{"no name", match.Mention{Name: "🍜 !!", Area: "연남"}, nil},
 	}
 	for _, tt := range tests {

@@ -12,7 +12,6 @@ type form struct {
 	text  string   // compact, without the branch
 	full  string   // compact, with it
 	words []string // compact words of text
-	core  string   // without generic words, "" when nothing else is there
 }
 
 // forms returns the readings of a cleaned name, the plain one first, and its branch.
@@ -48,7 +47,6 @@ func newForm(core, full string) form {
 	for w := range strings.FieldsFuncSeq(core, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 		f.words = append(f.words, compact(w))
 	}
-	f.core = distinct(f.text)
 	return f
 }
 

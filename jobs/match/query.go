@@ -41,7 +41,7 @@ func Queries(m Mention) []string {
 	add(name)
 	fs, _ := forms(clean(m.Name))
 	for _, f := range fs[1:] {
-		if utf8.RuneCountInString(f.text) >= 3 {
+		if utf8.RuneCountInString(f.text) >= 3 && strings.Trim(f.text, "0123456789") != "" {
 			add(f.text)
 		}
 	}
