@@ -277,3 +277,8 @@ func TestKilled(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func readFile(dir, name string) (string, error) {
+	b, err := os.ReadFile(filepath.Join(dir, name))
+	return string(b), err
+}

@@ -149,7 +149,8 @@ func (s *Store) open(ctx context.Context, schema string) error {
 // migrate makes the schema in an empty file and refuses a file that is somebody else's or newer than this program.
 func (s *Store) migrate(ctx context.Context, schema string) error {
 	var have, app, tables int
-	if err := one(ctx, s.write, `select (select user_version from pragma_user_version), (select application_id from pragma_application_id), (select count(*) from sqlite_schema)`, nil, &have, &app, &tables); err != nil {
+	// The reading connection leaves somebody else's file as it is; the writing one would turn it to WAL.
+	if err := one(ctx, s.read, `select (select user_version from pragma_user_version), (select application_id from pragma_application_id), (select count(*) from sqlite_schema)`, nil, &have, &app, &tables); err != nil {
 		return err
 	}
 	switch {
@@ -217,7 +218,7 @@ func (s *Store) Check(ctx context.Context) error {
 		return s.explain(err)
 	}
 	if res != "ok" {
-		return &FileError{Path: s.path, Text: "is damaged (" + res + "); restore a copy"}
+		return &FileError{Path: s.path, Text: "is damaged (" + strings.Join(strings.Fields(res), " ") + "); restore a copy"}
 	}
 	return nil
 }

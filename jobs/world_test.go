@@ -1,0 +1,306 @@
+package jobs_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sumbi/jobs"
+	"sumbi/queue"
+)
+
+// pipeline is the name of every pipeline under test.
+const pipeline = "matzip"
+
+// errDead is what a fake says once its process has died.
+var errDead = errors.New("the process is dead")
+
+// world is a state file, the process that drains it, and imitated upstreams that outlive both. It lives in a bubble, so
+// that time is exact and costs nothing.
+type world struct {
+	tb    testing.TB
+	dir   string
+	path  string
+	files int
+
+	accounts []string
+	feed     *feed
+	model    *model
+	naver    *finder
+	kakao    *finder
+	sink     *sink
+	tune     func(p *jobs.Pipeline) // changes the pipeline of each new process
+	wire     func(e *jobs.Engine)   // changes the engine of each new process
+	onNow    func()                 // called whenever the store looks at the clock
+	limit    time.Duration          // of one run, in the bubble's time
+
+	store  *queue.Store
+	engine *jobs.Engine
+	dead   atomic.Bool // the process has died; its file is the copy at path
+	stop   context.CancelFunc
+}
+
+// bubble runs f in a world of its own.
+func bubble(t *testing.T, f func(w *world)) {
+	t.Helper()
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, dir)
+		defer w.close()
+		f(w)
+	})
+}
+
+func newWorld(tb testing.TB, dir string) *world {
+	w := &world{tb: tb, dir: dir, accounts: []string{"mat"}, limit: 10 * time.Minute}
+	w.path = w.newPath()
+	w.feed = &feed{w: w, size: 3, lists: map[string][]post{}}
+	w.model = newModel(w)
+	w.naver, w.kakao = &finder{w: w, name: "naver"}, &finder{w: w, name: "kakao"}
+	w.sink = &sink{w: w, docs: map[string]string{}}
+	return w
+}
+
+func (w *world) newPath() string {
+	w.files++
+	return filepath.Join(w.dir, fmt.Sprintf("state-%d.db", w.files))
+}
+
+// boot is a new process on the state file.
+func (w *world) boot() {
+	w.tb.Helper()
+	w.close()
+	schema, err := os.ReadFile("../schema.sql")
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	if w.store, err = queue.Open(context.Background(), w.path, string(schema), queue.Owner); err != nil {
+		w.tb.Fatal(err)
+	}
+	w.dead.Store(false)
+	w.store.Now = func() time.Time {
+		if w.onNow != nil {
+			w.onNow()
+		}
+		return time.Now()
+	}
+	p := jobs.Matzip(&jobs.Pipeline{
+		Name: pipeline, Targets: func() ([]string, error) { return w.accounts, nil }, Lane: "instagram", Source: w.feed,
+		Ask: &jobs.Ask{Batcher: w.model, MaxLines: 1000, MaxBytes: 1 << 20, Attempts: 3, MaxWait: 30 * time.Second, Poll: time.Second, Settle: 5 * time.Second,
+			Price: func(in, out int64) int64 { return in + 2*out }},
+		Find: &jobs.Find{Finders: []jobs.Finder{w.naver}, Lane: "naver", Cache: 24 * time.Hour},
+	})
+	p.PageSize = w.feed.size
+	p.Sinks = []jobs.Sink{jobs.PlaceSink(w.store, "mongo", w.sink)}
+	if w.tune != nil {
+		w.tune(p)
+	}
+	backoff := queue.Backoff{Base: 10 * time.Millisecond, Cap: 50 * time.Millisecond}
+	lane := func(name string, workers, attempts int) queue.Lane {
+		return queue.Lane{Name: name, Workers: workers, Deadline: time.Minute, Attempts: attempts, Backoff: backoff}
+	}
+	w.engine = &jobs.Engine{Store: w.store, Pipelines: []*jobs.Pipeline{p}, Log: slog.New(slog.DiscardHandler),
+		Lanes: []queue.Lane{lane("instagram", 2, 3), lane("openai", 2, 0), lane("naver", 2, 3), lane("mongo", 1, 0)}}
+	if w.wire != nil {
+		w.wire(w.engine)
+	}
+}
+
+func (w *world) close() {
+	if w.store != nil {
+		_ = w.store.Close()
+		w.store = nil
+	}
+}
+
+// context is what a process of the world runs under.
+func (w *world) context() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), w.limit)
+	w.stop = cancel
+	return ctx, cancel
+}
+
+// crash ends the process as a power cut does: what follows goes on in a copy of the file as it is now. It returns what the
+// call in whose middle it happens must answer.
+func (w *world) crash() error {
+	if !w.dead.CompareAndSwap(false, true) {
+		return errDead
+	}
+	to := w.newPath()
+	w.copyTo(to)
+	w.path = to
+	w.stop()
+	return errDead
+}
+
+// copyTo writes the committed state to another file.
+func (w *world) copyTo(path string) {
+	db := w.db()
+	defer db.Close()
+	if _, err := db.Exec(`vacuum into ?`, path); err != nil {
+		w.tb.Errorf("copy the state: %v", err)
+	}
+}
+
+func (w *world) db() *sql.DB {
+	path := w.path
+	if w.store != nil {
+		path = w.store.Path()
+	}
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	return db
+}
+
+// try runs the pipeline in a new process until the run ends, stops or the process dies.
+func (w *world) try(whole bool, targets ...string) (queue.Run, error) {
+	w.tb.Helper()
+	w.boot()
+	return w.again(whole, targets...)
+}
+
+// again is try in the process that there is.
+func (w *world) again(whole bool, targets ...string) (queue.Run, error) {
+	w.tb.Helper()
+	ctx, cancel := w.context()
+	defer cancel()
+	var r queue.Run
+	err := w.store.Tx(ctx, func(tx *queue.Tx) (err error) {
+		r, _, err = tx.AskRun(pipeline, whole, targets)
+		return err
+	})
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	r, err = w.engine.RunOnce(ctx, r.ID)
+	if err == nil && !w.dead.Load() && r.State != queue.RunDone {
+		w.tb.Fatalf("run %d has not ended after %v: %s\njobs:\n%s\nbatches:\n%s", r.ID, w.limit, r.State,
+			w.query(`select kind, coalesce(key, ''), state, attempt, due, coalesce(err, '') from job`),
+			w.query(`select batch, state, status, lines, answered, failed, note from v_batches`))
+	}
+	return r, err
+}
+
+// run is try that must end well.
+func (w *world) run() queue.Run {
+	w.tb.Helper()
+	r, err := w.try(false)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	return r
+}
+
+// whole is run over whole lists.
+func (w *world) whole() queue.Run {
+	w.tb.Helper()
+	r, err := w.try(true)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	return r
+}
+
+// runThrough runs until the run has ended, however often the process dies.
+func (w *world) runThrough() queue.Run {
+	w.tb.Helper()
+	for range 100 {
+		if r := w.run(); !w.dead.Load() {
+			return r
+		}
+	}
+	w.tb.Fatal("the process dies for ever")
+	return queue.Run{}
+}
+
+// serve lets a new process work for some time of the bubble.
+func (w *world) serve(d time.Duration) {
+	w.tb.Helper()
+	w.boot()
+	w.serveOn(d)
+}
+
+// serveOn is serve in the process that there is.
+func (w *world) serveOn(d time.Duration) {
+	w.tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	w.stop = cancel
+	if err := w.engine.Serve(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		w.tb.Fatal(err)
+	}
+}
+
+// tx changes the state beside the process.
+func (w *world) tx(f func(tx *queue.Tx) error) {
+	w.tb.Helper()
+	if w.store == nil {
+		w.boot()
+	}
+	if err := w.store.Tx(context.Background(), f); err != nil {
+		w.tb.Fatal(err)
+	}
+}
+
+// query returns the rows of a statement as text: columns divided by |, rows by a new line.
+func (w *world) query(q string, args ...any) string {
+	w.tb.Helper()
+	db := w.db()
+	defer db.Close()
+	rows, err := db.Query(q, args...)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	defer rows.Close()
+	cols, err := rows.Columns()
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	var lines []string
+	for rows.Next() {
+		vals, ptrs := make([]sql.NullString, len(cols)), make([]any, len(cols))
+		for i := range vals {
+			ptrs[i] = &vals[i]
+		}
+		if err := rows.Scan(ptrs...); err != nil {
+			w.tb.Fatal(err)
+		}
+		var row []string
+		for _, v := range vals {
+			row = append(row, v.String)
+		}
+		lines = append(lines, strings.Join(row, "|"))
+	}
+	if err := rows.Err(); err != nil {
+		w.tb.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// is checks the rows of a statement.
+func (w *world) is(q, want string) {
+	w.tb.Helper()
+	if got := w.query(q); got != want {
+		w.tb.Errorf("%s\ngot:\n%s\nwant:\n%s", q, got, want)
+	}
+}
+
+func equal[T comparable](tb testing.TB, what string, got, want T) {
+	tb.Helper()
+	if got != want {
+		tb.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}

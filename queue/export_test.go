@@ -1,0 +1,79 @@
+package queue
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"sumbi/adapters"
+)
+
+// LostLimit is how often a job may be handed out without an end before it is run alone.
+const LostLimit = lostLimit
+
+// ErrShutdown marks a job that was let go because the process stops.
+var ErrShutdown = errShutdown
+
+// Take hands out the lane's best job without a worker around it.
+func (s *Store) Take(ctx context.Context, lane string) (Job, bool, error) { return s.take(ctx, lane) }
+
+// Finish ends a job without a worker around it.
+func (s *Store) Finish(ctx context.Context, j Job, c Commit) error {
+	return s.finish(ctx, j, c, &adapters.Meter{})
+}
+
+// PutBack returns a job without a worker around it.
+func (s *Store) PutBack(ctx context.Context, l Lane, j Job, cause error) error {
+	return s.putBack(ctx, l, j, cause, &adapters.Meter{})
+}
+
+// Promote hands to goqite what has become due soon.
+func (s *Store) Promote(ctx context.Context) error { return s.promote(ctx) }
+
+// Hold sets how long a taken job of the lane stays hidden.
+func (s *Store) Hold(lane string, d time.Duration) { s.queueHeld(lane, d) }
+
+// Delay is the pause after the given number of failures before this one.
+func (b Backoff) Delay(attempt int) time.Duration { return b.delay(attempt) }
+
+// Lost is how often the job was handed out since its last orderly end.
+func (j Job) Lost() int { return j.lost }
+
+// Rows reads rows as text, columns parted by a bar, NULL as "-".
+func (s *Store) Rows(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	all := []string{}
+	for rows.Next() {
+		vals := make([]any, len(names))
+		for i := range vals {
+			vals[i] = new(any)
+		}
+		if err := rows.Scan(vals...); err != nil {
+			return nil, err
+		}
+		cells := make([]string, len(names))
+		for i, v := range vals {
+			cells[i] = "-"
+			if v := *v.(*any); v != nil {
+				cells[i] = fmt.Sprintf("%v", v)
+			}
+		}
+		all = append(all, strings.Join(cells, "|"))
+	}
+	return all, rows.Err()
+}
+
+// Exec changes the file behind the store's back.
+func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
+	_, err := s.write.ExecContext(ctx, query, args...)
+	return err
+}

@@ -1,0 +1,261 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"sumbi/queue"
+	"sumbi/sim"
+)
+
+// served is a running serve.
+type served struct {
+	w    *world
+	cmd  *exec.Cmd
+	addr string
+	mu   sync.Mutex
+	log  bytes.Buffer
+	done chan error
+}
+
+// serve starts the program on a free port and waits until it listens.
+func (w *world) serve(args ...string) *served {
+	w.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	s := &served{w: w, addr: addr, done: make(chan error, 1)}
+	s.cmd = w.cmd(append([]string{"serve", "--listen", addr}, args...)...)
+	errs, err := s.cmd.StderrPipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		w.t.Fatal(err)
+	}
+	up := make(chan struct{})
+	var once sync.Once
+	go func() {
+		lines := bufio.NewScanner(errs)
+		for lines.Scan() {
+			s.mu.Lock()
+			s.log.Write(append(lines.Bytes(), '\n'))
+			s.mu.Unlock()
+			if strings.Contains(lines.Text(), "listening") {
+				once.Do(func() { close(up) })
+			}
+		}
+		s.done <- s.cmd.Wait()
+	}()
+	w.t.Cleanup(func() { _ = s.cmd.Process.Kill() })
+	select {
+	case <-up:
+	case err := <-s.done:
+		w.t.Fatalf("serve ended: %v\n%s", err, s.text())
+	case <-time.After(30 * time.Second):
+		w.t.Fatalf("serve does not listen:\n%s", s.text())
+	}
+	return s
+}
+
+func (s *served) text() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
+
+// term asks the process to stop and wants it to do so in order.
+func (s *served) term() {
+	s.w.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.w.t.Fatal(err)
+	}
+	select {
+	case err := <-s.done:
+		if err != nil {
+			s.w.t.Errorf("serve ended with %v\n%s", err, s.text())
+		}
+	case <-time.After(30 * time.Second):
+		s.w.t.Fatalf("serve does not stop:\n%s", s.text())
+	}
+}
+
+func (s *served) get(path, token string) (int, string) {
+	s.w.t.Helper()
+	req, err := http.NewRequestWithContext(s.w.t.Context(), http.MethodGet, "http://"+s.addr+path, nil)
+	if err != nil {
+		s.w.t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.w.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.w.t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+// until waits for a condition of the state.
+func (w *world) until(what string, ok func() bool) {
+	w.t.Helper()
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	w.t.Fatalf("in vain: %s", what)
+}
+
+func (w *world) runDone(s *queue.Store, id int64) func() bool {
+	return func() bool {
+		r, err := s.LastRun(w.t.Context(), "matzip")
+		return err == nil && r.ID >= id && r.State == queue.RunDone
+	}
+}
+
+func TestServe(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{Seed: 21, Accounts: 3, Posts: 30, Latency: 20 * time.Millisecond}, `every = "72h"`)
+	w.env = append(w.env, "SUMBI_TOKEN=열려라참깨")
+	sv := w.serve()
+	s := w.state()
+
+	// A pipeline that never ran does not wait for its first turn.
+	w.until("the first run ends", w.runDone(s, 1))
+	w.grade()
+
+	if code, _ := sv.get("/healthz", ""); code != http.StatusOK {
+		t.Errorf("/healthz without a token: %d", code)
+	}
+	for _, path := range []string{"/", "/metrics"} {
+		if code, _ := sv.get(path, ""); code != http.StatusUnauthorized {
+			t.Errorf("%s without a token: %d, want 401", path, code)
+		}
+		if code, _ := sv.get(path, "falsch"); code != http.StatusUnauthorized {
+			t.Errorf("%s with a wrong token: %d, want 401", path, code)
+		}
+		if code, body := sv.get(path, "열려라참깨"); code != http.StatusOK || body == "" {
+			t.Errorf("%s with the token: %d %q", path, code, body)
+		}
+	}
+	if out := w.mustRun("healthcheck", "--url", "http://"+sv.addr+"/healthz"); out != "ok\n" {
+		t.Errorf("healthcheck says %q", out)
+	}
+
+	// A second drain is refused with a sentence; a run is handed over and followed.
+	status, _, errs := w.run("serve", "--listen", "-")
+	if status != 1 || !strings.Contains(errs, "another sumbi process already works on") {
+		t.Errorf("second serve: status %d, %s", status, errs)
+	}
+	w.Publish(w.Accounts()[0], 3)
+	out := w.mustRun("run", "matzip")
+	if !strings.Contains(out, "3 new posts") {
+		t.Errorf("run beside serve printed %q", out)
+	}
+	w.grade()
+	w.paidTwice()
+
+	sv.term()
+	if code, _, _ := w.run("healthcheck", "--url", "http://"+sv.addr+"/healthz"); code != 1 {
+		t.Errorf("healthcheck after the end: status %d", code)
+	}
+}
+
+// TestServeStopsInOrder stops a serve in the middle of its crawl: what was in flight ends or waits, nothing counts as an attempt.
+func TestServeStopsInOrder(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{Seed: 22, Accounts: 4, Posts: 60, Latency: 300 * time.Millisecond}, `every = "72h"`)
+	sv := w.serve()
+	s := w.state()
+	w.until("some pages are there", func() bool {
+		r, err := s.LastRun(t.Context(), "matzip")
+		return err == nil && r.Pages > 4
+	})
+	sv.term()
+	js, err := s.Jobs(t.Context(), "", "", 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range js {
+		if j.Attempt != 0 || j.State == "running" || j.State == "dead" {
+			t.Errorf("job %d %s is %s after %d attempts", j.ID, j.Key, j.State, j.Attempt)
+		}
+	}
+	w.mustRun("run", "matzip")
+	w.grade()
+	if st := w.Stats(); st.PagesAgain != 0 {
+		t.Errorf("%d pages were fetched again after an orderly stop", st.PagesAgain)
+	}
+}
+
+// TestWebhook wants the end of a batch to be noticed by the webhook long before the next poll.
+func TestWebhook(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	w := newWorld(t, sim.Options{Seed: 23, Accounts: 2, Posts: 20, BatchStep: 100 * time.Millisecond, WebhookURL: "http://" + addr + "/webhooks/openai"}, `every = "72h"`)
+	conf, err := readFile(w.dir, "sumbi.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("sumbi.toml", strings.Replace(conf, `poll = "50ms"`, `poll = "10m"`, 1))
+	c := w.cmd("serve", "--listen", addr)
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- c.Wait() }()
+	w.until("the state file is there", func() bool { _, err := readFile(w.dir, "sumbi.db"); return err == nil })
+	time.Sleep(500 * time.Millisecond)
+	s := w.state()
+	w.until("the run ends without a poll", w.runDone(s, 1))
+	w.grade()
+	if st := w.Stats(); st.WebhooksTaken == 0 {
+		t.Errorf("no webhook was taken: %s", st)
+	}
+	_ = c.Process.Signal(syscall.SIGTERM)
+	<-done
+
+	// Forged ones are refused.
+	sv := w.serve()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+sv.addr+"/webhooks/openai", strings.NewReader(`{"type":"batch.completed","data":{"id":"batch_1"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("webhook-id", "evt_1")
+	req.Header.Set("webhook-timestamp", "1795179997")
+	req.Header.Set("webhook-signature", "v1,Zm9yZ2Vk")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode < 400 || resp.StatusCode > 499 {
+		t.Errorf("forged webhook: %s", resp.Status)
+	}
+	sv.term()
+}
