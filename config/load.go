@@ -155,7 +155,7 @@ func (d *document) derive(c *Config, root map[string]any) {
 	}
 	if !has("instagram", "host") {
 		if u, err := url.Parse(c.Instagram.BaseURL); err == nil {
-			c.Instagram.Host = u.Hostname()
+			c.Instagram.Host = u.Host
 		}
 	}
 	if c.Naver.Dialect == "legacy" && !has("naver", "base_url") {

@@ -3,6 +3,7 @@ package instagram_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"io"
 	"net/http"
@@ -230,7 +231,7 @@ func FuzzPage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		page, err := fetch(t, "posts", "seoul.matzip", body)
 		if err != nil {
-			if _, ok := err.(*adapters.Error); !ok {
+			if _, ok := errors.AsType[*adapters.Error](err); !ok {
 				t.Errorf("not classified: %v", err)
 			}
 			return
