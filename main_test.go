@@ -282,3 +282,17 @@ func readFile(dir, name string) (string, error) {
 	b, err := os.ReadFile(filepath.Join(dir, name))
 	return string(b), err
 }
+
+// TestTrouble lets everything go wrong now and then. What a fault may cost is another try, never a post or a second payment.
+func TestTrouble(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{Seed: 14, Accounts: 4, Posts: 60, Latency: 10 * time.Millisecond, BatchStep: 50 * time.Millisecond, Faults: sim.Trouble(0.03)}, "\n[queue]\nbackoff = \"20ms\"\nbackoff_max = \"200ms\"\n")
+	w.mustRun("run", "matzip")
+	// A walk that had to be left unfinished is made good by the next run.
+	w.SetFaults(sim.Faults{})
+	w.mustRun("run", "matzip")
+	w.grade()
+	if st := w.Stats(); st.BatchesAgain > 0 || st.LinesAgain > 0 {
+		t.Errorf("paid twice: %s", st)
+	}
+}

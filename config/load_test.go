@@ -117,7 +117,7 @@ output = 2.5
 	}
 	want := []any{
 		"/data/숨비.db", "[::1]:0", "gpt-6-luna", int64(10 << 20), 36 * time.Hour, "https://openapi.naver.com", 0.5, 25000, "own", time.Duration(0),
-		"http://127.0.0.1:9/v1", "127.0.0.1", 3, "matzip",
+		"http://127.0.0.1:9/v1", "127.0.0.1:9", 3, "matzip",
 		[]string{"kakao", "naver"},
 		"부산", time.Duration(0), 2,
 	}

@@ -11,7 +11,7 @@ import (
 
 // How often a walk bears with an upstream that does not get on before it ends unfinished.
 const (
-	maxEmpties  = 3 // pages in a row without an unpinned record, each naming a next one
+	maxEmpties  = 3 // pages in a row without a record, each naming a next one
 	maxRepeats  = 3 // further askings of a page whose answer names itself as the next
 	maxKnown    = 3 // pages in a row that this walk has seen already
 	maxRestarts = 3 // returns to the first page because a cursor was refused
@@ -123,7 +123,7 @@ func turn(w *queue.Walk, pg adapters.Page, all []queue.Stored) {
 			leave(w, "the upstream names the same page as the next one again and again")
 		}
 		return
-	case unpinned == 0:
+	case len(all) == 0:
 		w.Repeats = 0
 		if w.Empties++; w.Empties < maxEmpties {
 			return
@@ -139,7 +139,8 @@ func turn(w *queue.Walk, pg adapters.Page, all []queue.Stored) {
 		return
 	}
 	w.Repeats, w.Empties = 0, 0
-	if !w.Whole && !w.Mark.IsZero() && !fresh && !newest.After(w.Mark) {
+	// A page of nothing but pins says nothing about what is behind it.
+	if unpinned > 0 && !w.Whole && !w.Mark.IsZero() && !fresh && !newest.After(w.Mark) {
 		end(w)
 		return
 	}

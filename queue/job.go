@@ -221,7 +221,7 @@ func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Me
 			return err
 		}
 		if commit != nil {
-			if err := commit(tx); err != nil {
+			if err := contain(func() error { return commit(tx) }); err != nil {
 				return err
 			}
 		}
@@ -255,8 +255,8 @@ func (b Backoff) delay(attempt int) time.Duration {
 		b.Cap = 5 * time.Minute
 	}
 	top := b.Cap
-	if attempt < 30 {
-		top = min(b.Cap, b.Base<<attempt)
+	if b.Base <= b.Cap>>attempt { // compared this way round nothing overflows
+		top = b.Base << attempt
 	}
 	return time.Duration(rand.Int64N(int64(top) + 1))
 }

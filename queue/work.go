@@ -286,18 +286,27 @@ func (w *Worker) Running() int {
 	return w.running
 }
 
-// call runs the handler and turns a panic into an error with its stack.
+// call runs the handler.
 func (w *Worker) call(ctx context.Context, j Job) (c Commit, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			c, err = nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		}
-	}()
 	h := w.Handlers[j.Kind]
 	if h == nil {
 		return nil, fmt.Errorf("no handler for jobs of kind %q", j.Kind)
 	}
-	return h(ctx, j)
+	err = contain(func() (err error) {
+		c, err = h(ctx, j)
+		return err
+	})
+	return c, err
+}
+
+// contain turns a panic of f into an error with its stack.
+func contain(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return f()
 }
 
 // stop ends a lane until the process starts again; the others go on.
