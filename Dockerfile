@@ -17,7 +17,7 @@ RUN --mount=type=cache,target=/root/.cache/go-build \
 FROM debian:12-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends ca-certificates sqlite3 \
- && rm -rf /var/lib/apt/lists/* /var/log/*.log /var/log/apt \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/*.log /var/log/apt \
  && useradd --system --uid 10001 --user-group --home-dir /data --no-create-home --shell /usr/sbin/nologin sumbi \
  && install -d -o sumbi -g sumbi -m 0750 /data
 COPY --from=build /out/config/ /app/

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,7 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
 
 	"sumbi/cli"
 	"sumbi/queue"
@@ -31,7 +33,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"sumbi": main})
 }
 
 // world is an imitated world with a directory and a configuration that point to it.
@@ -41,6 +43,8 @@ type world struct {
 	base string
 	dir  string
 	env  []string
+
+	perSecond int // of Instagram
 }
 
 func newWorld(t *testing.T, o sim.Options, toml string) *world {
@@ -56,7 +60,7 @@ func newWorld(t *testing.T, o sim.Options, toml string) *world {
 	t.Cleanup(stop)
 	w := &world{Server: s, t: t, base: base, dir: t.TempDir(), env: []string{
 		"RAPIDAPI_KEY=" + sim.DefaultRapidAPIKey, "OPENAI_API_KEY=" + sim.DefaultOpenAIKey, "NAVER_CLIENT_ID=" + sim.DefaultNaverClientID,
-		"NAVER_CLIENT_SECRET=" + sim.DefaultNaverClientSecret, "KAKAO_REST_API_KEY=" + sim.DefaultKakaoKey, "OPENAI_WEBHOOK_SECRET=" + sim.DefaultWebhookSecret}}
+		"NAVER_CLIENT_SECRET=" + sim.DefaultNaverClientSecret, "KAKAO_REST_API_KEY=" + sim.DefaultKakaoKey, "OPENAI_WEBHOOK_SECRET=" + sim.DefaultWebhookSecret}, perSecond: cmp.Or(o.InstagramPerSecond, 100)}
 	w.configure("", toml, s.Accounts())
 	return w
 }
@@ -69,7 +73,7 @@ func (w *world) configure(top, pipeline string, accounts []string) {
 [instagram]
 base_url = "%[2]s%s"
 host = "instagram-scraper-api2.p.rapidapi.com"
-per_second = 100
+per_second = %[8]d
 [openai]
 base_url = "%[2]s%[4]s"
 poll = "50ms"
@@ -84,7 +88,7 @@ per_second = 500
 kind = "matzip"
 accounts_file = "accounts.txt"
 %[7]s
-`, top, w.base, sim.InstagramPath, sim.OpenAIPath, sim.NaverPath, sim.KakaoPath, pipeline)
+`, top, w.base, sim.InstagramPath, sim.OpenAIPath, sim.NaverPath, sim.KakaoPath, pipeline, w.perSecond)
 	w.write("sumbi.toml", conf)
 	w.write("accounts.txt", strings.Join(accounts, "\n")+"\n")
 }
@@ -176,7 +180,7 @@ func (w *world) paidTwice() {
 
 func TestSecondRunCostsOneRequestAList(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sim.Options{Seed: 11, Accounts: 4, Posts: 40, InstagramPerSecond: 120}, "")
+	w := newWorld(t, sim.Options{Seed: 11, Accounts: 4, Posts: 40, InstagramPerSecond: 40}, "")
 	w.mustRun("run", "matzip")
 	w.grade()
 	before := w.places()
@@ -194,7 +198,7 @@ func TestSecondRunCostsOneRequestAList(t *testing.T) {
 	if st.Lines != 0 || st.Batches != 0 || st.Calls["naver"].Requests != 0 {
 		t.Errorf("second run asked the model or the finder: %s\n%s", st, out)
 	}
-	if diff := cmp.Diff(before, w.places()); diff != "" {
+	if diff := gocmp.Diff(before, w.places()); diff != "" {
 		t.Errorf("places changed (-before +after):\n%s", diff)
 	}
 }
@@ -230,7 +234,7 @@ func TestNewsEditsAndPins(t *testing.T) {
 // TestKilled ends the process at ten random moments of one run. Nothing may be lost, doubled or paid twice.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	o := sim.Options{Seed: 13, Accounts: 4, Posts: 70, Latency: 60 * time.Millisecond, Jitter: 0.5, BatchStep: 200 * time.Millisecond, ListDelay: 200 * time.Millisecond}
+	o := sim.Options{Seed: 13, Accounts: 4, Posts: 70, InstagramPerSecond: 12, CountRefused: true, Latency: 60 * time.Millisecond, Jitter: 0.5, BatchStep: 200 * time.Millisecond, ListDelay: 200 * time.Millisecond}
 	calm := newWorld(t, o, "")
 	calm.mustRun("run", "matzip")
 	calm.grade()
@@ -265,12 +269,15 @@ func TestKilled(t *testing.T) {
 	w.mustRun("run", "matzip")
 	w.grade()
 	w.paidTwice()
-	if diff := cmp.Diff(calm.places(), w.places()); diff != "" {
+	if diff := gocmp.Diff(calm.places(), w.places()); diff != "" {
 		t.Errorf("places differ from the undisturbed run (-undisturbed +killed):\n%s", diff)
 	}
 	// At a kill as many pages may be in flight as there are lists.
 	if st := w.Stats(); st.PagesAgain > 10*len(w.Accounts())*2 {
 		t.Errorf("%d pages fetched again after %d kills", st.PagesAgain, kills)
+	}
+	if n := w.Stats().Calls["instagram"].Refused; n > 0 {
+		t.Errorf("%d calls were refused: a start right after a kill called too early", n)
 	}
 	s := w.state()
 	if err := s.Check(context.Background()); err != nil {

@@ -67,7 +67,7 @@ func (e *Engine) build(ctx context.Context, p *Pipeline, b queue.Batch) (f *os.F
 			}
 		}
 	}
-	shard = shardKey(ids)
+	shard = shardKey(b, ids)
 	if err == nil {
 		err = w.Flush()
 	}
@@ -130,8 +130,14 @@ func (s *batchStep) take(tx *queue.Tx, answers []adapters.Answer) error {
 	var in, out int64
 	for _, a := range answers {
 		in, out = in+a.InputTokens, out+a.OutputTokens
+		var bad error
 		if a.Err != nil {
-			if err := tx.Unanswered(s.b.ID, a.ID, a.Err.Error()); err != nil {
+			bad = a.Err
+		} else if ask.Check != nil {
+			bad = ask.Check(a.Body)
+		}
+		if bad != nil {
+			if err := tx.Unanswered(s.b.ID, a.ID, bad.Error()); err != nil {
 				return err
 			}
 			continue
@@ -277,10 +283,7 @@ func (s batchStep) lines(path string) (answers []adapters.Answer, pos int64, eof
 			return nil, 0, false, false, err
 		}
 		end := errors.Is(err, io.EOF)
-		if len(line) > maxLine {
-			line = nil
-		}
-		if text := bytes.TrimSpace(line); len(text) > 0 {
+		if text := bytes.TrimSpace(line); len(text) > 0 && len(line) <= maxLine {
 			a, err := s.p.Ask.Batcher.Answer(text)
 			switch {
 			case err == nil:

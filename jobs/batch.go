@@ -31,6 +31,7 @@ type Ask struct {
 	Poll           time.Duration                               // first pause between two looks at a batch; grows to ten times this
 	Settle         time.Duration                               // how long a new batch may take to show in the upstream's list
 	Price          func(inputTokens, outputTokens int64) int64 // micro-dollars
+	Check          func(answer json.RawMessage) error          // whether Extracted can take it; what it cannot is asked again
 	Extracted      func(tx *queue.Tx, rec queue.Stored, answer json.RawMessage) error
 }
 
@@ -164,7 +165,7 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	full := false
+	full, wait := false, time.Duration(0)
 	var take []queue.Question
 	var bad []string
 	var sizes, tokens int64
@@ -176,7 +177,12 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 		}
 		t := ask.Batcher.Tokens(line)
 		first := b.Lines == 0 && len(take) == 0
-		if !first && (b.Lines+len(take) >= ask.MaxLines || b.Bytes+sizes+int64(len(line)) > ask.MaxBytes || (limit > 0 && enqueued+b.Tokens+tokens+t > limit)) {
+		over := limit > 0 && enqueued+b.Tokens+tokens+t > limit
+		if first && over && enqueued > 0 {
+			wait = ask.Poll // not one line more until a batch of ours has ended
+			break
+		}
+		if !first && (over || b.Lines+len(take) >= ask.MaxLines || b.Bytes+sizes+int64(len(line)) > ask.MaxBytes) {
 			full = true
 			break
 		}
@@ -217,7 +223,7 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 		}
 		more, err := tx.AnyWaiting(p.Name)
 		if err == nil && (more || b.State == queue.BatchChoosing) {
-			tx.Again(0)
+			tx.Again(wait)
 		}
 		return err
 	}, nil
@@ -312,12 +318,13 @@ func (s batchStep) upload(ctx context.Context) (queue.Commit, error) {
 	return s.save(0), nil
 }
 
-// shardKey names a set of questions: the same lines always give the same shard.
-func shardKey(ids func(yield func(string) bool)) string {
+// shardKey names a batch of questions. Lines that go again make another batch: the one before must not be taken for it.
+func shardKey(b queue.Batch, ids func(yield func(string) bool)) string {
 	h := sha256.New()
+	fmt.Fprintf(h, "%d %d", b.ID, b.Created.UnixMilli())
 	for id := range ids {
-		h.Write([]byte(id))
 		h.Write([]byte{0})
+		h.Write([]byte(id))
 	}
 	return hex.EncodeToString(h.Sum(nil))[:32]
 }
@@ -449,7 +456,7 @@ func (s batchStep) refused(ub adapters.Batch) (queue.Commit, error) {
 			}
 		} else {
 			for _, pr := range ub.Problems {
-				if pr.Line > 0 {
+				if pr.Line > 0 && pr.Code != modelNotFound { // said of every line, and none is to blame
 					count = false
 					if err := tx.KillLine(s.b.ID, pr.Line, pr.Code+": "+pr.Message); err != nil {
 						return err

@@ -215,7 +215,7 @@ func (s *matchStep) place(c adapters.Candidate, words string) *queue.Place {
 func fieldsOf(raw json.RawMessage) (Restaurant, error) {
 	var r Restaurant
 	if err := json.Unmarshal(raw, &r); err != nil {
-		return r, fmt.Errorf("stored fields of a mention: %w", err)
+		return r, fmt.Errorf("fields of a mention: %w", err)
 	}
 	return r, nil
 }

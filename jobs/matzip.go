@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 	"unicode"
@@ -60,6 +61,23 @@ type Dish struct {
 	Price *int64 `json:"price"`
 }
 
+// UnmarshalJSON implements json.Unmarshaler. 15000.0 is a price, too, and what is no number of won is none.
+func (d *Dish) UnmarshalJSON(data []byte) error {
+	var in struct {
+		Name  string   `json:"name"`
+		Price *float64 `json:"price"`
+	}
+	if err := json.Unmarshal(data, &in); err != nil {
+		return err
+	}
+	*d = Dish{Name: in.Name}
+	if in.Price != nil && math.Abs(*in.Price) < 1<<53 {
+		won := int64(math.Round(*in.Price))
+		d.Price = &won
+	}
+	return nil
+}
+
 // post is what matzip reads of a post; the Instagram adapter writes it.
 type post struct {
 	Account  string `json:"account"`
@@ -84,6 +102,10 @@ func readPost(data json.RawMessage) (post, error) {
 func Matzip(p *Pipeline) *Pipeline {
 	p.Lists, p.PageSize = []string{"posts", "reels"}, 12
 	p.Saved = p.askAbout
+	p.Ask.Check = func(answer json.RawMessage) error {
+		_, _, err := readAnswer(answer)
+		return err
+	}
 	p.Ask.Extracted = p.extracted
 	p.Find.Mention = mentionOf
 	return p
@@ -176,25 +198,32 @@ func splitTags(word string) []string {
 	return append(parts, word[start:])
 }
 
-// extracted turns an answer into mentions and a search for each.
-func (p *Pipeline) extracted(tx *queue.Tx, rec queue.Stored, answer json.RawMessage) error {
+// readAnswer returns the restaurants that an answer names, each with its name and as the model wrote it.
+func readAnswer(answer json.RawMessage) (names []string, fields []json.RawMessage, err error) {
 	var a struct {
 		Restaurants []json.RawMessage `json:"restaurants"`
 	}
 	if err := json.Unmarshal(answer, &a); err != nil {
-		return fmt.Errorf("answer about %s: %w", rec.Key, err)
+		return nil, nil, fmt.Errorf("the answer is not what was asked for: %w", err)
 	}
-	var names []string
-	var fields []json.RawMessage
 	for _, raw := range a.Restaurants {
 		r, err := fieldsOf(raw)
 		if err != nil {
-			return err
+			return nil, nil, fmt.Errorf("the answer is not what was asked for: %w", err)
 		}
 		if strings.TrimSpace(r.Name) == "" {
 			continue
 		}
 		names, fields = append(names, r.Name), append(fields, raw)
+	}
+	return names, fields, nil
+}
+
+// extracted turns an answer into mentions and a search for each.
+func (p *Pipeline) extracted(tx *queue.Tx, rec queue.Stored, answer json.RawMessage) error {
+	names, fields, err := readAnswer(answer)
+	if err != nil {
+		return fmt.Errorf("post %s: %w", rec.Key, err)
 	}
 	ids, err := tx.Extracted(rec, rec.Question, names, fields)
 	if err != nil {

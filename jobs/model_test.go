@@ -35,6 +35,7 @@ type model struct {
 	fault  func(call string, effect bool) error  // asked before and after a call takes effect
 	fate   func(id, text string, try int) fate   // what becomes of a line; nil is a good answer
 	ending func(b *fakeBatch) adapters.Batch     // how a batch ends; nil is well
+	early  func(tokens int64) []adapters.Problem // why it is not even created; nil is created
 	refuse func(b *fakeBatch) []adapters.Problem // why it is not taken; nil is taken
 	mangle func(file, text string, n int) string // changes the n-th download of a file, from 1
 	loads  map[string]int                        // downloads of each file
@@ -151,6 +152,12 @@ func (m *model) Create(ctx context.Context, file, shard string, n int) (got adap
 			m.w.tb.Errorf("batch of %d lines was announced with %d", len(b.lines), n)
 		}
 		b.tokens = m.tokens * int64(n)
+		if m.early != nil {
+			if ps := m.early(b.tokens); ps != nil {
+				got = adapters.Batch{State: adapters.BatchRefused, Status: "failed", Problems: ps}
+				return &adapters.Error{Kind: adapters.Throttled, Reason: adapters.ReasonTokenLimit, Upstream: "openai", Err: errors.New(ps[0].Message)}
+			}
+		}
 		m.batches = append(m.batches, b)
 		got = adapters.Batch{ID: b.id, State: adapters.BatchRunning, Status: "validating", CreatedAt: b.at}
 		return nil

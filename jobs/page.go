@@ -211,7 +211,7 @@ func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, err error) (queue.Commit,
 	case c.Reason == adapters.ReasonCursor || (w.Cursor != "" && c.Reason == adapters.ReasonGone):
 		w.Cursor, w.Note = "", "began again: "+err.Error()
 		// Going back shows pages of this walk again; that is no sign of a loop.
-		w.Known = -w.Pages
+		w.Known, w.Repeats, w.Empties = -w.Pages, 0, 0
 		if w.Restarts++; w.Restarts > maxRestarts {
 			leave(&w, "the upstream refuses its own page tokens: "+err.Error())
 		}

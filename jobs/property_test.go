@@ -78,6 +78,7 @@ func (s story) play(w *world) string {
 	w.feed.size, w.feed.offsets = s.Size, s.Offsets
 	w.feed.put("mat", "posts", pins, rest)
 	next, calls := s.Posts+1, 0
+	room := 2 * s.Size                                                   // three pages shifted in one walk would look like a circle
 	hollow, was := map[adapters.Cursor]int{}, map[adapters.Cursor]bool{} // three in a row would be an end
 	w.feed.script = func(q adapters.Query) (adapters.Page, error, bool) {
 		if q.List != "posts" {
@@ -101,7 +102,8 @@ func (s story) play(w *world) string {
 		}
 		w.feed.mu.Lock()
 		pg := w.feed.page(adapters.Query{List: q.List, Target: q.Target, Cursor: here})
-		for range s.Insert[calls] {
+		for range min(s.Insert[calls], room) {
+			room--
 			rest = slices.Concat(posts(next, 1), rest)
 			next++
 		}

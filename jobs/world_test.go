@@ -194,6 +194,22 @@ func (w *world) again(whole bool, targets ...string) (queue.Run, error) {
 	return r, err
 }
 
+// attempt is one process that may be stopped in order; it reports whether the run has ended.
+func (w *world) attempt() (bool, error) {
+	w.boot()
+	ctx, cancel := w.context()
+	defer cancel()
+	var r queue.Run
+	err := w.store.Tx(ctx, func(tx *queue.Tx) (err error) {
+		r, _, err = tx.AskRun(pipeline, false, nil)
+		return err
+	})
+	if err == nil {
+		r, err = w.engine.RunOnce(ctx, r.ID)
+	}
+	return r.State == queue.RunDone, err
+}
+
 // run is try that must end well.
 func (w *world) run() queue.Run {
 	w.tb.Helper()

@@ -206,6 +206,19 @@ func (s *Store) take(ctx context.Context, lane string) (j Job, ok bool, err erro
 	return j, ok, err
 }
 
+// renew begins the hold of a taken job anew and notes whether it runs alone; false when somebody else has it now.
+func (s *Store) renew(ctx context.Context, j Job, alone bool, hold time.Duration) (mine bool, err error) {
+	err = s.Tx(ctx, func(tx *Tx) error {
+		n, err := tx.exec(`update job set alone = ? where id = ? and run = ? and state = 'live'`, alone, j.ID, j.run)
+		if err != nil || n == 0 {
+			return err
+		}
+		mine = true
+		return s.queue(j.Lane).ExtendTx(tx.ctx, tx.tx, goqite.ID(j.message), hold)
+	})
+	return mine && err == nil, err
+}
+
 // finish ends a job in one transaction with everything that follows from it.
 func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Meter) error {
 	return s.inTx(ctx, &j, func(tx *Tx) error {
@@ -342,7 +355,7 @@ func (tx *Tx) Revive(id int64) error {
 	var taken bool
 	err := tx.one(`select state, taken_at is not null, `+jobColumns+` from job where id = ?`, []any{id}, append([]any{&state, &taken}, jobFields(&j)...)...)
 	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("there is no job %d; `sumbi jobs list` shows them: %w", id, err)
+		return missing(fmt.Sprintf("there is no job %d; `sumbi jobs list` shows them", id))
 	}
 	if err != nil {
 		return err
@@ -371,7 +384,7 @@ func (tx *Tx) Drop(id int64) error {
 	var j Job
 	err := tx.one(`delete from job where id = ? and taken_at is null returning `+jobColumns, []any{id}, jobFields(&j)...)
 	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("there is no job %d that waits; `sumbi jobs list` shows them: %w", id, err)
+		return missing(fmt.Sprintf("there is no job %d that waits; `sumbi jobs list` shows them", id))
 	}
 	if err != nil || j.message == "" {
 		return err

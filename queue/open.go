@@ -23,6 +23,9 @@ const version = 1
 // appID marks the file as sumbi's own (pragma application_id): "sumb".
 const appID = 0x73756d62
 
+// smallFile is the size up to which the whole file is checked at each start; it takes about a tenth of a second.
+const smallFile = 16 << 20
+
 // Mode says what a process wants of the file.
 type Mode int
 
@@ -129,14 +132,20 @@ func (s *Store) open(ctx context.Context, schema string) error {
 		q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, extra...), "_txlock": {"immediate"}}
 		return "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + q.Encode()
 	}
-	if s.write, err = sql.Open("sqlite", dsn("journal_mode(wal)", "synchronous(full)", "journal_size_limit(67108864)", "cache_size(-8000)")); err != nil {
-		return s.explain(err)
-	}
-	s.write.SetMaxOpenConns(1)
 	if s.read, err = sql.Open("sqlite", dsn("query_only(1)", "cache_size(-4000)")); err != nil {
 		return s.explain(err)
 	}
 	s.read.SetMaxOpenConns(4)
+	// A damaged file is refused before anything is written to it. In a large one this is left to doctor.
+	if info, err := os.Stat(abs); err == nil && s.owner && info.Size() > 0 && info.Size() <= smallFile {
+		if err := s.Check(ctx); err != nil {
+			return err
+		}
+	}
+	if s.write, err = sql.Open("sqlite", dsn("journal_mode(wal)", "synchronous(full)", "journal_size_limit(67108864)", "cache_size(-8000)")); err != nil {
+		return s.explain(err)
+	}
+	s.write.SetMaxOpenConns(1)
 	if err := s.migrate(ctx, schema); err != nil {
 		return s.explain(err)
 	}
@@ -189,7 +198,8 @@ func (s *Store) recover(ctx context.Context) error {
 			return err
 		}
 		for _, j := range rows {
-			if err := tx.bury(j, fmt.Errorf("the process ended %d times while this job ran, the last time while it ran alone", j.lost)); err != nil {
+			cause := fmt.Errorf("the process ended %d times while this job ran, the last time while it ran alone", j.lost)
+			if err := errors.Join(tx.story(j, cause), tx.bury(j, cause)); err != nil {
 				return err
 			}
 		}

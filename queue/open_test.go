@@ -102,7 +102,9 @@ func TestOpenRefuses(t *testing.T) {
 		{"directory", both, func(t *testing.T, path string) { check(t, os.Mkdir(path, 0o700)) }, []string{"is a directory; name a file"}},
 		{"missing", []queue.Mode{queue.Guest}, func(*testing.T, string) {}, []string{"does not exist yet", "sumbi run PIPELINE"}},
 		{"empty", []queue.Mode{queue.Guest}, func(t *testing.T, path string) { write(t, path, nil) }, []string{"is empty", "sumbi run PIPELINE"}},
-		{"text", both, func(t *testing.T, path string) { write(t, path, []byte("평양냉면 맛집 목록입니다. 아주 맛있어요.")) }, []string{"is not a SQLite file or is damaged", "--state"}},
+		{"text", both, func(t *testing.T, path string) {
+			write(t, path, []byte("평양냉면 맛집 목록입니다. 아주 맛있어요."))
+		}, []string{"is not a SQLite file or is damaged", "--state"}},
 		{"short", both, func(t *testing.T, path string) { write(t, path, template[:9]) }, []string{"is not a SQLite file or is damaged"}},
 		{"only a header", both, func(t *testing.T, path string) { write(t, path, template[:60]) }, []string{"is damaged", "restore a copy"}},
 		{"broken page size", both, func(t *testing.T, path string) {

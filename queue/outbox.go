@@ -57,7 +57,7 @@ func DeliverKey(sink, pipeline string) string { return "deliver:" + sink + ":" +
 // Deliver notes that a sink must be told of a record again.
 func (tx *Tx) Deliver(sink, stream, key, pipeline string) error {
 	_, err := tx.exec(`insert into outbox (sink, stream, key, pipeline, at) values (?, ?, ?, ?, ?)
-		on conflict do update set rev = rev + 1`, sink, stream, key, pipeline, stamp(tx.now))
+		on conflict do update set rev = rev + 1, pipeline = excluded.pipeline`, sink, stream, key, pipeline, stamp(tx.now))
 	if err != nil {
 		return err
 	}

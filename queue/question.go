@@ -152,7 +152,7 @@ func (tx *Tx) KillQuestion(id, why string) error {
 func (tx *Tx) ReviveQuestion(id string) (pipeline string, err error) {
 	err = tx.one(`update question set state = 'waiting', attempt = 0, err = null, asked_at = ? where id = ? and state = 'dead' returning pipeline`, []any{stamp(tx.now), id}, &pipeline)
 	if errors.Is(err, ErrNotFound) {
-		return "", fmt.Errorf("there is no dead question %s: %w", id, err)
+		return "", missing(fmt.Sprintf("there is no dead question %s", id))
 	}
 	return pipeline, err
 }
@@ -171,7 +171,7 @@ func (tx *Tx) DropQuestion(id string) error {
 		return err
 	}
 	if n == 0 {
-		return fmt.Errorf("there is no dead question %s: %w", id, ErrNotFound)
+		return missing(fmt.Sprintf("there is no dead question %s", id))
 	}
 	_, err = tx.exec(`update record set question = '' where question = ?`, id)
 	return err

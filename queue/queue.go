@@ -25,6 +25,14 @@ var ErrStale = errors.New("somebody else has gone on with this")
 // ErrNotFound says that there is no such row.
 var ErrNotFound = errors.New("not found")
 
+// missing is an ErrNotFound that says what is missing and what to do.
+type missing string
+
+func (m missing) Error() string { return string(m) }
+
+// Is makes errors.Is(err, ErrNotFound) true.
+func (missing) Is(target error) bool { return target == ErrNotFound }
+
 // Store is one state file. All methods are safe for concurrent use.
 type Store struct {
 	write  *sql.DB // one connection: the file has one writer

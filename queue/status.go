@@ -113,7 +113,7 @@ func (s *Store) Job(ctx context.Context, id int64) (JobRow, []JobError, error) {
 	case len(story) > 0:
 		return JobRow{ID: id, State: "done"}, story, nil
 	}
-	return JobRow{}, nil, fmt.Errorf("there is no job %d; `sumbi jobs list` shows them: %w", id, ErrNotFound)
+	return JobRow{}, nil, missing(fmt.Sprintf("there is no job %d; `sumbi jobs list` shows them", id))
 }
 
 // Count is how many jobs of a kind are in a state.

@@ -34,6 +34,9 @@ type Lane struct {
 	Gate     Gate // nil = no limit
 }
 
+// hold is how long a taken job stays hidden.
+func (l Lane) hold() time.Duration { return l.Deadline * 10 / 8 }
+
 // Worker drains a store.
 type Worker struct {
 	Store    *Store
@@ -54,13 +57,15 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer fail(nil)
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
+	w.mu.Lock()
 	w.stopped = map[string]string{}
+	w.mu.Unlock()
 	if err := w.tellGraves(ctx); err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
 	for _, l := range w.Lanes {
-		w.Store.queueHeld(l.Name, l.Deadline*10/8)
+		w.Store.queueHeld(l.Name, l.hold())
 		wg.Go(func() { w.lane(ctx, hard, l, fail) })
 	}
 	wg.Go(func() { w.promote(ctx, fail) })
@@ -207,7 +212,12 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // step runs one job from its handler to its commit. ctx carries the permit and outlives the soft stop.
 func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j Job, fail context.CancelCauseFunc) {
-	defer w.hold(ctx, &j, fail)()
+	leave, mine := w.hold(ctx, l, j, fail)
+	defer leave()
+	if !mine {
+		release()
+		return
+	}
 	meter := &adapters.Meter{}
 	ctx, cancel := context.WithTimeout(adapters.WithMeter(ctx, meter), l.Deadline)
 	defer cancel()
@@ -255,22 +265,27 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 	}
 }
 
-// hold lets ordinary steps run side by side and one that keeps ending the process run alone.
-func (w *Worker) hold(ctx context.Context, j *Job, fail context.CancelCauseFunc) func() {
+// hold lets ordinary steps run side by side and one that keeps ending the process run alone. The wait is not taken from the
+// job's time; false says that somebody else has the job by now. The function returned ends the step either way.
+func (w *Worker) hold(ctx context.Context, l Lane, j Job, fail context.CancelCauseFunc) (done func(), mine bool) {
 	w.count(+1)
-	if j.lost <= lostLimit {
+	lone, unlock := j.lost > lostLimit, w.Store.alone.RUnlock
+	switch {
+	case lone:
+		w.Store.alone.Lock()
+		unlock = w.Store.alone.Unlock
+	case w.Store.alone.TryRLock():
+		mine = true
+	default:
 		w.Store.alone.RLock()
-		return func() { w.Store.alone.RUnlock(); w.count(-1) }
 	}
-	w.Store.alone.Lock()
-	err := w.Store.Tx(ctx, func(tx *Tx) error {
-		_, err := tx.exec(`update job set alone = 1 where id = ? and run = ?`, j.ID, j.run)
-		return err
-	})
-	if err != nil {
-		w.trouble(err, fail)
+	if !mine {
+		var err error
+		if mine, err = w.Store.renew(ctx, j, lone, l.hold()); err != nil {
+			w.trouble(err, fail)
+		}
 	}
-	return func() { w.Store.alone.Unlock(); w.count(-1) }
+	return func() { unlock(); w.count(-1) }, mine
 }
 
 func (w *Worker) count(n int) {

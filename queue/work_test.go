@@ -27,7 +27,7 @@ func bubble(t *testing.T, f func(t *testing.T, s *queue.Store)) {
 	})
 }
 
-// settle waits until nothing happens in the next second either.
+// settle lets d pass and waits until all is quiet.
 func settle(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -146,14 +146,14 @@ func TestRetries(t *testing.T) {
 			return nil, fmt.Errorf("%d번째: %w", len(at), errSoup)
 		}
 		add(t, s, pageJob("ig:을지로골목:posts"))
-		_, stop := work(t, s, h, queue.Lane{Name: "인스타", Attempts: 6, Backoff: queue.Backoff{Base: 40 * time.Second, Cap: 10 * time.Minute}})
-		settle(2 * time.Hour)
+		_, stop := work(t, s, h, queue.Lane{Name: "인스타", Attempts: 6, Backoff: queue.Backoff{Base: 4 * time.Second, Cap: 20 * time.Second}})
+		settle(80 * time.Second)
 		stop()
 		if len(at) != 6 {
 			t.Fatalf("%d attempts, want 6", len(at))
 		}
 		for i := range 5 {
-			top := min(40*time.Second<<i, 10*time.Minute)
+			top := min(4*time.Second<<i, 20*time.Second)
 			if d := at[i+1].Sub(at[i]); d > top+2*time.Second {
 				t.Errorf("pause %d was %v, want at most %v", i, d, top)
 			}
@@ -173,8 +173,8 @@ func TestNeverDies(t *testing.T) {
 			return nil, nil
 		}
 		add(t, s, pageJob("ig:을지로골목:posts"))
-		work(t, s, h, queue.Lane{Name: "인스타", Backoff: queue.Backoff{Base: time.Millisecond, Cap: time.Second}})
-		settle(time.Minute)
+		work(t, s, h, queue.Lane{Name: "인스타", Backoff: queue.Backoff{Base: time.Millisecond, Cap: 100 * time.Millisecond}})
+		settle(10 * time.Second)
 		rows(t, s, `select state from job`)
 		rows(t, s, `select count(*) from job_error`, "20")
 	})
@@ -184,14 +184,14 @@ func TestThrottledIsNoAttempt(t *testing.T) {
 	bubble(t, func(t *testing.T, s *queue.Store) {
 		var calls int
 		h := func(_ context.Context, j queue.Job) (queue.Commit, error) {
-			if calls++; calls <= 5 {
+			if calls++; calls <= 2 {
 				return nil, kind(adapters.Throttled, 90*time.Second)
 			}
 			return note("시도", fmt.Sprint(j.Attempt)), nil
 		}
 		add(t, s, pageJob("ig:을지로골목:posts"))
-		work(t, s, h, queue.Lane{Name: "인스타", Attempts: 2})
-		settle(5 * 89 * time.Second)
+		work(t, s, h, queue.Lane{Name: "인스타", Attempts: 1})
+		settle(2 * 89 * time.Second)
 		meta(t, s, "시도", "")
 		settle(time.Minute)
 		meta(t, s, "시도", "0")
@@ -330,19 +330,19 @@ func TestDelayedJobsRun(t *testing.T) {
 			at = append(at, time.Since(start).Round(time.Second))
 			return func(tx *queue.Tx) error {
 				if len(at) == 3 {
-					tx.Again(20 * time.Minute)
+					tx.Again(90 * time.Second)
 				}
 				return nil
 			}, nil
 		}
-		for _, d := range []time.Duration{5 * time.Second, 5 * time.Minute, 3 * time.Hour} {
+		for _, d := range []time.Duration{5 * time.Second, 70 * time.Second, 2 * time.Minute} {
 			j := pageJob("")
 			j.At = start.Add(d)
 			add(t, s, j)
 		}
 		work(t, s, h, queue.Lane{Name: "인스타"})
-		settle(4 * time.Hour)
-		same(t, "moments", at, []time.Duration{5 * time.Second, 5 * time.Minute, 3 * time.Hour, 3*time.Hour + 20*time.Minute})
+		settle(4 * time.Minute)
+		same(t, "moments", at, []time.Duration{5 * time.Second, 70 * time.Second, 2 * time.Minute, 2*time.Minute + 90*time.Second})
 	})
 }
 
@@ -518,16 +518,35 @@ func TestWorkersBound(t *testing.T) {
 	})
 }
 
-// TestWorkerEndsWithItsFile checks that a worker gives up when the file cannot be used any more.
+// TestWorkerEndsWithItsFile checks that a full disk ends the work with one sentence and loses nothing, and that other
+// errors of the file do not end it.
 func TestWorkerEndsWithItsFile(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
-	check(t, s.Exec(t.Context(), `create trigger 불 before update of run on job begin select raise(abort, '불'); end`))
 	add(t, s, pageJob("ig:을지로골목:posts"))
-	w := &queue.Worker{Store: s, Lanes: []queue.Lane{{Name: "인스타", Deadline: time.Second}}, Log: slog.New(slog.DiscardHandler)}
+	h := func(context.Context, queue.Job) (queue.Commit, error) {
+		return func(tx *queue.Tx) error { return tx.SetMeta("긴 글", strings.Repeat("국", 1<<20)) }, nil
+	}
+	w := &queue.Worker{Store: s, Lanes: []queue.Lane{{Name: "인스타", Deadline: time.Second}}, Log: slog.New(slog.DiscardHandler),
+		Handlers: map[queue.Kind]queue.Handler{queue.KindPage: h}}
+	check(t, s.Exec(t.Context(), `create trigger 불 before update of run on job begin select raise(abort, '불'); end`))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
 	if err := w.Run(ctx); err != nil {
 		t.Errorf("an error that is not the file's ended the work: %v", err)
+	}
+	check(t, s.Exec(t.Context(), `drop trigger 불`))
+
+	check(t, s.Exec(t.Context(), `pragma max_page_count = 100`))
+	err := w.Run(t.Context())
+	if !queue.Fatal(err) {
+		t.Fatalf("got %v", err)
+	}
+	sentence(t, err.Error(), "the disk is full", "nothing is lost")
+	check(t, s.Close())
+	s = open(t, s.Path(), queue.Owner)
+	check(t, s.Check(t.Context()))
+	if j := take(t, s); j.Key != "ig:을지로골목:posts" || j.Attempt != 0 {
+		t.Errorf("took %+v", j)
 	}
 }

@@ -1,0 +1,226 @@
+package jobs_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"sumbi/adapters"
+	"sumbi/jobs"
+)
+
+// The fate of one line among good ones: what is asked again, how often, and what is dead in the end.
+func TestFates(t *testing.T) {
+	refusal := fate{Err: "the model refused", Reason: adapters.ReasonRefusal, Kind: adapters.Permanent, In: 10, Out: 3}
+	cut := fate{Err: "the answer was cut short", Reason: adapters.ReasonCut, In: 10, Out: 3}
+	invalid := fate{Err: "the answer is no JSON", Reason: adapters.ReasonInvalid, In: 10, Out: 3}
+	status := fate{Err: "429 slow down", inErrs: true}
+	expired := fate{Err: "batch_expired: too late", Reason: adapters.ReasonNotRun, inErrs: true}
+	tests := []struct {
+		name   string
+		fate   fate
+		status string // of the batch that has it, when not completed
+		times  int    // 0 = for ever
+		dead   string // the reason
+		tokens string // in|out
+	}{
+		{"refusal, once", refusal, "", 1, "", "30|9"},
+		{"refusal, for ever", refusal, "", 0, "openai: the model refused", "40|12"},
+		{"cut, once", cut, "", 1, "", "30|9"},
+		{"cut, for ever", cut, "", 0, "openai: the answer was cut short", "40|12"},
+		{"invalid, twice", invalid, "", 2, "", "40|12"},
+		{"invalid, for ever", invalid, "", 0, "openai: the answer is no JSON", "40|12"},
+		{"missing, once", fate{}, "", 1, "", "20|6"},
+		{"missing, for ever", fate{}, "", 0, "no answer came (completed)", "10|3"},
+		{"status, once", status, "", 1, "", "20|6"},
+		{"status, for ever", status, "", 0, "openai: 429 slow down", "10|3"},
+		{"expired, once", expired, "expired", 1, "", "20|6"},
+		{"expired without a line, once", fate{}, "expired", 1, "", "20|6"},
+		{"expired without a line, for ever", fate{}, "expired", 0, "no answer came (expired)", "10|3"},
+		{"cancelled, once", expired, "cancelled", 1, "", "20|6"},
+		{"not what was asked for, for ever", fate{Body: `{"restaurants":[{"name":7}]}`, In: 10, Out: 3}, "", 0, "the answer is not what was asked for", "40|12"},
+		{"not JSON, for ever", fate{Body: `{"restaurants":`, In: 10, Out: 3}, "", 0, "the answer is not what was asked for", "40|12"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(w *world) {
+				ps := posts(1, 2)
+				ps[0].caption, ps[1].caption = "좋은 글 🍜", "문제의 글"
+				w.feed.put("mat", "posts", ps)
+				w.model.fate = func(_, text string, try int) fate {
+					if strings.Contains(text, "문제") && (tt.times == 0 || try <= tt.times) {
+						return tt.fate
+					}
+					return fate{Body: restaurants(), In: 10, Out: 3}
+				}
+				if tt.status != "" {
+					w.model.ending = func(b *fakeBatch) adapters.Batch {
+						b.answer.Status = tt.status
+						return b.answer
+					}
+				}
+				w.run()
+				tries := tt.times + 1
+				state := "done"
+				if tt.times == 0 {
+					tries, state = 3, "dead"
+				}
+				equal(t, "sizes", w.model.sizes(), "2"+strings.Repeat(" 1", tries-1))
+				w.is(`select post, state from v_posts order by post`, "p1|"+state+"\np2|done")
+				w.is(`select input_tokens, output_tokens from v_spend where upstream = 'openai'`, tt.tokens)
+				dead := w.query(`select what, name, attempt, reason from v_dead`)
+				if tt.times > 0 {
+					equal(t, "dead", dead, "")
+				} else if want := "question|문제의 글|3|"; !strings.HasPrefix(dead, want) || !strings.Contains(dead, tt.dead) {
+					t.Errorf("dead: %s", dead)
+				}
+				w.is(`select state from v_runs`, "done")
+
+				// A dead question stays dead in the next run, until a person says otherwise.
+				w.whole()
+				equal(t, "sizes after another run", w.model.sizes(), "2"+strings.Repeat(" 1", tries-1))
+			})
+		})
+	}
+}
+
+// A price that is a whole number in any writing is one, and a number that is no price is none.
+func TestPrices(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.feed.put("mat", "posts", naming(posts(1, 1)))
+		w.model.answer = func(string) string {
+			return `{"restaurants":[{"name":"가식당","branch":null,"address":null,"area":null,"phone":null,"menu":[` +
+				`{"name":"빵","price":15000.0},{"name":"떡","price":9e3},{"name":"면","price":null},{"name":"밥","price":1e30}],"ad":false,"quote":"가식당"}]}`
+		}
+		w.run()
+		equal(t, "sizes", w.model.sizes(), "1")
+		w.is(`select name, state from v_mentions`, "가식당|place")
+		for _, doc := range w.sink.docs {
+			if want := `"menu":[{"name":"빵","price":15000},{"name":"떡","price":9000},{"name":"면","price":null},{"name":"밥","price":null}]`; !strings.Contains(doc, want) {
+				t.Errorf("got %s", doc)
+			}
+		}
+	})
+}
+
+// What becomes of the files of answers.
+func TestAnswerFiles(t *testing.T) {
+	only := func(m *model, mangle func(text string, n int) string) {
+		m.mangle = func(file, text string, n int) string {
+			if file != "out-batch_1" {
+				return text
+			}
+			return mangle(text, n)
+		}
+	}
+	tests := []struct {
+		name  string
+		set   func(m *model)
+		sizes string
+		loads int // of the first output file
+	}{
+		{"cut once", func(m *model) {
+			only(m, func(text string, n int) string {
+				if n == 1 {
+					return text[:len(text)-9]
+				}
+				return text
+			})
+		}, "3", 2},
+		{"cut more with every look", func(m *model) {
+			only(m, func(text string, n int) string { return text[:len(text)-10+n] })
+		}, "3 1", 4},
+		{"cut for ever", func(m *model) {
+			only(m, func(text string, _ int) string { return text[:len(text)-9] })
+		}, "3 1", 4},
+		{"without a last newline", func(m *model) {
+			only(m, func(text string, _ int) string { return strings.TrimSuffix(text, "\n") })
+		}, "3", 1},
+		{"with a line of noise", func(m *model) {
+			only(m, func(text string, _ int) string { return "<html>\n\n" + text })
+		}, "3", 1},
+		{"with every line twice", func(m *model) {
+			only(m, func(text string, _ int) string { return text + text })
+		}, "3", 1},
+		{"with a line of another batch", func(m *model) {
+			only(m, func(text string, _ int) string { return `{"id":"v1-unknown","body":"{}"}` + "\n" + text })
+		}, "3", 1},
+		{"gone", func(m *model) {
+			m.ending = func(b *fakeBatch) adapters.Batch {
+				if b.id == "batch_1" {
+					delete(m.files, b.answer.OutputFile)
+				}
+				return b.answer
+			}
+		}, "3 3", 0},
+		{"never made", func(m *model) {
+			m.ending = func(b *fakeBatch) adapters.Batch {
+				if b.id == "batch_1" {
+					b.answer.OutputFile = ""
+				}
+				return b.answer
+			}
+		}, "3 3", 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(w *world) {
+				w.tune = func(p *jobs.Pipeline) { p.Find.Finders = []jobs.Finder{w.naver} }
+				w.feed.put("mat", "posts", naming(posts(1, 3)))
+				tt.set(w.model)
+				w.run()
+				equal(t, "sizes", w.model.sizes(), tt.sizes)
+				equal(t, "downloads", w.model.loads["out-batch_1"], tt.loads)
+				w.is(`select post, n, name, state from v_mentions order by post`, "p1|0|p1식당|place\np2|0|p2식당|place\np3|0|p3식당|place")
+			})
+		})
+	}
+}
+
+// A batch that the upstream has forgotten is asked again.
+func TestForgottenBatch(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.feed.put("mat", "posts", naming(posts(1, 2)))
+		w.model.fault = once("get", false, func() error {
+			return &adapters.Error{Kind: adapters.Permanent, Reason: adapters.ReasonGone, Upstream: "openai", Err: fmt.Errorf("no batch found")}
+		})
+		w.run()
+		equal(t, "sizes", w.model.sizes(), "2 2")
+		equal(t, "places", len(w.sink.keys()), 2)
+	})
+}
+
+// Answers are taken some hundreds at a time. A crash on the way loses none and books none twice.
+func TestCrashWhileReading(t *testing.T) {
+	bubble(t, func(w *world) {
+		const n = 1200
+		ps := posts(1, n)
+		for i := range ps {
+			ps[i].caption = fmt.Sprintf("글 %d", i)
+		}
+		w.feed.size = n
+		w.feed.put("mat", "posts", ps)
+		w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines, p.Lists = 5000, []string{"posts"} }
+		w.model.answer = func(string) string { return restaurants() }
+		commits := 0
+		w.onNow = func() {
+			if commits > 1 {
+				return
+			}
+			// The first look at the clock after some answers are in: the next ones are being written.
+			if got := w.query(`select answered from v_batches where answered > 0`); got != "" {
+				commits = 2
+				_ = w.crash()
+			}
+		}
+		w.run()
+		if got := w.query(`select count(*) from question where state = 'answered'`); got == "0" || got == "1200" {
+			t.Errorf("%s answers at the crash", got)
+		}
+		w.runThrough()
+		equal(t, "sizes", w.model.sizes(), "1200")
+		w.is(`select lines, answered, failed from v_batches`, "1200|1200|0")
+		w.is(`select input_tokens, output_tokens, micro_usd from v_spend where upstream = 'openai'`, "12000|3600|19200")
+		w.is(`select state, count(*) from v_posts group by state`, "done|1200")
+	})
+}

@@ -1,0 +1,243 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"sumbi/adapters"
+	"sumbi/jobs"
+)
+
+// unknown is the error of a call of which nobody knows whether it took effect.
+func unknown() error {
+	return &adapters.Error{Kind: adapters.Temporary, Reason: adapters.ReasonUnknown, Upstream: "openai", Err: errors.New("time-out")}
+}
+
+// once returns a fault that fails one call, before or after its effect.
+func once(call string, effect bool, err func() error) func(string, bool) error {
+	done := false
+	return func(c string, e bool) error {
+		if c != call || e != effect || done {
+			return nil
+		}
+		done = true
+		return err()
+	}
+}
+
+// A moment is the state file and the upstream at one instant of a run.
+type moment struct {
+	what string
+	path string
+	m    *model
+}
+
+// moments watches a world and keeps every distinct moment in the life of its batches.
+func moments(w *world) func() []moment {
+	var mu sync.Mutex
+	var all []moment
+	seen := map[string]bool{}
+	w.onNow = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		w.model.mu.Lock()
+		what := w.query(`select state, shard <> '', input_file <> '', upstream_id, status, note, position from batch`)
+		upstream := fmt.Sprintf("%d files, %d batches", len(w.model.files), len(w.model.batches))
+		w.model.mu.Unlock()
+		what += ", " + upstream
+		if seen[what] || strings.HasPrefix(what, ", ") {
+			return
+		}
+		seen[what] = true
+		w.model.mu.Lock() // nothing happens upstream between the two copies
+		path := w.newPath()
+		w.copyTo(path)
+		w.model.mu.Unlock()
+		all = append(all, moment{what, path, w.model.clone(w)})
+	}
+	return func() []moment {
+		w.onNow = nil
+		return all
+	}
+}
+
+// Whatever instant of a batch's life the process dies at, the batch is never created a second time.
+func TestNoSecondBatch(t *testing.T) {
+	tests := []struct {
+		name    string
+		fault   func() func(string, bool) error
+		moments int // at least
+	}{
+		{"all well", func() func(string, bool) error { return nil }, 7},
+		{"created, and nobody hears of it", func() func(string, bool) error { return once("create", true, unknown) }, 8},
+		{"not created, and nobody hears of it", func() func(string, bool) error { return once("create", false, unknown) }, 8},
+		{"uploaded, and nobody hears of it", func() func(string, bool) error { return once("upload", true, unknown) }, 7},
+		{"a list that fails", func() func(string, bool) error {
+			a, b := once("create", true, unknown), once("find", false, unknown)
+			return func(c string, e bool) error { return errors.Join(a(c, e), b(c, e)) }
+		}, 8},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(w *world) {
+				w.tune = func(p *jobs.Pipeline) { p.Lists = []string{"posts"} }
+				w.feed.put("mat", "posts", naming(posts(1, 2)))
+				w.model.hidden = 3 * time.Second
+				w.model.answer = func(string) string { return restaurants() }
+				w.model.fault = tt.fault()
+				collect := moments(w)
+				w.run()
+				all := collect()
+				if len(all) < tt.moments {
+					t.Errorf("only %d moments", len(all))
+				}
+				all = append(all, moment{"the end", w.path, w.model})
+				for _, at := range all {
+					v := newWorld(t, w.dir)
+					v.files = 1000
+					v.path, v.model, v.feed.lists, v.tune = at.path, at.m.clone(v), w.feed.lists, w.tune
+					if at.path == w.path {
+						w.close()
+					}
+					v.run()
+					if twice := v.model.paidTwice(); twice != nil {
+						t.Errorf("%s: created twice: %v", at.what, twice)
+					}
+					for id, n := range v.model.ran {
+						if n != 1 {
+							t.Errorf("%s: line %s ran %d times", at.what, id, n)
+						}
+					}
+					if got := v.query(`select state, count(*) from v_posts group by state`); got != "done|2" {
+						t.Errorf("%s: posts %s", at.what, got)
+					}
+					v.close()
+				}
+			})
+		})
+	}
+}
+
+// However often the process dies, and whatever is not heard of meanwhile: every line runs once.
+func TestCrashesNeverPayTwice(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	n := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		n++
+		// The k-th half of a call, before or after its effect: 1 the process dies, 2 the call fails and nobody knows, 3 it stops in order.
+		faults := rapid.MapOfN(rapid.IntRange(1, 24), rapid.IntRange(1, 3), 0, 5).Draw(rt, "faults")
+		hidden := rapid.IntRange(0, 4).Draw(rt, "hidden")
+		wrong := ""
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, dir)
+			defer w.close()
+			w.files = n * 100
+			w.path = w.newPath()
+			w.feed.put("mat", "posts", naming(posts(1, 2)))
+			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines, p.Lists = 1, []string{"posts"} }
+			w.model.hidden = time.Duration(hidden) * time.Second
+			w.model.answer = func(string) string { return restaurants() }
+			k := 0
+			var mu sync.Mutex
+			w.model.fault = func(string, bool) error {
+				mu.Lock()
+				defer mu.Unlock()
+				k++
+				switch faults[k] {
+				case 1:
+					return w.crash()
+				case 2:
+					return unknown()
+				case 3:
+					w.stop()
+					return context.Canceled
+				}
+				return nil
+			}
+			done := false
+			for range 10 {
+				r, err := w.attempt()
+				if err != nil {
+					wrong = err.Error()
+					return
+				}
+				if done = r; done {
+					break
+				}
+			}
+			for id, n := range w.model.ran {
+				if n != 1 {
+					wrong += fmt.Sprintf("line %s ran %d times; ", id, n)
+				}
+			}
+			if got := w.query(`select state, count(*) from v_posts group by state`); !done || got != "done|2" {
+				wrong += fmt.Sprintf("posts %s, done %v", got, done)
+			}
+		})
+		if wrong != "" {
+			rt.Fatalf("%s\nfaults %v, hidden %d", wrong, faults, hidden)
+		}
+	})
+}
+
+// A batch that was refused and goes again with the same lines is another batch: the first is never taken for it.
+func TestSameLinesAgain(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.feed.put("mat", "posts", naming(posts(1, 2)))
+		w.model.refuse = func(b *fakeBatch) []adapters.Problem {
+			if b.id == "batch_1" {
+				return []adapters.Problem{{Code: "invalid_request", Message: "Cannot find file"}}
+			}
+			return nil
+		}
+		creates := 0
+		w.model.fault = func(call string, effect bool) error {
+			if call == "create" && !effect {
+				if creates++; creates == 2 {
+					return unknown()
+				}
+			}
+			return nil
+		}
+		w.run()
+		equal(t, "sizes", w.model.sizes(), "2 2")
+		w.is(`select batch, state, upstream_id from v_batches`, "1|refused|batch_1\n2|done|batch_2")
+		equal(t, "places", len(w.sink.keys()), 2)
+	})
+}
+
+// What the process did not hear of is looked for before it is done again, and the list gets time to show it.
+func TestSettle(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		effect bool
+		calls  string
+	}{
+		{"it was created", true, "upload create find find get"},
+		{"it was not", false, "upload create find find create get"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(w *world) {
+				w.feed.put("mat", "posts", naming(posts(1, 1)))
+				w.model.hidden = 3 * time.Second
+				w.model.fault = once("create", tt.effect, unknown)
+				w.run()
+				calls := strings.Join(w.model.calls, " ")
+				if !strings.HasPrefix(calls, tt.calls) {
+					t.Errorf("calls: %s", calls)
+				}
+				equal(t, "sizes", w.model.sizes(), "1")
+				w.is(`select state, note from v_batches`, "done|")
+			})
+		})
+	}
+}

@@ -1,0 +1,287 @@
+package queue_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sumbi/queue"
+)
+
+// TestUncleanStop checks that what was in flight when a process was killed is ready as soon as the next one starts.
+func TestUncleanStop(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	for i := range 5 {
+		add(t, s, pageJob(fmt.Sprint(i)))
+	}
+	later := pageJob("나중")
+	later.At = time.Now().Add(time.Hour)
+	add(t, s, later)
+	s.Hold("인스타", time.Hour)
+	for range 3 {
+		take(t, s)
+	}
+	within(t, s, note2("쓴 것", "남는다"))
+
+	next := crashed(t, s)
+	if !next.Unclean() {
+		t.Error("the stop counts as orderly")
+	}
+	meta(t, next, "쓴 것", "남는다")
+	rows(t, next, `select count(*) from job where taken_at is not null`, "0")
+	var got []string
+	for range 5 {
+		j := take(t, next)
+		got = append(got, fmt.Sprintf("%s %d %d", j.Key, j.Attempt, j.Lost()))
+	}
+	same(t, "ready", got, []string{"0 0 2", "1 0 2", "2 0 2", "3 0 1", "4 0 1"})
+	nothing(t, next)
+	check(t, next.Check(t.Context()))
+}
+
+// TestUncleanStopOfAHeldFile checks the same with the same file.
+func TestUncleanStopOfAHeldFile(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	add(t, s, pageJob("ig:을지로골목:posts"))
+	j := take(t, s)
+	check(t, s.Close())
+	s = open(t, s.Path(), queue.Owner)
+	if !s.Unclean() {
+		t.Error("the stop counts as orderly")
+	}
+	again := take(t, s)
+	if err := s.Finish(t.Context(), j, note("쓴이", "앞 사람")); !errors.Is(err, queue.ErrStale) {
+		t.Errorf("the hand-out of the process before: %v, want ErrStale", err)
+	}
+	check(t, s.Finish(t.Context(), again, note("쓴이", "뒷사람")))
+	meta(t, s, "쓴이", "뒷사람")
+}
+
+// TestRollbackOfACrash checks that a transaction that was under way at the crash is not there.
+func TestRollbackOfACrash(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	add(t, s, pageJob("ig:을지로골목:posts"))
+	j := take(t, s)
+	var next *queue.Store
+	check(t, s.Finish(t.Context(), j, func(tx *queue.Tx) error {
+		if err := tx.SetMeta("반쯤", "예"); err != nil {
+			return err
+		}
+		next = crashed(t, s)
+		return nil
+	}))
+	meta(t, s, "반쯤", "예")
+	meta(t, next, "반쯤", "")
+	if again := take(t, next); again.ID != j.ID {
+		t.Errorf("job %d came back, want %d", again.ID, j.ID)
+	}
+}
+
+// killer is a job that was handed out so often without an end that it is suspected of killing its process.
+func killer(t *testing.T, s *queue.Store, key string) queue.Job {
+	t.Helper()
+	add(t, s, pageJob(key))
+	check(t, s.Exec(context.Background(), `update job set lost = ? where key = ?`, queue.LostLimit, key))
+	rows(t, s, `select lost from job where key = '`+key+`'`, fmt.Sprint(queue.LostLimit))
+	return pageJob(key)
+}
+
+// TestManyLostHandOuts checks the count that the suspicion rests on.
+func TestManyLostHandOuts(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	add(t, s, pageJob("독한 맛"))
+	for i := range 3 {
+		if j := take(t, s); j.Lost() != i+1 {
+			t.Errorf("hand-out %d counts as %d", i+1, j.Lost())
+		}
+		check(t, s.Close())
+		s = open(t, s.Path(), queue.Owner)
+	}
+	j := take(t, s)
+	check(t, s.PutBack(t.Context(), lane, j, errSoup))
+	rows(t, s, `select lost, state from job`, "0|live")
+}
+
+// TestRunsAlone checks that a suspect runs while nothing else does, in no lane, and that it is cleared when it ends.
+func TestRunsAlone(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	killer(t, s, "독한 맛")
+	entered := map[string]chan struct{}{"독한 맛": make(chan struct{}), "순한 맛": make(chan struct{}), "뒤따르는 맛": make(chan struct{})}
+	leave := map[string]chan struct{}{"독한 맛": make(chan struct{}), "순한 맛": make(chan struct{}), "뒤따르는 맛": make(chan struct{})}
+	var inside, most atomic.Int32
+	h := func(_ context.Context, j queue.Job) (queue.Commit, error) {
+		if n := inside.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		close(entered[j.Key])
+		<-leave[j.Key]
+		inside.Add(-1)
+		return note(j.Key, "끝"), nil
+	}
+	mild := pageJob("순한 맛")
+	mild.Lane = "네이버"
+	add(t, s, mild)
+	lanes := []queue.Lane{{Name: "네이버", Workers: 3, Deadline: time.Minute}}
+	_, stopMild := work(t, s, h, lanes...)
+	<-entered["순한 맛"]
+	// The suspect's lane starts while the other step is in flight.
+	w, stop := work(t, s, h, queue.Lane{Name: "인스타", Workers: 3, Deadline: time.Minute})
+	for w.Running() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	rows(t, s, `select key from job where alone = 1`)
+	close(leave["순한 맛"])
+	<-entered["독한 맛"]
+	rows(t, s, `select key, lost from job where alone = 1`, fmt.Sprintf("독한 맛|%d", queue.LostLimit+1))
+	follow := pageJob("뒤따르는 맛")
+	follow.Lane = "네이버"
+	add(t, s, follow)
+	for taken := false; !taken; time.Sleep(time.Millisecond) {
+		got, err := s.Rows(t.Context(), `select key from job where key = '뒤따르는 맛' and taken_at is not null`)
+		check(t, err)
+		taken = len(got) == 1
+	}
+	select {
+	case <-entered["뒤따르는 맛"]:
+		t.Error("another step runs beside the suspect")
+	default:
+	}
+	close(leave["독한 맛"])
+	<-entered["뒤따르는 맛"]
+	close(leave["뒤따르는 맛"])
+	stop()
+	stopMild()
+	if most.Load() != 1 {
+		t.Errorf("%d steps at once", most.Load())
+	}
+	for key := range entered {
+		meta(t, s, key, "끝")
+	}
+	rows(t, s, `select key from job`)
+}
+
+// TestBuriedAlone checks that a suspect is dead only if the process ended while it ran alone.
+func TestBuriedAlone(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		alone int
+		want  string
+	}{
+		{"in flight beside others", 0, "live"},
+		{"alone", 1, "dead"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := fresh(t)
+			killer(t, s, "독한 맛")
+			add(t, s, pageJob("순한 맛"))
+			take(t, s)
+			take(t, s)
+			check(t, s.Exec(t.Context(), `update job set alone = ? where key = '독한 맛'`, tt.alone))
+
+			s = crashed(t, s)
+			rows(t, s, `select key, state, alone, taken_at from job order by id`, "독한 맛|"+tt.want+"|0|-", "순한 맛|live|0|-")
+			var told []string
+			s.Buried = func(tx *queue.Tx, j queue.Job, cause error) error {
+				told = append(told, j.Key)
+				return tx.SetMeta("부고", cause.Error())
+			}
+			_, stop := work(t, s, func(_ context.Context, j queue.Job) (queue.Commit, error) { return note(j.Key, "됐다"), nil }, queue.Lane{Name: "인스타"})
+			for got := ""; got == ""; time.Sleep(time.Millisecond) {
+				var err error
+				got, err = s.Meta(t.Context(), "순한 맛")
+				check(t, err)
+			}
+			stop()
+			if tt.want == "live" {
+				if told != nil {
+					t.Errorf("told of %v", told)
+				}
+				return
+			}
+			same(t, "told", told, []string{"독한 맛"})
+			row, story, err := s.Job(t.Context(), 1)
+			check(t, err)
+			sentence(t, row.Err, "the process ended 21 times while this job ran")
+			if len(story) != 1 || story[0].Err != row.Err {
+				t.Errorf("story: %+v", story)
+			}
+			within(t, s, func(tx *queue.Tx) error { return tx.Revive(1) })
+		})
+	}
+}
+
+// TestAloneMarkIsWritten checks that the file knows of a suspect that runs alone when the process ends.
+func TestAloneMarkIsWritten(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	killer(t, s, "독한 맛")
+	entered, leave := make(chan struct{}), make(chan struct{})
+	h := func(context.Context, queue.Job) (queue.Commit, error) {
+		close(entered)
+		<-leave
+		return nil, nil
+	}
+	_, stop := work(t, s, h, queue.Lane{Name: "인스타", Deadline: time.Minute})
+	<-entered
+	next := crashed(t, s)
+	close(leave)
+	stop()
+	rows(t, next, `select key, state from job`, "독한 맛|dead")
+	rows(t, s, `select key from job`)
+}
+
+// TestAloneIsHeld checks that the time a suspect waits for the others is not taken from its hold: it is neither
+// handed out a second time nor late.
+func TestAloneIsHeld(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	killer(t, s, "독한 맛")
+	first := make(chan struct{})
+	var calls atomic.Int32
+	h := func(_ context.Context, j queue.Job) (queue.Commit, error) {
+		if j.Key == "순한 맛" {
+			close(first)
+			time.Sleep(80 * time.Millisecond)
+			return nil, nil
+		}
+		calls.Add(1)
+		time.Sleep(80 * time.Millisecond)
+		return note(j.Key, "끝"), nil
+	}
+	mild := pageJob("순한 맛")
+	mild.Lane = "네이버"
+	add(t, s, mild)
+	w := &queue.Worker{Store: s, Log: slog.New(slog.DiscardHandler), Grace: time.Minute, Handlers: map[queue.Kind]queue.Handler{queue.KindPage: h},
+		Lanes: []queue.Lane{{Name: "네이버", Deadline: time.Minute}}}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	<-first
+	_, stop := work(t, s, h, queue.Lane{Name: "인스타", Workers: 4, Deadline: 100 * time.Millisecond})
+	for got := ""; got == ""; time.Sleep(time.Millisecond) {
+		var err error
+		got, err = s.Meta(t.Context(), "독한 맛")
+		check(t, err)
+		if calls.Load() > 2 {
+			t.Fatal("the suspect is run again and again")
+		}
+	}
+	stop()
+	cancel()
+	check(t, <-ended)
+	if n := calls.Load(); n != 1 {
+		t.Errorf("the suspect ran %d times", n)
+	}
+}
