@@ -130,13 +130,13 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 			if !e.asking.begin(key) {
 				return again(busyPause), nil
 			}
+			// The context ends with the step, however that ends.
+			context.AfterFunc(ctx, func() { e.asking.end(key) })
 			cs, err = f.Find(ctx, q)
 			if err != nil {
-				e.asking.end(key)
 				return nil, err
 			}
 			return func(tx *queue.Tx) error {
-				defer e.asking.end(key)
 				tx.Again(0)
 				return tx.SaveSearch(f.Name(), q, cs)
 			}, nil
