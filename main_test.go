@@ -303,3 +303,65 @@ func TestTrouble(t *testing.T) {
 		t.Errorf("paid twice: %s", st)
 	}
 }
+
+// TestSeveralKeys gives each key its own limit and quota. When both quotas are used up the crawl waits for the reset.
+func TestSeveralKeys(t *testing.T) {
+	t.Parallel()
+	o := sim.Options{Seed: 15, Accounts: 8, Posts: 90, Latency: 30 * time.Millisecond, InstagramPerSecond: 10, CountRefused: true, InstagramQuota: 30, QuotaReset: 6 * time.Second,
+		Keys: sim.Keys{RapidAPI: []string{"key-one", "key-two"}}}
+	w := newWorld(t, o, "")
+	w.env = append(w.env, "RAPIDAPI_KEY=key-one,key-two")
+	w.mustRun("run", "matzip")
+	w.grade()
+	st := w.Stats()
+	for _, key := range []string{"instagram/1", "instagram/2"} {
+		if n := st.WorstSecond[key]; n == 0 || n > 10 {
+			t.Errorf("%s: %d calls in a second, want 1 to 10", key, n)
+		}
+	}
+	c := st.Calls["instagram"]
+	if c.RefusedQuota == 0 || c.RefusedQuota > 12 {
+		t.Errorf("%d refusals for a used-up quota, want a few", c.RefusedQuota)
+	}
+	if n := c.Refused - c.RefusedQuota; n > 0 {
+		t.Errorf("%d calls were too fast", n)
+	}
+}
+
+// TestKeepOwn keeps nothing of what the finder wrote.
+func TestKeepOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{Seed: 16, Accounts: 2, Posts: 25}, "")
+	conf, err := readFile(w.dir, "sumbi.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("sumbi.toml", strings.Replace(conf, "[naver]\n", "[naver]\nkeep = \"own\"\n", 1))
+	w.mustRun("run", "matzip")
+	places := w.places()
+	if len(places) < 10 {
+		t.Fatalf("%d places", len(places))
+	}
+	for id, p := range places {
+		for _, k := range []string{"category", "address", "roadAddress", "phone", "location"} {
+			if _, ok := p[k]; ok {
+				t.Errorf("place %s keeps the finder's %s", id, k)
+			}
+		}
+		if p["name"] == "" || p["query"] == "" {
+			t.Errorf("place %s lacks its own name or the search words: %v", id, p)
+		}
+	}
+	// Neither does the file, in whatever table.
+	raw, err := readFile(w.dir, "sumbi.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wal, _ := readFile(w.dir, "sumbi.db-wal")
+	for _, p := range w.Places() {
+		if strings.Contains(raw+wal, p.Category) && len(p.Category) > 12 {
+			t.Errorf("the file holds the category %q", p.Category)
+			break
+		}
+	}
+}

@@ -195,10 +195,15 @@ func (w *world) again(whole bool, targets ...string) (queue.Run, error) {
 }
 
 // attempt is one process that may be stopped in order; it reports whether the run has ended.
-func (w *world) attempt() (bool, error) {
+func (w *world) attempt() (bool, error) { return w.attemptFor(w.limit) }
+
+// attemptFor is a process that is stopped in order after some time of the bubble at the latest.
+func (w *world) attemptFor(d time.Duration) (bool, error) {
 	w.boot()
-	ctx, cancel := w.context()
+	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	defer time.AfterFunc(d, cancel).Stop()
+	w.stop = cancel
 	var r queue.Run
 	err := w.store.Tx(ctx, func(tx *queue.Tx) (err error) {
 		r, _, err = tx.AskRun(pipeline, false, nil)

@@ -1,0 +1,229 @@
+package jobs_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sumbi/adapters"
+	"sumbi/jobs"
+	"sumbi/queue"
+)
+
+// A sink that is down for long holds up nothing else; when it is back it is told everything once.
+func TestSinkDown(t *testing.T) {
+	bubble(t, func(w *world) {
+		start := time.Now()
+		w.feed.put("mat", "posts", naming(posts(1, 3)))
+		tries := 0
+		w.sink.fault = func([]adapters.Record) error {
+			tries++
+			if time.Since(start) < 60*time.Second {
+				return &adapters.Error{Kind: adapters.Temporary, After: time.Second, Upstream: "mongo", Err: errors.New("connection refused")}
+			}
+			return nil
+		}
+		w.boot()
+		var matched time.Duration
+		go func() {
+			for matched == 0 {
+				time.Sleep(time.Second)
+				if w.query(`select count(*) from v_mentions where state = 'place'`) == "3" {
+					matched = time.Since(start)
+				}
+			}
+		}()
+		r, err := w.again(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if matched > 15*time.Second || tries < 20 {
+			t.Errorf("all matched after %v, %d tries", matched, tries)
+		}
+		if took := r.Ended.Sub(start); took < 60*time.Second {
+			t.Errorf("the run ended after %v, before its places were delivered", took)
+		}
+		equal(t, "places", len(w.sink.keys()), 3)
+		equal(t, "written", len(w.sink.writes), 3)
+		w.is(`select count(*) from outbox`, "0")
+		w.is(`select count(*) from v_dead`, "0")
+		if n := w.query(`select count(*) from job_error where kind = 'deliver'`); n == "0" {
+			t.Error("nothing is told of the trouble")
+		}
+	})
+}
+
+// A place that changes while it is being written is written again.
+func TestChangedWhileDelivered(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.feed.put("mat", "posts", naming(posts(1, 1)))
+		changed := false
+		w.sink.during = func() {
+			if changed {
+				return
+			}
+			changed = true
+			w.tx(func(tx *queue.Tx) error {
+				return tx.Deliver("mongo", "places", w.query(`select id from place`), pipeline)
+			})
+		}
+		w.run()
+		equal(t, "writes", len(w.sink.writes), 2)
+		w.is(`select count(*) from outbox`, "0")
+	})
+}
+
+// A crash after the sink has taken a batch and before the file knows: the same batch comes again, under the same name.
+func TestCrashWhileDelivering(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.feed.put("mat", "posts", naming(posts(1, 2)))
+		crashed := false
+		w.sink.during = func() {
+			if !crashed {
+				crashed = true
+				_ = w.crash()
+			}
+		}
+		w.run()
+		first := slices.Clone(w.sink.writes)
+		w.runThrough()
+		if diff := cmp.Diff(first, w.sink.writes[len(first):min(2*len(first), len(w.sink.writes))]); diff != "" {
+			t.Error(diff)
+		}
+		equal(t, "the batch's name", w.sink.names[1], w.sink.names[0])
+		equal(t, "places", len(w.sink.keys()), 2)
+	})
+}
+
+// What a sink is told comes in batches of a bounded size, each under a name of its own.
+func TestDeliveryInParts(t *testing.T) {
+	bubble(t, func(w *world) {
+		const n = 510
+		w.boot()
+		w.tx(func(tx *queue.Tx) error {
+			if err := tx.AddSink(pipeline, "mongo"); err != nil {
+				return err
+			}
+			for i := range n {
+				if err := tx.Deliver("mongo", "places", fmt.Sprintf("place-%03d", i), pipeline); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		most := 0
+		w.sink.fault = func(recs []adapters.Record) error {
+			most = max(most, len(recs))
+			return nil
+		}
+		w.accounts = nil
+		w.run()
+		equal(t, "told", len(w.sink.writes), n)
+		equal(t, "at most", most, 500)
+		equal(t, "batches", len(w.sink.names), 2)
+		if w.sink.names[0] == w.sink.names[1] {
+			t.Errorf("two batches of the name %s", w.sink.names[0])
+		}
+	})
+}
+
+// A place that nobody names any more is deleted at the sink, and one that is named again comes back.
+func TestLastMentionLost(t *testing.T) {
+	bubble(t, func(w *world) {
+		a, b := posts(1, 1), posts(2, 1)
+		a[0].caption, b[0].caption = "[을지면옥] 하나", "[을지면옥] 둘"
+		w.feed.put("mat", "posts", b, a)
+		w.run()
+		key := w.sink.keys()[0]
+		mentions := func() (n int) {
+			var d jobs.PlaceDocument
+			if doc, ok := w.sink.docs[key]; ok {
+				if err := json.Unmarshal([]byte(doc), &d); err != nil {
+					t.Fatal(err)
+				}
+				n = len(d.Mentions)
+			}
+			return n
+		}
+		equal(t, "mentions", mentions(), 2)
+
+		b[0].caption = "이제 아무것도 없어요"
+		w.feed.put("mat", "posts", b, a)
+		w.run()
+		equal(t, "mentions", mentions(), 1)
+
+		a[0].caption = "🍜"
+		w.feed.put("mat", "posts", b, a)
+		w.run()
+		equal(t, "places", len(w.sink.keys()), 0)
+		equal(t, "the last word", w.sink.writes[len(w.sink.writes)-1], "-"+key)
+		w.is(`select count(*) from place`, "0")
+
+		b[0].caption = "[을지면옥] 다시 열었어요"
+		w.feed.put("mat", "posts", b, a)
+		w.run()
+		equal(t, "mentions", mentions(), 1)
+	})
+}
+
+// A sink that is new is told of every place there is; one that is gone is forgotten with what it had yet to be told.
+func TestSinkComesAndGoes(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.feed.put("mat", "posts", naming(posts(1, 2)))
+		w.tune = func(p *jobs.Pipeline) { p.Sinks = nil }
+		w.run()
+		equal(t, "told", len(w.sink.writes), 0)
+		w.tune = nil
+		w.run()
+		equal(t, "places", len(w.sink.keys()), 2)
+
+		w.sink.fault = func([]adapters.Record) error { return errors.New("down") }
+		w.feed.put("mat", "posts", naming(posts(1, 3)))
+		w.serve(20 * time.Second)
+		w.is(`select count(*) from outbox`, "0")
+		if _, err := w.attemptFor(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		w.is(`select count(*) from outbox`, "1")
+		w.tune = func(p *jobs.Pipeline) { p.Sinks = nil }
+		w.wire = func(e *jobs.Engine) { e.Lanes = e.Lanes[:3] }
+		w.run()
+		w.is(`select count(*) from outbox`, "0")
+		w.is(`select state from v_runs order by run desc limit 1`, "done")
+	})
+}
+
+// A record that the sink will never take stops no other.
+func TestRefusedRecord(t *testing.T) {
+	bubble(t, func(w *world) {
+		w.feed.put("mat", "posts", naming(posts(1, 3)))
+		w.sink.fault = func(recs []adapters.Record) error {
+			var bad []string
+			for _, r := range recs {
+				if strings.Contains(string(r.Data), "p2식당") {
+					bad = append(bad, r.Key)
+				}
+			}
+			if bad == nil {
+				return nil
+			}
+			return refusedKeys(bad)
+		}
+		w.run()
+		w.is(`select count(*) from outbox`, "0")
+		if n := w.query(`select count(*) from job_error where err like '%too large%'`); n == "0" {
+			t.Error("nothing is told of the trouble")
+		}
+	})
+}
+
+type refusedKeys []string
+
+func (r refusedKeys) Error() string  { return "document too large" }
+func (r refusedKeys) Keys() []string { return r }
