@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 
@@ -40,7 +41,7 @@ func (e *Engine) deliver(ctx context.Context, j queue.Job) (queue.Commit, error)
 	if len(outs) == 0 {
 		return delivered(sink.Name, p.Name, nil), nil
 	}
-	if err := sink.Sink.Write(ctx, fmt.Sprintf("%s/%d", p.Name, j.ID), recs); err != nil {
+	if err := sink.Sink.Write(ctx, batchName(j, recs), recs); err != nil {
 		refused, ok := errors.AsType[refusal](err)
 		if !ok {
 			return nil, err
@@ -55,6 +56,15 @@ func (e *Engine) deliver(ctx context.Context, j queue.Job) (queue.Commit, error)
 		}, nil
 	}
 	return delivered(sink.Name, p.Name, outs), nil
+}
+
+// batchName names what a sink is told in one step: when the step is repeated the same records have the same name.
+func batchName(j queue.Job, recs []adapters.Record) string {
+	h := sha256.New()
+	for _, r := range recs {
+		fmt.Fprintf(h, "%q %q %d\n%s\n", r.Stream, r.Key, len(r.Data), r.Data)
+	}
+	return fmt.Sprintf("%s/%d/%x", j.Pipeline, j.ID, h.Sum(nil)[:8])
 }
 
 // refusal is an error of a sink that will never take some records, and has taken all others.

@@ -17,15 +17,41 @@ import (
 type Find struct {
 	Finders []Finder // the first one's lane sets the pace
 	Lane    string
-	Cache   time.Duration // a finder is not asked the same within it
+	Cache   time.Duration // a finder is not asked the same within it; 0 = always asked anew
 	OwnOnly bool          // keep nothing of the finders' own text, only the post's words, the link and the search words
 	Mention func(m queue.Mention) (match.Mention, error)
 }
 
-// asking keeps two jobs from asking a finder the same at the same time.
+// fleeting says that answers of the finders live only until they are decided upon, and only in memory.
+func (f *Find) fleeting() bool { return f.OwnOnly || f.Cache <= 0 }
+
+// asking keeps two jobs from asking a finder the same at the same time, and holds answers that must not be in the file.
 type asking struct {
-	mu  sync.Mutex
-	now map[string]bool
+	mu   sync.Mutex
+	now  map[string]bool
+	kept map[string][]adapters.Candidate
+}
+
+func (a *asking) keep(key string, cs []adapters.Candidate) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.kept == nil {
+		a.kept = map[string][]adapters.Candidate{}
+	}
+	a.kept[key] = cs
+}
+
+func (a *asking) known(key string) ([]adapters.Candidate, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	cs, ok := a.kept[key]
+	return cs, ok
+}
+
+func (a *asking) forget(key string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.kept, key)
 }
 
 func (a *asking) begin(key string) bool {
@@ -118,7 +144,8 @@ func (s *matchStep) add(finder, query string, cs []adapters.Candidate) {
 func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 	for _, q := range match.Queries(s.mm) {
 		for _, f := range s.find.Finders {
-			cs, err := e.Store.Search(ctx, f.Name(), q, s.find.Cache)
+			key := askKey(f.Name(), q)
+			cs, err := s.remembered(ctx, e, f.Name(), q)
 			if err == nil {
 				s.add(f.Name(), q, cs)
 				continue
@@ -126,7 +153,6 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 			if !errors.Is(err, queue.ErrNotFound) {
 				return nil, err
 			}
-			key := f.Name() + "\x00" + q
 			if !e.asking.begin(key) {
 				return again(busyPause), nil
 			}
@@ -138,6 +164,10 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 			}
 			return func(tx *queue.Tx) error {
 				tx.Again(0)
+				if s.find.fleeting() {
+					e.asking.keep(key, cs)
+					return nil
+				}
 				return tx.SaveSearch(f.Name(), q, cs)
 			}, nil
 		}
@@ -145,7 +175,20 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 			break
 		}
 	}
-	return s.decide(), nil
+	return s.decide(e), nil
+}
+
+func askKey(finder, query string) string { return finder + "\x00" + query }
+
+// remembered is the answer to a question that was asked before; queue.ErrNotFound when it was not.
+func (s *matchStep) remembered(ctx context.Context, e *Engine, finder, query string) ([]adapters.Candidate, error) {
+	if !s.find.fleeting() {
+		return e.Store.Search(ctx, finder, query, s.find.Cache)
+	}
+	if cs, ok := e.asking.known(askKey(finder, query)); ok {
+		return cs, nil
+	}
+	return nil, queue.ErrNotFound
 }
 
 // considered is how a candidate is kept with the decision.
@@ -162,7 +205,7 @@ type considered struct {
 const keptCandidates = 8
 
 // decide chooses the one right place or none, and keeps what was considered.
-func (s *matchStep) decide() queue.Commit {
+func (s *matchStep) decide(e *Engine) queue.Commit {
 	d := match.Decide(s.mm, s.union)
 	kept := []considered{}
 	for _, sc := range d.Scored[:min(len(d.Scored), keptCandidates)] {
@@ -184,11 +227,9 @@ func (s *matchStep) decide() queue.Commit {
 		place = s.place(s.union[d.Index], s.words[d.Index])
 	}
 	return func(tx *queue.Tx) error {
-		if s.find.OwnOnly {
+		if s.find.fleeting() {
 			for _, a := range s.done {
-				if err := tx.ForgetSearch(a.Finder, a.Query); err != nil {
-					return err
-				}
+				e.asking.forget(askKey(a.Finder, a.Query))
 			}
 		}
 		return tx.Decide(m, place, func(k queue.Place) bool {

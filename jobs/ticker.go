@@ -255,6 +255,11 @@ func (e *Engine) seed(ctx context.Context, p *Pipeline, r queue.Run) error {
 				return err
 			}
 		}
+		if p.Find != nil {
+			if err := tx.ForgetSearches(p.Find.Cache); err != nil {
+				return err
+			}
+		}
 		return tx.StartRun(r.ID)
 	})
 	if err != nil {

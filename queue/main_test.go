@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	_ = flag.Set("rapid.checks", "40") // the command line may ask for more
+	_ = flag.Set("rapid.checks", sequences) // the command line may ask for more
 	goleak.VerifyTestMain(m)
 }
 

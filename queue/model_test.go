@@ -66,8 +66,7 @@ func TestCrawlSurvivesAnything(t *testing.T) {
 			"not yet":   func(rt *rapid.T) { c.end(rt, c.pick(rt), "again") },
 			"fail":      c.fail,
 			"late":      c.tooLate,
-			"crash":     c.crash,
-			"restart":   c.restart,
+			"new start": c.restart,
 			"retry":     c.retry,
 		})
 		c.drain(rt)
@@ -254,6 +253,17 @@ func (c *crawl) tooLate(rt *rapid.T) {
 	}
 }
 
+// restart ends the process with whatever is in flight: it closes the file, or is killed.
+func (c *crawl) restart(rt *rapid.T) {
+	if rapid.Bool().Draw(rt, "killed") {
+		c.crash(rt)
+		return
+	}
+	ok(rt, c.s.Close())
+	c.held, c.late = nil, nil
+	c.open(rt, c.s.Path())
+}
+
 // crash goes on with what a killed process leaves, in the middle of a commit or between two.
 func (c *crawl) crash(rt *rapid.T) {
 	old := c.s
@@ -276,13 +286,6 @@ func (c *crawl) crash(rt *rapid.T) {
 	ok(rt, old.Close())
 	c.held, c.late = nil, nil
 	c.open(rt, path)
-}
-
-// restart closes the file without ending what is in flight.
-func (c *crawl) restart(rt *rapid.T) {
-	ok(rt, c.s.Close())
-	c.held, c.late = nil, nil
-	c.open(rt, c.s.Path())
 }
 
 // retry is a person who brings the dead back and what waits to the front.
@@ -339,7 +342,7 @@ func (c *crawl) invariants(rt *rapid.T) {
 
 // drain works in peace until nothing is left; then everything must be there.
 func (c *crawl) drain(rt *rapid.T) {
-	c.restart(rt)
+	c.held, c.late = nil, nil
 	for range 100 {
 		c.retry(rt)
 		c.take(rt)

@@ -278,12 +278,6 @@ func (tx *Tx) SaveSearch(finder, query string, cs []adapters.Candidate) error {
 	return err
 }
 
-// ForgetSearch forgets a finder's answer.
-func (tx *Tx) ForgetSearch(finder, query string) error {
-	_, err := tx.exec(`delete from search where finder = ? and query = ?`, finder, query)
-	return err
-}
-
 // ForgetSearches forgets the answers that are older than maxAge.
 func (tx *Tx) ForgetSearches(maxAge time.Duration) error {
 	_, err := tx.exec(`delete from search where at < ?`, stamp(tx.now.Add(-maxAge)))

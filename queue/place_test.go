@@ -262,7 +262,7 @@ func TestSearches(t *testing.T) {
 		t.Errorf("too old: %v", err)
 	}
 	within(t, s, func(tx *queue.Tx) error {
-		return errors.Join(tx.ForgetSearch("kakao", "을밀대"), tx.SaveSearch("naver", "우래옥", nil), tx.ForgetSearches(time.Hour))
+		return errors.Join(tx.SaveSearch("naver", "우래옥", nil), tx.ForgetSearches(time.Hour))
 	})
 	rows(t, s, `select finder, query from search`, "naver|우래옥")
 }

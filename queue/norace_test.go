@@ -1,0 +1,6 @@
+//go:build !race
+
+package queue_test
+
+// sequences is how many random sequences are run.
+const sequences = "50"

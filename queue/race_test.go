@@ -1,0 +1,6 @@
+//go:build race
+
+package queue_test
+
+// sequences is how many random sequences are run; the race detector makes each ten times as dear.
+const sequences = "12"
