@@ -68,8 +68,10 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 
 	var sink adapters.Sink
 	if c.Secrets.Mongo != "" {
-		m, err := mongo.Open(ctx, mongo.Options{URI: c.Secrets.Mongo, Database: c.Mongo.Database, Collection: func(string) string { return c.Mongo.Collection },
-			Warn: func(msg string) { log.Warn("mongo", "msg", msg) }})
+		m, err := mongo.Open(ctx, mongo.Options{
+			URI: c.Secrets.Mongo, Database: c.Mongo.Database, Collection: func(string) string { return c.Mongo.Collection },
+			Warn: func(msg string) { log.Warn("mongo", "msg", msg) },
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -79,11 +81,14 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 	}
 
 	for _, p := range c.Pipelines {
-		pl := &jobs.Pipeline{Name: p.Name, Next: p.Next, Spec: fmt.Sprintf("%s %s %s %s", p.Every, p.Cron, p.Timezone, p.FullEvery), FullEvery: p.FullEvery,
+		pl := &jobs.Pipeline{
+			Name: p.Name, Next: p.Next, Spec: fmt.Sprintf("%s %s %s %s", p.Every, p.Cron, p.Timezone, p.FullEvery), FullEvery: p.FullEvery,
 			Targets: func() ([]string, error) { return p.ReadAccounts(c.Dir()) },
 			Lane:    "instagram", Source: source,
-			Ask: &jobs.Ask{Batcher: batcher, MaxLines: c.OpenAI.MaxLines, MaxBytes: c.OpenAI.MaxBytes, EnqueuedTokens: c.OpenAI.EnqueuedTokens,
-				Attempts: c.OpenAI.Attempts, MaxWait: c.OpenAI.MaxWait, Poll: c.OpenAI.Poll, Settle: c.OpenAI.Settle, Price: price(c)},
+			Ask: &jobs.Ask{
+				Batcher: batcher, MaxLines: c.OpenAI.MaxLines, MaxBytes: c.OpenAI.MaxBytes, EnqueuedTokens: c.OpenAI.EnqueuedTokens,
+				Attempts: c.OpenAI.Attempts, MaxWait: c.OpenAI.MaxWait, Poll: c.OpenAI.Poll, Settle: c.OpenAI.Settle, Price: price(c),
+			},
 			Find: &jobs.Find{Lane: p.Finders[0], Cache: c.Naver.Cache, OwnOnly: c.Naver.Keep == "own"},
 		}
 		for _, f := range p.Finders {
@@ -94,7 +99,7 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 		}
 		e.Pipelines = append(e.Pipelines, jobs.Matzip(pl))
 	}
-	return &cli.Built{Engine: e, Close: b.close, Limits: b.limits, Checks: b.checks(source, batcher, finders)}, nil
+	return &cli.Built{Engine: e, PerSecond: c.Instagram.PerSecond * float64(len(c.Secrets.RapidAPI)), Close: b.close, Limits: b.limits, Checks: b.checks(source, batcher, finders)}, nil
 }
 
 // latency is how long an upstream takes to answer, on the high side; with the rate it says how many calls are in flight.
@@ -139,10 +144,14 @@ func (b *builder) openai() (*rest.Client, jobs.Batcher) {
 
 func (b *builder) finders() map[string]jobs.Finder {
 	n, k := b.c.Naver, b.c.Kakao
-	nc := b.client(rest.Options{Upstream: "naver", BaseURL: n.BaseURL, Timeout: n.Timeout, Classify: naver.Classify,
-		Limits: []*rest.Limit{naver.Limit(b.c.Secrets.NaverID, b.c.Secrets.NaverSecret, n.Dialect, n.PerSecond, n.PerDay, b.mem)}})
-	kc := b.client(rest.Options{Upstream: "kakao", BaseURL: k.BaseURL, Timeout: k.Timeout, Classify: kakao.Classify,
-		Limits: []*rest.Limit{kakao.Limit(b.c.Secrets.Kakao, k.PerSecond, k.PerDay, b.mem)}})
+	nc := b.client(rest.Options{
+		Upstream: "naver", BaseURL: n.BaseURL, Timeout: n.Timeout, Classify: naver.Classify,
+		Limits: []*rest.Limit{naver.Limit(b.c.Secrets.NaverID, b.c.Secrets.NaverSecret, n.Dialect, n.PerSecond, n.PerDay, b.mem)},
+	})
+	kc := b.client(rest.Options{
+		Upstream: "kakao", BaseURL: k.BaseURL, Timeout: k.Timeout, Classify: kakao.Classify,
+		Limits: []*rest.Limit{kakao.Limit(b.c.Secrets.Kakao, k.PerSecond, k.PerDay, b.mem)},
+	})
 	return map[string]jobs.Finder{"naver": naver.New(naver.Options{Client: nc, Dialect: n.Dialect}), "kakao": kakao.New(kakao.Options{Client: kc})}
 }
 

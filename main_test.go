@@ -60,7 +60,8 @@ func newWorld(t *testing.T, o sim.Options, toml string) *world {
 	t.Cleanup(stop)
 	w := &world{Server: s, t: t, base: base, dir: t.TempDir(), env: []string{
 		"RAPIDAPI_KEY=" + sim.DefaultRapidAPIKey, "OPENAI_API_KEY=" + sim.DefaultOpenAIKey, "NAVER_CLIENT_ID=" + sim.DefaultNaverClientID,
-		"NAVER_CLIENT_SECRET=" + sim.DefaultNaverClientSecret, "KAKAO_REST_API_KEY=" + sim.DefaultKakaoKey, "OPENAI_WEBHOOK_SECRET=" + sim.DefaultWebhookSecret}, perSecond: cmp.Or(o.InstagramPerSecond, 100)}
+		"NAVER_CLIENT_SECRET=" + sim.DefaultNaverClientSecret, "KAKAO_REST_API_KEY=" + sim.DefaultKakaoKey, "OPENAI_WEBHOOK_SECRET=" + sim.DefaultWebhookSecret,
+	}, perSecond: cmp.Or(o.InstagramPerSecond, 100)}
 	w.configure("", toml, s.Accounts())
 	return w
 }
@@ -307,8 +308,10 @@ func TestTrouble(t *testing.T) {
 // TestSeveralKeys gives each key its own limit and quota. When both quotas are used up the crawl waits for the reset.
 func TestSeveralKeys(t *testing.T) {
 	t.Parallel()
-	o := sim.Options{Seed: 15, Accounts: 8, Posts: 90, Latency: 30 * time.Millisecond, InstagramPerSecond: 10, CountRefused: true, InstagramQuota: 30, QuotaReset: 6 * time.Second,
-		Keys: sim.Keys{RapidAPI: []string{"key-one", "key-two"}}}
+	o := sim.Options{
+		Seed: 15, Accounts: 8, Posts: 90, Latency: 30 * time.Millisecond, InstagramPerSecond: 10, CountRefused: true, InstagramQuota: 30, QuotaReset: 6 * time.Second,
+		Keys: sim.Keys{RapidAPI: []string{"key-one", "key-two"}},
+	}
 	w := newWorld(t, o, "")
 	w.env = append(w.env, "RAPIDAPI_KEY=key-one,key-two")
 	w.mustRun("run", "matzip")

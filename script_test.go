@@ -24,8 +24,13 @@ func TestScript(t *testing.T) {
 			}
 			e.Defer(stop)
 			e.Setenv("BASE", base)
-			for _, kv := range [][2]string{{"RAPIDAPI_KEY", sim.DefaultRapidAPIKey}, {"OPENAI_API_KEY", sim.DefaultOpenAIKey}, {"NAVER_CLIENT_ID", sim.DefaultNaverClientID},
-				{"NAVER_CLIENT_SECRET", sim.DefaultNaverClientSecret}, {"KAKAO_REST_API_KEY", sim.DefaultKakaoKey}} {
+			for _, kv := range [][2]string{
+				{"RAPIDAPI_KEY", sim.DefaultRapidAPIKey},
+				{"OPENAI_API_KEY", sim.DefaultOpenAIKey},
+				{"NAVER_CLIENT_ID", sim.DefaultNaverClientID},
+				{"NAVER_CLIENT_SECRET", sim.DefaultNaverClientSecret},
+				{"KAKAO_REST_API_KEY", sim.DefaultKakaoKey},
+			} {
 				e.Setenv(kv[0], kv[1])
 			}
 			accounts := ""

@@ -31,10 +31,11 @@ const (
 
 // Built is what a configuration becomes over a state file.
 type Built struct {
-	Engine *jobs.Engine
-	Limits func() []rest.LimitInfo
-	Checks []Check               // what doctor asks the upstreams
-	Close  func(context.Context) // lets the limits remember
+	Engine    *jobs.Engine
+	Limits    func() []rest.LimitInfo
+	PerSecond float64               // what the crawl's credentials allow together; 0 unlimited
+	Checks    []Check               // what doctor asks the upstreams
+	Close     func(context.Context) // lets the limits remember
 }
 
 // App is the program apart from its process.

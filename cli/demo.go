@@ -37,8 +37,10 @@ var errDemoWrong = errors.New("the demo's result is not what it must be; the rep
 
 // Run runs the whole main job against the imitations and grades it against their truth.
 func (d demoCmd) Run(e *env) error {
-	world := sim.New(sim.Options{Seed: d.Seed, Accounts: d.Accounts, Posts: d.Posts, Latency: demoLatency, Jitter: 0.4, SearchLatency: 30 * time.Millisecond,
-		InstagramPerSecond: demoInstagramPerSecond, NaverPerSecond: demoSearchPerSecond, KakaoPerSecond: demoSearchPerSecond, BatchStep: demoBatchStep})
+	world := sim.New(sim.Options{
+		Seed: d.Seed, Accounts: d.Accounts, Posts: d.Posts, Latency: demoLatency, Jitter: 0.4, SearchLatency: 30 * time.Millisecond,
+		InstagramPerSecond: demoInstagramPerSecond, NaverPerSecond: demoSearchPerSecond, KakaoPerSecond: demoSearchPerSecond, BatchStep: demoBatchStep,
+	})
 	base, stop, err := world.Start()
 	if err != nil {
 		return err
@@ -93,8 +95,10 @@ func (d demoCmd) config(e *env, base string, accounts []string) (*config.Config,
 	c.OpenAI.BaseURL, c.OpenAI.Poll, c.OpenAI.Settle = base+sim.OpenAIPath, 300*time.Millisecond, time.Second
 	c.Naver.BaseURL, c.Naver.PerSecond = base+sim.NaverPath, demoSearchPerSecond
 	c.Kakao.BaseURL, c.Kakao.PerSecond = base+sim.KakaoPath, demoSearchPerSecond
-	c.Secrets = config.Secrets{RapidAPI: []adapters.Secret{sim.DefaultRapidAPIKey}, OpenAI: sim.DefaultOpenAIKey,
-		NaverID: sim.DefaultNaverClientID, NaverSecret: sim.DefaultNaverClientSecret, Kakao: sim.DefaultKakaoKey}
+	c.Secrets = config.Secrets{
+		RapidAPI: []adapters.Secret{sim.DefaultRapidAPIKey}, OpenAI: sim.DefaultOpenAIKey,
+		NaverID: sim.DefaultNaverClientID, NaverSecret: sim.DefaultNaverClientSecret, Kakao: sim.DefaultKakaoKey,
+	}
 	c.Pipelines = []config.Pipeline{{Kind: "matzip", Name: "matzip", Accounts: accounts, Finders: []string{d.Finder}}}
 	return c, nil
 }

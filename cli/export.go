@@ -71,8 +71,10 @@ func (e *env) placesCSV(s *queue.Store, out io.Writer) error {
 		if d.Location != nil {
 			lat, lng = coordinate(d.Location.Coordinates[1]), coordinate(d.Location.Coordinates[0])
 		}
-		return w.Write([]string{d.ID, cell(d.Name), cell(d.Category), cell(d.Address), cell(d.RoadAddress), cell(d.Phone), cell(d.Link), lat, lng, d.Finder,
-			strconv.Itoa(d.MentionCount), d.FirstSeen, d.LastSeen})
+		return w.Write([]string{
+			d.ID, cell(d.Name), cell(d.Category), cell(d.Address), cell(d.RoadAddress), cell(d.Phone), cell(d.Link), lat, lng, d.Finder,
+			strconv.Itoa(d.MentionCount), d.FirstSeen, d.LastSeen,
+		})
 	})
 	w.Flush()
 	if err != nil {

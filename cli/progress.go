@@ -15,11 +15,11 @@ import (
 )
 
 // progress shows how far a run is until the returned function is called: one bar on a terminal, plain lines on a pipe.
-func (e *env) progress(s *queue.Store, run int64, limits func() []rest.LimitInfo) func() {
+func (e *env) progress(s *queue.Store, run int64, limits func() []rest.LimitInfo, perSecond float64) func() {
 	ctx, cancel := context.WithCancel(e.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		m := &meter{start: time.Now(), limits: limits}
+		m := &meter{start: time.Now(), limits: limits, perSecond: perSecond}
 		every := 5 * time.Second
 		if e.tty {
 			every = 250 * time.Millisecond
@@ -54,12 +54,14 @@ type meter struct {
 	bar    *progressbar.ProgressBar
 	last   string
 	since  time.Time // of the first count
-	before int       // requests at that moment
+	before int       // pages at that moment
+
+	perSecond float64 // what the crawl's limit allows; 0 is unknown
 }
 
 func (m *meter) show(w io.Writer, p queue.Progress) {
 	if m.since.IsZero() {
-		m.since, m.before = time.Now(), p.Requests
+		m.since, m.before = time.Now(), p.Run.Pages
 	}
 	line := m.line(p)
 	if m.bar == nil {
@@ -86,10 +88,14 @@ func (m *meter) line(p queue.Progress) string {
 		add("pages %d", p.Run.Pages)
 	}
 	if s := time.Since(m.since).Seconds(); s > 1 && p.ListsLeft > 0 {
-		rate := float64(p.Requests-m.before) / s
-		add("%.1f requests/s", rate)
+		rate := float64(p.Run.Pages-m.before) / s
+		if m.perSecond > 0 {
+			add("%.1f of %g requests/s", rate, m.perSecond)
+		} else {
+			add("%.1f requests/s", rate)
+		}
 		if rate > 0.1 {
-			add("crawl about %s more", (time.Duration(float64(p.PagesLeft)/rate) * time.Second).Round(time.Second))
+			add("crawl about %s more", time.Duration(float64(p.PagesLeft)/rate*float64(time.Second)).Round(time.Second))
 		}
 	}
 	if p.Waiting+p.InBatch+p.Answered > 0 {

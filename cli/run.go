@@ -86,7 +86,7 @@ func (r runCmd) ask(e *env, s *queue.Store) (run queue.Run, err error) {
 
 // runOnce shows progress while a run is worked on, and its result.
 func (e *env) runOnce(b *Built, run int64) error {
-	show := e.progress(b.Engine.Store, run, b.Limits)
+	show := e.progress(b.Engine.Store, run, b.Limits, b.PerSecond)
 	r, err := b.Engine.RunOnce(e.ctx, run)
 	show()
 	if err != nil {
@@ -113,7 +113,7 @@ func (r runCmd) follow(e *env, c *config.Config) error {
 		return err
 	}
 	e.log.Info("another sumbi works on this file: it does the run, this one watches", "run", run.ID)
-	show := e.progress(s, run.ID, nil)
+	show := e.progress(s, run.ID, nil, c.Instagram.PerSecond*float64(len(c.Secrets.RapidAPI)))
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {

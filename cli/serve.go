@@ -59,8 +59,10 @@ func (sv serveCmd) Run(e *env) error {
 	g, ctx := errgroup.WithContext(e.ctx)
 	g.Go(func() error { return b.Engine.Serve(ctx) })
 	if c.Listen != "" && c.Listen != "-" {
-		w := &web.Server{Store: s, Log: e.log, Token: c.Secrets.Token.Reveal(), Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
-			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s) }}
+		w := &web.Server{
+			Store: s, Log: e.log, Token: c.Secrets.Token.Reveal(), Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s) },
+		}
 		if secret := c.Secrets.OpenAIWebhook; secret != "" {
 			w.Verify = func(h http.Header, body []byte, now time.Time) (string, string, error) {
 				return openai.VerifyWebhook(secret, h, body, now)

@@ -43,7 +43,7 @@ func TestFates(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(w *world) {
+			bubble(t, func(t *testing.T, w *world) {
 				ps := posts(1, 2)
 				ps[0].caption, ps[1].caption = "좋은 글 🍜", "문제의 글"
 				w.feed.put("mat", "posts", ps)
@@ -86,7 +86,7 @@ func TestFates(t *testing.T) {
 
 // A price that is a whole number in any writing is one, and a number that is no price is none.
 func TestPrices(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 1)))
 		w.model.answer = func(string) string {
 			return `{"restaurants":[{"name":"가식당","branch":null,"address":null,"area":null,"phone":null,"menu":[` +
@@ -164,7 +164,7 @@ func TestAnswerFiles(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(w *world) {
+			bubble(t, func(t *testing.T, w *world) {
 				w.tune = func(p *jobs.Pipeline) { p.Find.Finders = []jobs.Finder{w.naver} }
 				w.feed.put("mat", "posts", naming(posts(1, 3)))
 				tt.set(w.model)
@@ -179,7 +179,7 @@ func TestAnswerFiles(t *testing.T) {
 
 // A batch that the upstream has forgotten is asked again.
 func TestForgottenBatch(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 2)))
 		w.model.fault = once("get", false, func() error {
 			return &adapters.Error{Kind: adapters.Permanent, Reason: adapters.ReasonGone, Upstream: "openai", Err: fmt.Errorf("no batch found")}
@@ -192,7 +192,7 @@ func TestForgottenBatch(t *testing.T) {
 
 // Answers are taken some hundreds at a time. A crash on the way loses none and books none twice.
 func TestCrashWhileReading(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		const n = 1200
 		ps := posts(1, n)
 		for i := range ps {

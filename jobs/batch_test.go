@@ -34,7 +34,7 @@ func (m *model) sent(start time.Time) []time.Duration {
 
 func TestBatchGoes(t *testing.T) {
 	t.Run("when it is full", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			start := time.Now()
 			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines = 3 }
 			w.feed.put("mat", "posts", naming(posts(1, 7)))
@@ -48,7 +48,7 @@ func TestBatchGoes(t *testing.T) {
 		})
 	})
 	t.Run("when it has bytes enough", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxBytes = 200 } // a line has about 80
 			w.feed.put("mat", "posts", naming(posts(1, 5)))
 			w.run()
@@ -56,7 +56,7 @@ func TestBatchGoes(t *testing.T) {
 		})
 	})
 	t.Run("when the crawl has ended", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			start := time.Now()
 			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxWait = time.Hour }
 			w.feed.put("mat", "posts", naming(posts(1, 4)))
@@ -69,7 +69,7 @@ func TestBatchGoes(t *testing.T) {
 		})
 	})
 	t.Run("when it has waited long enough", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			start := time.Now()
 			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxWait = 10 * time.Second }
 			w.feed.put("mat", "posts", naming(posts(1, 4)))
@@ -82,7 +82,7 @@ func TestBatchGoes(t *testing.T) {
 		})
 	})
 	t.Run("at once with lines to be asked again", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			start := time.Now()
 			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxWait = 10 * time.Second }
 			w.feed.put("mat", "posts", naming(posts(1, 4)))
@@ -105,7 +105,7 @@ func TestBatchGoes(t *testing.T) {
 
 // A batch's file is uploaded, its creation is written down, and only then it is created.
 func TestOrderOfCreation(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 2)))
 		var seen []string
 		w.model.fault = func(call string, effect bool) error {
@@ -127,7 +127,7 @@ func TestOrderOfCreation(t *testing.T) {
 
 // One caption is one question, whoever writes it and however often it comes back.
 func TestAskedOnce(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.accounts = []string{"mat", "other"}
 		a, b := posts(1, 3), posts(21, 2)
 		for _, p := range [][]post{a, b} {
@@ -158,7 +158,7 @@ func TestAskedOnce(t *testing.T) {
 
 // An edited caption is a new question; its answer replaces the mentions.
 func TestEditedCaption(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		ps := posts(1, 1)
 		ps[0].caption = "[가나식당] [다라식당]"
 		w.feed.put("mat", "posts", ps)
@@ -195,7 +195,7 @@ func TestEditedCaption(t *testing.T) {
 func TestTokenBudget(t *testing.T) {
 	for _, budget := range []int64{30, 35, 10} {
 		t.Run(fmt.Sprint(budget), func(t *testing.T) {
-			bubble(t, func(w *world) {
+			bubble(t, func(t *testing.T, w *world) {
 				w.tune = func(p *jobs.Pipeline) { p.Ask.EnqueuedTokens = budget }
 				w.feed.put("mat", "posts", naming(posts(1, 7)))
 				most := int64(0)
@@ -234,7 +234,7 @@ func TestTokenLimitIsLearnt(t *testing.T) {
 		{"named at creation", true, true, "3 3", "30"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(w *world) {
+			bubble(t, func(t *testing.T, w *world) {
 				w.feed.put("mat", "posts", naming(posts(1, 6)))
 				limit := int64(0)
 				if tt.named {
@@ -271,7 +271,7 @@ func TestTokenLimitIsLearnt(t *testing.T) {
 
 // While another batch of the model is under way, it is the queue that is full: the same lines go again when that one ends.
 func TestTokenLimitWaitsForAnother(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		start := time.Now()
 		w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines = 3 }
 		w.model.took = 20 * time.Second
@@ -296,7 +296,7 @@ func TestTokenLimitWaitsForAnother(t *testing.T) {
 
 // One line that is more than the model's queue takes dies alone, after its attempts.
 func TestTokenLimitOfOneLine(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 1)))
 		w.model.refuse = func(*fakeBatch) []adapters.Problem {
 			return []adapters.Problem{{Code: "token_limit_exceeded", Message: "Enqueued token limit reached"}}
@@ -308,7 +308,7 @@ func TestTokenLimitOfOneLine(t *testing.T) {
 
 // One bad line refuses a whole batch: it alone dies, the others go again and their attempts are not counted.
 func TestBadLine(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 4)))
 		bad := ""
 		w.model.refuse = func(b *fakeBatch) []adapters.Problem {
@@ -331,7 +331,7 @@ func TestBadLine(t *testing.T) {
 
 // A text that cannot be put into a line at all dies before anything is sent.
 func TestImpossibleLine(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		ps := naming(posts(1, 2))
 		ps[0].caption = "담을 수 없음"
 		w.feed.put("mat", "posts", ps)
@@ -343,7 +343,7 @@ func TestImpossibleLine(t *testing.T) {
 
 // A model that takes no batches stops the lane with a sentence; no line is lost, and with another model all is well.
 func TestModelNotFound(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 3)))
 		w.model.refuse = func(b *fakeBatch) []adapters.Problem {
 			var ps []adapters.Problem
@@ -371,7 +371,7 @@ func TestModelNotFound(t *testing.T) {
 
 // A batch that nobody can explain is tried again a few times, then its lines are dead with the reason.
 func TestRefusedWithoutALine(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 2)))
 		w.model.refuse = func(*fakeBatch) []adapters.Problem {
 			return []adapters.Problem{{Code: "invalid_request", Message: "Cannot find file"}}
@@ -386,7 +386,7 @@ func TestRefusedWithoutALine(t *testing.T) {
 func TestHurriedBatch(t *testing.T) {
 	for _, hurry := range []bool{false, true} {
 		t.Run(fmt.Sprint(hurry), func(t *testing.T) {
-			bubble(t, func(w *world) {
+			bubble(t, func(t *testing.T, w *world) {
 				start := time.Now()
 				w.tune = func(p *jobs.Pipeline) { p.Ask.Poll = 40 * time.Second }
 				w.feed.put("mat", "posts", naming(posts(1, 1)))

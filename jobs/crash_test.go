@@ -87,7 +87,7 @@ func TestNoSecondBatch(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(w *world) {
+			bubble(t, func(t *testing.T, w *world) {
 				w.tune = func(p *jobs.Pipeline) { p.Lists = []string{"posts"} }
 				w.feed.put("mat", "posts", naming(posts(1, 2)))
 				w.model.hidden = 3 * time.Second
@@ -191,7 +191,7 @@ func TestCrashesNeverPayTwice(t *testing.T) {
 
 // A batch that was refused and goes again with the same lines is another batch: the first is never taken for it.
 func TestSameLinesAgain(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 2)))
 		w.model.refuse = func(b *fakeBatch) []adapters.Problem {
 			if b.id == "batch_1" {
@@ -226,7 +226,7 @@ func TestSettle(t *testing.T) {
 		{"it was not", false, "upload create find find create get"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(w *world) {
+			bubble(t, func(t *testing.T, w *world) {
 				w.feed.put("mat", "posts", naming(posts(1, 1)))
 				w.model.hidden = 3 * time.Second
 				w.model.fault = once("create", tt.effect, unknown)

@@ -18,7 +18,7 @@ import (
 
 // A sink that is down for long holds up nothing else; when it is back it is told everything once.
 func TestSinkDown(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		start := time.Now()
 		w.feed.put("mat", "posts", naming(posts(1, 3)))
 		tries := 0
@@ -61,7 +61,7 @@ func TestSinkDown(t *testing.T) {
 
 // A place that changes while it is being written is written again.
 func TestChangedWhileDelivered(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 1)))
 		changed := false
 		w.sink.during = func() {
@@ -81,7 +81,7 @@ func TestChangedWhileDelivered(t *testing.T) {
 
 // A crash after the sink has taken a batch and before the file knows: the same batch comes again, under the same name.
 func TestCrashWhileDelivering(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 2)))
 		crashed := false
 		w.sink.during = func() {
@@ -103,7 +103,7 @@ func TestCrashWhileDelivering(t *testing.T) {
 
 // What a sink is told comes in batches of a bounded size, each under a name of its own.
 func TestDeliveryInParts(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		const n = 510
 		w.boot()
 		w.tx(func(tx *queue.Tx) error {
@@ -135,7 +135,7 @@ func TestDeliveryInParts(t *testing.T) {
 
 // A place that nobody names any more is deleted at the sink, and one that is named again comes back.
 func TestLastMentionLost(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		a, b := posts(1, 1), posts(2, 1)
 		a[0].caption, b[0].caption = "[을지면옥] 하나", "[을지면옥] 둘"
 		w.feed.put("mat", "posts", b, a)
@@ -174,7 +174,7 @@ func TestLastMentionLost(t *testing.T) {
 
 // A sink that is new is told of every place there is; one that is gone is forgotten with what it had yet to be told.
 func TestSinkComesAndGoes(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 2)))
 		w.tune = func(p *jobs.Pipeline) { p.Sinks = nil }
 		w.run()
@@ -203,7 +203,7 @@ func TestSinkComesAndGoes(t *testing.T) {
 
 // A record that the sink will never take stops no other.
 func TestRefusedRecord(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 3)))
 		w.sink.fault = func(recs []adapters.Record) error {
 			var bad []string

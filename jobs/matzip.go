@@ -298,8 +298,10 @@ const documentTime = "2006-01-02T15:04:05.000Z"
 
 // Document composes a place with everybody who names it.
 func Document(p queue.PlaceMentions) (PlaceDocument, error) {
-	d := PlaceDocument{ID: p.ID, Name: p.Name, Category: p.Category, Address: p.Address, RoadAddress: p.Road, Phone: p.Phone, Link: p.Link,
-		Finder: p.Finder, Query: p.Query, Mentions: []MentionDocument{}, MentionCount: len(p.Mentions)}
+	d := PlaceDocument{
+		ID: p.ID, Name: p.Name, Category: p.Category, Address: p.Address, RoadAddress: p.Road, Phone: p.Phone, Link: p.Link,
+		Finder: p.Finder, Query: p.Query, Mentions: []MentionDocument{}, MentionCount: len(p.Mentions),
+	}
 	if p.Lat != 0 && p.Lng != 0 {
 		d.Location = &Point{Type: "Point", Coordinates: [2]float64{p.Lng, p.Lat}}
 	}
@@ -323,8 +325,10 @@ func Document(p queue.PlaceMentions) (PlaceDocument, error) {
 		if r.Menu == nil {
 			r.Menu = []Dish{}
 		}
-		d.Mentions = append(d.Mentions, MentionDocument{Post: m.Record.Key, Account: m.Record.Target, URL: po.URL, TakenAt: at.UTC().Format(documentTime),
-			Name: r.Name, Menu: r.Menu, Ad: r.Ad, Quote: r.Quote, Score: m.Score})
+		d.Mentions = append(d.Mentions, MentionDocument{
+			Post: m.Record.Key, Account: m.Record.Target, URL: po.URL, TakenAt: at.UTC().Format(documentTime),
+			Name: r.Name, Menu: r.Menu, Ad: r.Ad, Quote: r.Quote, Score: m.Score,
+		})
 	}
 	d.FirstSeen, d.LastSeen = first.UTC().Format(documentTime), last.UTC().Format(documentTime)
 	return d, nil

@@ -279,8 +279,10 @@ func restaurants(names ...string) string {
 	type restaurant map[string]any
 	all := []restaurant{}
 	for _, n := range names {
-		all = append(all, restaurant{"name": n, "branch": nil, "address": addressOf(n), "area": nil, "phone": nil,
-			"menu": []any{map[string]any{"name": "냉면", "price": 14000}}, "ad": false, "quote": "[" + n + "]"})
+		all = append(all, restaurant{
+			"name": n, "branch": nil, "address": addressOf(n), "area": nil, "phone": nil,
+			"menu": []any{map[string]any{"name": "냉면", "price": 14000}}, "ad": false, "quote": "[" + n + "]",
+		})
 	}
 	b, err := json.Marshal(map[string]any{"restaurants": all})
 	if err != nil {

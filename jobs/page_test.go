@@ -12,7 +12,7 @@ import (
 )
 
 func TestFirstRun(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 4)))
 		w.run()
 		equal(t, "posts", w.stored(), "p4 p3 p2 p1")
@@ -25,7 +25,7 @@ func TestFirstRun(t *testing.T) {
 
 // Pins stand first and are old: they neither end a walk nor move the mark.
 func TestPins(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		old := posts(1, 9)
 		pins := []post{pin(old[8]), pin(old[7])}
 		w.feed.put("mat", "posts", pins, old[:7])
@@ -64,7 +64,7 @@ func TestPins(t *testing.T) {
 func TestCrashInFirstCrawl(t *testing.T) {
 	for name, effect := range map[string]bool{"before a page": false, "after a page": true} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(w *world) {
+			bubble(t, func(t *testing.T, w *world) {
 				w.feed.put("mat", "posts", posts(1, 12))
 				crashed := false
 				hit := func(q adapters.Query) bool {
@@ -105,7 +105,7 @@ func TestCrashInFirstCrawl(t *testing.T) {
 
 // A list that dies on its third page is walked from the top by the next run, though its first pages are known.
 func TestDeadPage(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", posts(1, 12))
 		broken := true
 		w.feed.script = func(q adapters.Query) (adapters.Page, error, bool) {
@@ -126,7 +126,7 @@ func TestDeadPage(t *testing.T) {
 }
 
 func TestRevivedPage(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", posts(1, 12))
 		broken := true
 		w.feed.script = func(q adapters.Query) (adapters.Page, error, bool) {
@@ -146,7 +146,7 @@ func TestRevivedPage(t *testing.T) {
 
 // A new run takes over from a revived page: no two jobs walk one list.
 func TestRevivedPageMeetsRun(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", posts(1, 12))
 		broken := true
 		w.feed.script = func(q adapters.Query) (adapters.Page, error, bool) {
@@ -190,7 +190,7 @@ func TestEmptyPages(t *testing.T) {
 		}
 	}
 	t.Run("asked on", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			w.feed.put("mat", "posts", posts(1, 6))
 			empties(w, "p4", 2)
 			w.run()
@@ -200,7 +200,7 @@ func TestEmptyPages(t *testing.T) {
 		})
 	})
 	t.Run("the first page", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			w.feed.put("mat", "posts", posts(1, 3))
 			empties(w, "", 2)
 			w.run()
@@ -209,7 +209,7 @@ func TestEmptyPages(t *testing.T) {
 		})
 	})
 	t.Run("three in a row, twice at one place", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			w.feed.put("mat", "posts", posts(1, 6))
 			empties(w, "p4", 99)
 			w.run()
@@ -222,7 +222,7 @@ func TestEmptyPages(t *testing.T) {
 		})
 	})
 	t.Run("three in a row, at different places", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			w.feed.put("mat", "posts", posts(1, 9))
 			empties(w, "p7", 99)
 			w.run()
@@ -237,7 +237,7 @@ func TestEmptyPages(t *testing.T) {
 		})
 	})
 	t.Run("no post at all", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			empties(w, "", 99)
 			w.run()
 			equal(t, "first", w.walk("mat", "posts"), "unfinished none three empty pages in a row")
@@ -275,7 +275,7 @@ func TestRepeatedToken(t *testing.T) {
 		{"for ever", -1, "unfinished none the upstream names the same page as the next one again and again", 6, "p12 p11 p10 p9 p8 p7 p6 p5 p4"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			bubble(t, func(w *world) {
+			bubble(t, func(t *testing.T, w *world) {
 				w.feed.put("mat", "posts", posts(1, 12))
 				repeat(w, tt.times)
 				w.run()
@@ -289,7 +289,7 @@ func TestRepeatedToken(t *testing.T) {
 
 // Tokens that lead in a circle end the walk unfinished, not never.
 func TestCircle(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", posts(1, 12))
 		w.feed.script = func(q adapters.Query) (adapters.Page, error, bool) {
 			if q.Cursor != "p7" {
@@ -311,7 +311,7 @@ func TestCircle(t *testing.T) {
 
 func TestRefusedCursor(t *testing.T) {
 	t.Run("once", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			w.feed.put("mat", "posts", posts(1, 18))
 			refused := 0
 			w.feed.script = func(q adapters.Query) (adapters.Page, error, bool) {
@@ -328,7 +328,7 @@ func TestRefusedCursor(t *testing.T) {
 		})
 	})
 	t.Run("always", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			w.feed.put("mat", "posts", posts(1, 6))
 			w.feed.script = func(q adapters.Query) (adapters.Page, error, bool) {
 				return adapters.Page{}, refuse(adapters.Permanent, adapters.ReasonCursor), q.Cursor != ""
@@ -339,7 +339,7 @@ func TestRefusedCursor(t *testing.T) {
 		})
 	})
 	t.Run("gone behind the first page", func(t *testing.T) {
-		bubble(t, func(w *world) {
+		bubble(t, func(t *testing.T, w *world) {
 			w.feed.put("mat", "posts", posts(1, 6))
 			said := false
 			w.feed.script = func(q adapters.Query) (adapters.Page, error, bool) {
@@ -358,7 +358,7 @@ func TestRefusedCursor(t *testing.T) {
 
 // Posts that appear while a list is walked shift the rest to later pages.
 func TestInsertionWhileWalking(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.offsets = true
 		w.feed.put("mat", "posts", posts(1, 9))
 		w.feed.after = func(q adapters.Query, _ int) error {
@@ -378,7 +378,7 @@ func TestInsertionWhileWalking(t *testing.T) {
 
 // A collaboration accepted late has an old date and is new to the list: the walk goes on behind it.
 func TestLateCollaboration(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		old := posts(10, 9)
 		w.feed.put("mat", "posts", old)
 		w.run()
@@ -394,7 +394,7 @@ func TestLateCollaboration(t *testing.T) {
 
 // A post that another list brought is still new to this one.
 func TestKnownFromOtherList(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", posts(1, 6))
 		w.run()
 		w.feed.calls()
@@ -408,7 +408,7 @@ func TestKnownFromOtherList(t *testing.T) {
 }
 
 func TestGone(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.accounts = []string{"mat", "other"}
 		w.feed.put("mat", "posts", posts(1, 3))
 		w.feed.put("other", "posts", posts(21, 3))
@@ -445,7 +445,7 @@ func TestGone(t *testing.T) {
 
 // A private account is asked in every run, for it may open itself at any time.
 func TestPrivate(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", posts(1, 3))
 		w.run()
 		shut := true
@@ -468,7 +468,7 @@ func TestPrivate(t *testing.T) {
 
 // A whole walk finds what only a whole walk can: a post shown again after years, and an edited caption.
 func TestWholeWalk(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		all := posts(1, 9)
 		w.feed.put("mat", "posts", all[:6], all[7:])
 		w.run()
@@ -488,7 +488,7 @@ func TestWholeWalk(t *testing.T) {
 
 // A run ends when crawl, batches, matches and delivery have ended, also when there is nothing to do.
 func TestRunEnds(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.accounts = []string{}
 		w.run()
 		w.is(`select state, pages from v_runs`, "done|0")
@@ -506,7 +506,7 @@ func TestRunEnds(t *testing.T) {
 
 // The list that has most pages left goes first; a list whose length nobody knows goes before all.
 func TestLongestListFirst(t *testing.T) {
-	bubble(t, func(w *world) {
+	bubble(t, func(t *testing.T, w *world) {
 		w.accounts = []string{"short", "long"}
 		w.wire = func(e *jobs.Engine) { e.Lanes[0].Workers = 1 }
 		total := map[string]int{"short": 6, "long": 12}

@@ -44,6 +44,7 @@ func (e *Engine) RunOnce(ctx context.Context, id int64) (queue.Run, error) {
 // drain works while f does. An end of f ends the work in order.
 func (e *Engine) drain(ctx context.Context, f func(context.Context) error) error {
 	e.Store.Buried = e.buried
+	e.tries = nil // whoever starts anew wants stopped runs tried at once
 	if err := e.addSinks(ctx); err != nil {
 		return err
 	}
@@ -217,7 +218,7 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run) error {
 	return e.Store.Tx(ctx, func(tx *queue.Tx) error { return tx.StopRun(r.ID, why) })
 }
 
-// tryAgain lets a stopped run go on once per process, and then every minute unless a lane waits for a person.
+// tryAgain lets a stopped run go on once per start, and then every minute unless a lane waits for a person.
 func (e *Engine) tryAgain(run int64) bool {
 	now := e.Store.Now()
 	last, tried := e.tries[run]

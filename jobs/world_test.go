@@ -50,14 +50,14 @@ type world struct {
 }
 
 // bubble runs f in a world of its own.
-func bubble(t *testing.T, f func(w *world)) {
+func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, dir)
 		defer w.close()
-		f(w)
+		f(t, w)
 	})
 }
 
@@ -96,8 +96,10 @@ func (w *world) boot() {
 	}
 	p := jobs.Matzip(&jobs.Pipeline{
 		Name: pipeline, Targets: func() ([]string, error) { return w.accounts, nil }, Lane: "instagram", Source: w.feed,
-		Ask: &jobs.Ask{Batcher: w.model, MaxLines: 1000, MaxBytes: 1 << 20, Attempts: 3, MaxWait: 30 * time.Second, Poll: time.Second, Settle: 5 * time.Second,
-			Price: func(in, out int64) int64 { return in + 2*out }},
+		Ask: &jobs.Ask{
+			Batcher: w.model, MaxLines: 1000, MaxBytes: 1 << 20, Attempts: 3, MaxWait: 30 * time.Second, Poll: time.Second, Settle: 5 * time.Second,
+			Price: func(in, out int64) int64 { return in + 2*out },
+		},
 		Find: &jobs.Find{Finders: []jobs.Finder{w.naver}, Lane: "naver", Cache: 24 * time.Hour},
 	})
 	p.PageSize = w.feed.size
@@ -109,8 +111,10 @@ func (w *world) boot() {
 	lane := func(name string, workers, attempts int) queue.Lane {
 		return queue.Lane{Name: name, Workers: workers, Deadline: time.Minute, Attempts: attempts, Backoff: backoff}
 	}
-	w.engine = &jobs.Engine{Store: w.store, Pipelines: []*jobs.Pipeline{p}, Log: slog.New(slog.DiscardHandler),
-		Lanes: []queue.Lane{lane("instagram", 2, 3), lane("openai", 2, 0), lane("naver", 2, 3), lane("mongo", 1, 0)}}
+	w.engine = &jobs.Engine{
+		Store: w.store, Pipelines: []*jobs.Pipeline{p}, Log: slog.New(slog.DiscardHandler),
+		Lanes: []queue.Lane{lane("instagram", 2, 3), lane("openai", 2, 0), lane("naver", 2, 3), lane("mongo", 1, 0)},
+	}
 	if w.wire != nil {
 		w.wire(w.engine)
 	}

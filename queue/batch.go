@@ -60,8 +60,15 @@ func scanBatch(r *sql.Rows) (Batch, error) {
 }
 
 func batchFields(b *Batch) []any {
-	return []any{&b.ID, &b.Pipeline, &b.Model, &b.State, &b.Shard, &b.Lines, &b.Bytes, &b.Tokens, &b.InputFile, &b.UpstreamID, &b.Status, &b.OutputFile, &b.ErrorFile,
-		&b.Reading, &b.Position, &b.Broken, &b.Polls, &b.Answered, &b.Failed, instant{&b.Created}, instant{&b.Creating}, instant{&b.Sent}, instant{&b.Ended}, &b.Note}
+	return []any{
+		&b.ID, &b.Pipeline, &b.Model, &b.State, &b.Shard, &b.Lines, &b.Bytes, &b.Tokens, &b.InputFile, &b.UpstreamID, &b.Status, &b.OutputFile, &b.ErrorFile,
+		&b.Reading, &b.Position, &b.Broken, &b.Polls, &b.Answered, &b.Failed,
+		instant{&b.Created},
+		instant{&b.Creating},
+		instant{&b.Sent},
+		instant{&b.Ended},
+		&b.Note,
+	}
 }
 
 // NewBatch begins a batch.

@@ -263,8 +263,10 @@ func TestAloneIsHeld(t *testing.T) {
 	mild := pageJob("순한 맛")
 	mild.Lane = "네이버"
 	add(t, s, mild)
-	w := &queue.Worker{Store: s, Log: slog.New(slog.DiscardHandler), Grace: time.Minute, Handlers: map[queue.Kind]queue.Handler{queue.KindPage: h},
-		Lanes: []queue.Lane{{Name: "네이버", Deadline: time.Minute}}}
+	w := &queue.Worker{
+		Store: s, Log: slog.New(slog.DiscardHandler), Grace: time.Minute, Handlers: map[queue.Kind]queue.Handler{queue.KindPage: h},
+		Lanes: []queue.Lane{{Name: "네이버", Deadline: time.Minute}},
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()

@@ -178,8 +178,10 @@ func work(t testing.TB, s *queue.Store, h queue.Handler, lanes ...queue.Lane) (w
 			lanes[i].Deadline = 10 * time.Second
 		}
 	}
-	w = &queue.Worker{Store: s, Lanes: lanes, Log: slog.New(slog.DiscardHandler), Grace: time.Second,
-		Handlers: map[queue.Kind]queue.Handler{queue.KindPage: h, queue.KindMatch: h}}
+	w = &queue.Worker{
+		Store: s, Lanes: lanes, Log: slog.New(slog.DiscardHandler), Grace: time.Second,
+		Handlers: map[queue.Kind]queue.Handler{queue.KindPage: h, queue.KindMatch: h},
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()

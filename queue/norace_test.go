@@ -3,4 +3,4 @@
 package queue_test
 
 // sequences is how many random sequences are run.
-const sequences = "50"
+const sequences = "40"

@@ -52,8 +52,10 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // Open opens the state file at path; schema is the text of schema.sql. Errors are *FileError or ErrLocked.
 func Open(ctx context.Context, path, schema string, mode Mode) (*Store, error) {
-	s := &Store{path: path, owner: mode == Owner, Now: time.Now,
-		queues: map[string]*goqite.Queue{}, wakes: map[string]chan struct{}{}, changed: make(chan struct{})}
+	s := &Store{
+		path: path, owner: mode == Owner, Now: time.Now,
+		queues: map[string]*goqite.Queue{}, wakes: map[string]chan struct{}{}, changed: make(chan struct{}),
+	}
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():

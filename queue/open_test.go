@@ -177,6 +177,7 @@ func TestOpenWithoutDirectory(t *testing.T) {
 	}
 }
 
+// TestCheckFindsDamage checks a page that opening the file does not read.
 func TestCheckFindsDamage(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
@@ -191,12 +192,18 @@ func TestCheckFindsDamage(t *testing.T) {
 		b[i] = 0xff
 	}
 	check(t, os.WriteFile(s.Path(), b, 0o600))
-	s = open(t, s.Path(), queue.Owner)
-	err = s.Check(t.Context())
-	if !queue.Fatal(err) {
-		t.Fatalf("check: %v", err)
+	before := hash(t, s.Path())
+	_, err = queue.Open(t.Context(), s.Path(), schema, queue.Owner)
+	guest := open(t, s.Path(), queue.Guest)
+	for _, err := range []error{err, guest.Check(t.Context())} {
+		if !queue.Fatal(err) {
+			t.Fatalf("got %v", err)
+		}
+		sentence(t, err.Error(), "is damaged", "restore a copy")
 	}
-	sentence(t, err.Error(), "is damaged", "restore a copy")
+	if after := hash(t, s.Path()); after != before {
+		t.Error("the file was changed")
+	}
 }
 
 func TestSpoolDir(t *testing.T) {

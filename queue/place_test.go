@@ -51,8 +51,10 @@ func decide(t *testing.T, s *queue.Store, id int64, p *queue.Place) {
 }
 
 func place(id, name string) *queue.Place {
-	return &queue.Place{ID: id, Finder: "naver", Name: name, Compact: name, Category: "한식>냉면", Address: "서울 마포구 염리동 147-6", Road: "서울 마포구 숭문길 24",
-		Phone: "02-717-1922", Link: "https://example.com", Query: name, Lat: 37.5476, Lng: 126.9511}
+	return &queue.Place{
+		ID: id, Finder: "naver", Name: name, Compact: name, Category: "한식>냉면", Address: "서울 마포구 염리동 147-6", Road: "서울 마포구 숭문길 24",
+		Phone: "02-717-1922", Link: "https://example.com", Query: name, Lat: 37.5476, Lng: 126.9511,
+	}
 }
 
 func sink(t *testing.T, s *queue.Store, names ...string) {

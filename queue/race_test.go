@@ -3,4 +3,4 @@
 package queue_test
 
 // sequences is how many random sequences are run; the race detector makes each ten times as dear.
-const sequences = "12"
+const sequences = "10"

@@ -41,8 +41,15 @@ type Run struct {
 const runColumns = `id, pipeline, state, whole, coalesce(targets, ''), asked_at, started_at, seeded_at, crawled_at, ended_at, pages, fresh, changed, note`
 
 func runFields(r *Run, targets *string) []any {
-	return []any{&r.ID, &r.Pipeline, &r.State, &r.Whole, targets, instant{&r.Asked}, instant{&r.Started}, instant{&r.Seeded}, instant{&r.Crawled}, instant{&r.Ended},
-		&r.Pages, &r.Fresh, &r.Changed, &r.Note}
+	return []any{
+		&r.ID, &r.Pipeline, &r.State, &r.Whole, targets,
+		instant{&r.Asked},
+		instant{&r.Started},
+		instant{&r.Seeded},
+		instant{&r.Crawled},
+		instant{&r.Ended},
+		&r.Pages, &r.Fresh, &r.Changed, &r.Note,
+	}
 }
 
 func scanRun(rows *sql.Rows) (Run, error) {

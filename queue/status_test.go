@@ -77,9 +77,11 @@ func TestProgressAndSummary(t *testing.T) {
 	full(t, s)
 	p, err := s.Progress(t.Context(), 1)
 	check(t, err)
-	want := queue.Progress{Run: queue.Run{ID: 1, Pipeline: "matzip", State: queue.RunRunning, Asked: day(10), Started: day(10), Seeded: day(10), Pages: 2, Fresh: 7},
+	want := queue.Progress{
+		Run:   queue.Run{ID: 1, Pipeline: "matzip", State: queue.RunRunning, Asked: day(10), Started: day(10), Seeded: day(10), Pages: 2, Fresh: 7},
 		Lists: 3, ListsLeft: 3, PagesLeft: 5, Posts: 7, Waiting: 1, InBatch: 1, Batches: 1, BatchStatus: "running (in_progress)", Answered: 2, Mentions: 4, MentionsLeft: 1, Places: 1,
-		Outbox: 1, Dead: 2, Requests: 3}
+		Outbox: 1, Dead: 2, Requests: 3,
+	}
 	if d := cmp.Diff(want, p); d != "" {
 		t.Errorf("progress (-want +got):\n%s", d)
 	}

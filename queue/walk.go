@@ -57,8 +57,13 @@ func scanWalk(r *sql.Rows) (Walk, error) {
 }
 
 func walkFields(w *Walk) []any {
-	return []any{&w.ID, &w.Pipeline, &w.Target, &w.List, &w.State, &w.Run, &w.Whole, &w.Step, (*string)(&w.Cursor), instant{&w.Mark}, instant{&w.Newest},
-		instant{&w.Oldest}, &w.LastKey, &w.EndKey, &w.Pages, &w.Expected, &w.Empties, &w.Repeats, &w.Known, &w.Restarts, &w.Note}
+	return []any{
+		&w.ID, &w.Pipeline, &w.Target, &w.List, &w.State, &w.Run, &w.Whole, &w.Step, (*string)(&w.Cursor),
+		instant{&w.Mark},
+		instant{&w.Newest},
+		instant{&w.Oldest},
+		&w.LastKey, &w.EndKey, &w.Pages, &w.Expected, &w.Empties, &w.Repeats, &w.Known, &w.Restarts, &w.Note,
+	}
 }
 
 // Walk reads one walk.

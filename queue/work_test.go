@@ -527,8 +527,10 @@ func TestWorkerEndsWithItsFile(t *testing.T) {
 	h := func(context.Context, queue.Job) (queue.Commit, error) {
 		return func(tx *queue.Tx) error { return tx.SetMeta("긴 글", strings.Repeat("국", 1<<20)) }, nil
 	}
-	w := &queue.Worker{Store: s, Lanes: []queue.Lane{{Name: "인스타", Deadline: time.Second}}, Log: slog.New(slog.DiscardHandler),
-		Handlers: map[queue.Kind]queue.Handler{queue.KindPage: h}}
+	w := &queue.Worker{
+		Store: s, Lanes: []queue.Lane{{Name: "인스타", Deadline: time.Second}}, Log: slog.New(slog.DiscardHandler),
+		Handlers: map[queue.Kind]queue.Handler{queue.KindPage: h},
+	}
 	check(t, s.Exec(t.Context(), `create trigger 불 before update of run on job begin select raise(abort, '불'); end`))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()

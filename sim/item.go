@@ -126,6 +126,9 @@ func (p *post) counts(it object) {
 	if p.form == 2 {
 		m["play_count"] = likes * 21
 	}
+	if p.foreign == "" && p.salt>>44%8 != 0 {
+		m["user_media_count"] = p.owner.media()
+	}
 	if it["like_and_view_counts_disabled"] == true {
 		m["like_count"], m["play_count"] = nil, nil
 	}
@@ -136,6 +139,19 @@ func (p *post) counts(it object) {
 	if shape <= 1 {
 		it["like_count"], it["comment_count"], it["play_count"] = m["like_count"], m["comment_count"], m["play_count"]
 	}
+}
+
+// media is the account's own count: a post in both lists counts once.
+func (a *account) media() int {
+	shown := map[*post]bool{}
+	for _, list := range [][]*post{a.grid, a.reels} {
+		for _, p := range list {
+			if p.owner == a && p.foreign == "" && !p.deleted {
+				shown[p] = true
+			}
+		}
+	}
+	return len(shown)
 }
 
 func (p *post) isAd() bool {

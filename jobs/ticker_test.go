@@ -1,0 +1,282 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/jobs"
+	"sumbi/queue"
+)
+
+// every makes the pipeline due again and again.
+func every(d time.Duration) func(p *jobs.Pipeline) {
+	return func(p *jobs.Pipeline) {
+		p.Spec = fmt.Sprint(d, p.FullEvery)
+		p.Next = func(now time.Time) time.Time { return now.Add(d) }
+	}
+}
+
+// began returns when each run was asked for, in seconds from the start of the world.
+func (w *world) began() string {
+	return strings.ReplaceAll(w.query(`select cast(round((julianday(asked_at) - julianday('2000-01-01')) * 86400) as integer) from run order by id`), "\n", " ")
+}
+
+func TestSchedule(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.tune = every(20 * time.Second)
+		w.feed.put("mat", "posts", posts(1, 2))
+		w.serve(50 * time.Second) // one that never ran runs at once
+		equal(t, "runs", w.began(), "0 20 40")
+		w.is(`select distinct state from v_runs`, "done")
+		equal(t, "each asked once", w.feed.calls()["mat/posts"], 3)
+
+		// What was missed while the process was down is one run.
+		time.Sleep(70 * time.Second)
+		w.serve(15 * time.Second)
+		equal(t, "runs", w.began(), "0 20 40 120")
+
+		// A process that comes back before its time waits for it.
+		w.serve(4 * time.Second)
+		equal(t, "runs", w.began(), "0 20 40 120")
+		w.serve(2 * time.Second)
+		equal(t, "runs", w.began(), "0 20 40 120 140")
+	})
+}
+
+// A run that takes longer than the schedule is not joined by another.
+func TestOneRunAtATime(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.tune = every(10 * time.Second)
+		w.feed.put("mat", "posts", naming(posts(1, 1)))
+		w.model.took = 34 * time.Second
+		most := "0"
+		w.model.fault = func(string, bool) error {
+			most = max(most, w.query(`select count(*) from run where state <> 'done'`))
+			return nil
+		}
+		w.serve(55 * time.Second)
+		equal(t, "at the same time", most, "1")
+		equal(t, "runs", w.began(), "0 40 50")
+		equal(t, "sizes", w.model.sizes(), "1")
+	})
+}
+
+func TestChangedSchedule(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.tune = every(time.Hour)
+		w.serve(10 * time.Second)
+		equal(t, "runs", w.began(), "0")
+		w.tune = every(20 * time.Second)
+		w.serve(25 * time.Second)
+		equal(t, "after the change", w.began(), "0 30")
+		w.tune = func(p *jobs.Pipeline) { p.Spec = "by hand" }
+		w.serve(60 * time.Second)
+		equal(t, "by hand only", w.began(), "0 30")
+		w.is(`select coalesce(next_at, 'never') from schedule`, "never")
+	})
+}
+
+// Now and then a scheduled run walks whole lists; one that names its accounts does not.
+func TestFullEvery(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.tune = func(p *jobs.Pipeline) {
+			p.FullEvery = 45 * time.Second
+			every(20 * time.Second)(p)
+		}
+		w.feed.put("mat", "posts", posts(1, 9))
+		w.serve(110 * time.Second)
+		w.is(`select what from v_runs order by run`, "new only\nnew only\nnew only\nwhole lists\nnew only\nnew only")
+	})
+}
+
+// Accounts are read anew for each run; those that are no longer named are left alone.
+func TestAccountsAreReadAnew(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.tune = every(20 * time.Second)
+		for _, a := range []string{"하나", "둘", "셋"} {
+			w.feed.put(a, "posts", posts(1, 1))
+		}
+		w.accounts = []string{"하나", "둘"}
+		w.boot()
+		time.AfterFunc(10*time.Second, func() { w.accounts = []string{"둘", "셋"} })
+		w.serveOn(30 * time.Second)
+		c := w.feed.calls()
+		if c["하나/posts"] != 1 || c["둘/posts"] != 2 || c["셋/posts"] != 1 {
+			t.Errorf("asked %v", c)
+		}
+	})
+}
+
+// Accounts that cannot be read stop the run with a sentence; the same run goes on when they can.
+func TestAccountsUnreadable(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		path := filepath.Join(w.dir, "accounts.txt")
+		w.tune = func(p *jobs.Pipeline) {
+			p.Targets = func() ([]string, error) {
+				b, err := os.ReadFile(path)
+				if err != nil {
+					return nil, fmt.Errorf("accounts_file: %w", err)
+				}
+				return strings.Fields(string(b)), nil
+			}
+		}
+		w.feed.put("mat", "posts", posts(1, 2))
+		for range 2 {
+			_, err := w.try(false)
+			stopped, ok := errors.AsType[*jobs.StoppedError](err)
+			if !ok || !strings.HasPrefix(stopped.Reason, "accounts_file: open "+path) {
+				t.Fatalf("got %v", err)
+			}
+			w.is(`select state, pages from v_runs`, "stopped|0")
+		}
+		if err := os.WriteFile(path, []byte("mat\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.run()
+		w.is(`select run, state, pages, note from v_runs`, "1|done|2|")
+		equal(t, "posts", w.stored(), "p2 p1")
+
+		// A process that serves tries again by itself.
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		w.boot()
+		w.tx(func(tx *queue.Tx) error {
+			_, _, err := tx.AskRun(pipeline, false, nil)
+			return err
+		})
+		time.AfterFunc(30*time.Second, func() {
+			if err := os.WriteFile(path, []byte("mat\n"), 0o600); err != nil {
+				t.Error(err)
+			}
+		})
+		w.serveOn(90 * time.Second)
+		w.is(`select state from v_runs order by run`, "done\ndone")
+	})
+}
+
+// A lane that waits for a person stops the run with its sentence once nothing else can be done; the next start goes on.
+func TestStoppedLane(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.accounts = []string{"mat", "other"}
+		w.feed.put("mat", "posts", naming(posts(1, 4)))
+		w.feed.put("other", "posts", naming(posts(21, 2)))
+		subscribed := false
+		w.feed.script = func(q adapters.Query) (adapters.Page, error, bool) {
+			return adapters.Page{}, refuse(adapters.NeedsHuman, adapters.ReasonPlan), q.Cursor == "p2" && !subscribed
+		}
+		w.tune = func(p *jobs.Pipeline) { p.Ask.MaxWait = 10 * time.Second }
+		_, err := w.try(false)
+		stopped, ok := errors.AsType[*jobs.StoppedError](err)
+		if !ok || stopped.Reason != "instagram: the upstream says plan" {
+			t.Fatalf("got %v", err)
+		}
+		w.is(`select lane, reason from lane_stop`, "instagram|instagram: the upstream says plan")
+		w.is(`select state, note from v_runs`, "stopped|instagram: the upstream says plan")
+		// What had been fetched before went through everything.
+		if n := len(w.sink.keys()); n < 3 {
+			t.Errorf("%d places while the lane stood still", n)
+		}
+
+		// A second run in the same process says the same at once, and does not hang.
+		if _, err = w.again(false); err == nil {
+			t.Error("it ran")
+		}
+		// Nor does the next one while nobody has acted.
+		if _, err = w.try(false); err == nil {
+			t.Error("it ran")
+		}
+		subscribed = true
+		w.run()
+		w.is(`select run, state, note from v_runs`, "1|done|")
+		equal(t, "places", len(w.sink.keys()), 6)
+		w.is(`select count(*) from lane_stop`, "0")
+	})
+}
+
+// The same engine goes on with a run that was stopped when its cause is gone.
+func TestStoppedRunInTheSameEngine(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.feed.put("mat", "posts", posts(1, 2))
+		broken := true
+		w.tune = func(p *jobs.Pipeline) {
+			p.Targets = func() ([]string, error) {
+				if broken {
+					return nil, errors.New("accounts_file: no such file")
+				}
+				return w.accounts, nil
+			}
+		}
+		if _, err := w.try(false); err == nil {
+			t.Fatal("it ran")
+		}
+		if _, err := w.again(false); err == nil {
+			t.Fatal("it ran")
+		}
+		broken = false
+		if _, err := w.again(false); err != nil {
+			t.Errorf("got %v", err)
+		}
+		w.is(`select run, state from v_runs`, "1|done")
+	})
+}
+
+// A quota that is used up for longer than anybody waits ends a run that somebody waits for; a short one does not.
+func TestHeldLane(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.feed.put("mat", "posts", posts(1, 2))
+		var until time.Time
+		w.wire = func(e *jobs.Engine) {
+			e.Held = func(lane string) (time.Time, string) {
+				if lane != "instagram" {
+					return time.Time{}, ""
+				}
+				return until, "monthly quota"
+			}
+			e.Lanes[0].Gate = gate(func() error {
+				if left := time.Until(until); left > 0 {
+					return &adapters.Error{Kind: adapters.Throttled, After: left, Reason: adapters.ReasonQuota, Err: errors.New("monthly quota")}
+				}
+				return nil
+			})
+		}
+		until = time.Now().Add(100 * time.Hour)
+		_, err := w.try(false)
+		stopped, ok := errors.AsType[*jobs.StoppedError](err)
+		if !ok || !strings.HasPrefix(stopped.Reason, "instagram: monthly quota until 2000-01-05") {
+			t.Fatalf("got %v", err)
+		}
+		until = time.Now().Add(20 * time.Second)
+		r := w.run()
+		if r.Ended.Before(until) {
+			t.Errorf("ended at %v, held until %v", r.Ended, until)
+		}
+		w.is(`select run, state from v_runs`, "1|done")
+	})
+}
+
+type gate func() error
+
+func (g gate) Permit(ctx context.Context) (context.Context, func(), error) {
+	return ctx, func() {}, g()
+}
+
+// A job of a pipeline that is no longer configured stops its lane with a sentence.
+func TestUnknownPipeline(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.boot()
+		w.tx(func(tx *queue.Tx) error {
+			_, err := tx.Add(queue.Job{Pipeline: "옛것", Lane: "naver", Kind: queue.KindMatch, Key: "match:1"})
+			return err
+		})
+		w.serveOn(3 * time.Second)
+		w.is(`select reason from lane_stop`, `pipeline "옛것" is not configured; put it back or drop its jobs`)
+	})
+}
