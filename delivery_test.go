@@ -106,6 +106,10 @@ func TestDelivery(t *testing.T) {
 	})
 	m.Kill()
 	m.Start()
+	w.until("all is delivered", func() bool {
+		p, err := s.Progress(t.Context(), 1)
+		return err == nil && p.Outbox == 0
+	})
 	w.until("the run ends", w.runDone(s, 1))
 	if diff := gocmp.Diff(w.places(), stored(t, m.URI(), db)); diff != "" {
 		t.Errorf("MongoDB differs from the state (-state +mongo):\n%s", diff)

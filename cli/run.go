@@ -48,8 +48,6 @@ func (r runCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
-	// Only the pipeline that was asked for runs here; what others left behind waits for serve.
-	c.Pipelines = []config.Pipeline{p}
 	b, err := e.Build(e.ctx, c, s, prometheus.NewRegistry(), e.log)
 	if err != nil {
 		return err
@@ -124,8 +122,15 @@ func (r runCmd) follow(e *env, c *config.Config) error {
 			s.Close()
 			return err
 		case now.State == queue.RunDone:
+			left, err := undelivered(e.ctx, s, r.Pipeline)
+			if err == nil && left {
+				break
+			}
 			show()
 			defer s.Close()
+			if err != nil {
+				return err
+			}
 			return e.summary(e.ctx, s, now)
 		case now.State == queue.RunStopped:
 			show()
@@ -145,4 +150,28 @@ func (r runCmd) follow(e *env, c *config.Config) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// undelivered reports whether a sink has yet to be told something; the error says that it waits for a person.
+func undelivered(ctx context.Context, s *queue.Store, pipeline string) (bool, error) {
+	lanes, err := s.LiveLanes(ctx, pipeline)
+	if err != nil {
+		return false, err
+	}
+	stops, err := s.Stops(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, l := range lanes {
+		if !l.Delivers {
+			continue
+		}
+		for _, stop := range stops {
+			if stop.Lane == l.Lane {
+				return false, fmt.Errorf("everything is done but the delivery, which waits: %s", stop.Reason)
+			}
+		}
+		return true, nil
+	}
+	return false, nil
 }

@@ -106,7 +106,7 @@ func (e *Engine) batch(ctx context.Context, j queue.Job) (queue.Commit, error) {
 		return nil, err
 	}
 	if p.Ask == nil {
-		return nil, &adapters.Error{Kind: adapters.NeedsHuman, Upstream: j.Lane, Err: fmt.Errorf("pipeline %s no longer asks a model", p.Name)}
+		return nil, leftOver("pipeline %s no longer asks a model; drop its jobs", p.Name)
 	}
 	if a.Batch == 0 {
 		return e.form(ctx, p)
@@ -135,7 +135,7 @@ func (e *Engine) batch(ctx context.Context, j queue.Job) (queue.Commit, error) {
 func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 	ask := p.Ask
 	if why := e.batches.isBad(); why != "" {
-		return nil, &adapters.Error{Kind: adapters.NeedsHuman, Upstream: batchLane, Err: errors.New(why)}
+		return nil, &adapters.Error{Kind: adapters.NeedsHuman, Err: errors.New(why)}
 	}
 	open, err := e.Store.OpenBatches(ctx)
 	if err != nil {
@@ -176,7 +176,7 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 			continue
 		}
 		t := ask.Batcher.Tokens(line)
-		first := b.Lines == 0 && len(take) == 0
+		first := b.Lines == 0 && len(take) == 0 && enqueued == 0 // one line must fit, or nothing ever goes
 		over := limit > 0 && enqueued+b.Tokens+tokens+t > limit
 		if first && over && enqueued > 0 {
 			wait = ask.Poll // not one line more until a batch of ours has ended
@@ -189,6 +189,9 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 		take = append(take, q)
 		sizes += int64(len(line))
 		tokens += t
+	}
+	if full && b.ID == 0 && len(take) == 0 && len(bad) == 0 {
+		return again(ask.Poll), nil
 	}
 	return func(tx *queue.Tx) error {
 		for _, id := range bad {
@@ -480,5 +483,5 @@ func forPeople(err error) error {
 	if c.Kind != adapters.Permanent {
 		return err
 	}
-	return &adapters.Error{Kind: adapters.NeedsHuman, Upstream: c.Upstream, Reason: c.Reason, Err: fmt.Errorf("the batch was not accepted: %w", c.Err)}
+	return &adapters.Error{Kind: adapters.NeedsHuman, Reason: c.Reason, Err: fmt.Errorf("%s: the batch was not accepted: %w", c.Upstream, c.Err)}
 }

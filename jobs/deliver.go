@@ -26,7 +26,7 @@ func (e *Engine) deliver(ctx context.Context, j queue.Job) (queue.Commit, error)
 		}
 	}
 	if sink == nil {
-		return nil, &adapters.Error{Kind: adapters.NeedsHuman, Upstream: j.Lane, Err: fmt.Errorf("pipeline %s no longer delivers to %s", p.Name, j.Lane)}
+		return nil, leftOver("pipeline %s no longer delivers to %s; drop its jobs", p.Name, j.Lane)
 	}
 	outs, err := e.Store.Outbox(ctx, sink.Name, p.Name, deliverSize)
 	if err != nil {

@@ -95,7 +95,7 @@ func (e *Engine) match(ctx context.Context, j queue.Job) (queue.Commit, error) {
 		return nil, err
 	}
 	if p.Find == nil {
-		return nil, &adapters.Error{Kind: adapters.NeedsHuman, Upstream: j.Lane, Err: fmt.Errorf("pipeline %s no longer searches places", p.Name)}
+		return nil, leftOver("pipeline %s no longer searches places; drop its jobs", p.Name)
 	}
 	m, err := e.Store.Mention(ctx, a.Mention)
 	if errors.Is(err, queue.ErrNotFound) {

@@ -79,7 +79,12 @@ func (e *Engine) pipeline(name string) (*Pipeline, error) {
 			return p, nil
 		}
 	}
-	return nil, &adapters.Error{Kind: adapters.NeedsHuman, Err: fmt.Errorf("pipeline %q is not configured; put it back or drop its jobs", name)}
+	return nil, leftOver("pipeline %q is not configured; put it back or drop its jobs", name)
+}
+
+// leftOver is the error of a job that the configuration no longer has a use for. It waits, and stops nobody else.
+func leftOver(format string, args ...any) error {
+	return &adapters.Error{Kind: adapters.Throttled, After: 10 * time.Minute, Err: fmt.Errorf(format, args...)}
 }
 
 func (e *Engine) handlers() map[queue.Kind]queue.Handler {

@@ -142,7 +142,7 @@ func (e *Engine) round(ctx context.Context, schedule bool, only int64) error {
 		if err != nil || (only != 0 && r.ID != only) {
 			continue
 		}
-		if err := e.follow(ctx, p, r); err != nil {
+		if err := e.follow(ctx, p, r, only != 0); err != nil {
 			return err
 		}
 	}
@@ -187,8 +187,9 @@ func (e *Engine) due(ctx context.Context, p *Pipeline) error {
 	})
 }
 
-// follow moves one run on: start, seed, end, or say why it stands still.
-func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run) error {
+// follow moves one run on: start, seed, end, or say why it stands still. Delivery belongs to a run that somebody waits for;
+// a scheduled one ends without it, so that a sink that is away for days keeps no run from its turn.
+func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery bool) error {
 	if r.State == queue.RunStopped && !e.tryAgain(r.ID) {
 		return nil
 	}
@@ -204,7 +205,7 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run) error {
 	ended := false
 	if !r.Crawled.IsZero() {
 		err := e.Store.Tx(ctx, func(tx *queue.Tx) (err error) {
-			ended, err = tx.EndRun(r.ID)
+			ended, err = tx.EndRun(r.ID, delivery)
 			return err
 		})
 		if err != nil || ended {

@@ -43,6 +43,18 @@ func (tx *Tx) KeepSinks(pipeline string, sinks ...string) error {
 		if _, err := tx.exec(`delete from outbox where pipeline = ? and sink = ?`, pipeline, s); err != nil {
 			return err
 		}
+		ids, err := list(tx.ctx, tx.tx, `select id from job where key = ? and taken_at is null`, []any{DeliverKey(s, pipeline)}, func(r *sql.Rows) (id int64, err error) {
+			err = r.Scan(&id)
+			return id, err
+		})
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := tx.Drop(id); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

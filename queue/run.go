@@ -144,10 +144,11 @@ func (tx *Tx) CrawledRun(id int64) (bool, error) {
 	return n > 0, err
 }
 
-// EndRun ends a run whose crawl is over and whose pipeline has no live work left; it reports whether it did.
-func (tx *Tx) EndRun(id int64) (bool, error) {
+// EndRun ends a run whose crawl is over and whose pipeline has no live work left, deliveries included or not; it reports
+// whether it did.
+func (tx *Tx) EndRun(id int64, delivery bool) (bool, error) {
 	n, err := tx.exec(`update run set state = 'done', ended_at = ? where id = ? and state <> 'done' and crawled_at is not null
-		and not exists (select 1 from job j where j.pipeline = run.pipeline and j.state = 'live')`, stamp(tx.now), id)
+		and not exists (select 1 from job j where j.pipeline = run.pipeline and j.state = 'live' and (? or j.kind <> 'deliver'))`, stamp(tx.now), id, delivery)
 	return n > 0, err
 }
 
@@ -220,16 +221,17 @@ func (tx *Tx) NeverRan(pipeline string) (bool, error) {
 
 // LiveLane counts a pipeline's live jobs in one lane.
 type LiveLane struct {
-	Lane    string
-	Live    int
-	Running int
+	Lane     string
+	Live     int
+	Running  int
+	Delivers bool // the lane of a sink
 }
 
 // LiveLanes counts a pipeline's live jobs by lane.
 func (s *Store) LiveLanes(ctx context.Context, pipeline string) ([]LiveLane, error) {
-	ls, err := list(ctx, s.read, `select lane, count(*), count(taken_at) from job where pipeline = ? and state = 'live' group by lane order by lane`, []any{pipeline}, func(r *sql.Rows) (LiveLane, error) {
+	ls, err := list(ctx, s.read, `select lane, count(*), count(taken_at), max(kind = 'deliver') from job where pipeline = ? and state = 'live' group by lane order by lane`, []any{pipeline}, func(r *sql.Rows) (LiveLane, error) {
 		var l LiveLane
-		err := r.Scan(&l.Lane, &l.Live, &l.Running)
+		err := r.Scan(&l.Lane, &l.Live, &l.Running, &l.Delivers)
 		return l, err
 	})
 	return ls, s.explain(err)

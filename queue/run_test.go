@@ -95,7 +95,7 @@ func TestRunEnds(t *testing.T) {
 		t.Helper()
 		within(t, s, func(tx *queue.Tx) error {
 			crawled, err := tx.CrawledRun(run.ID)
-			ended, err2 := tx.EndRun(run.ID)
+			ended, err2 := tx.EndRun(run.ID, true)
 			if crawled != wantCrawled || ended != wantEnded {
 				t.Errorf("crawled %v, ended %v; want %v, %v", crawled, ended, wantCrawled, wantEnded)
 			}
@@ -120,7 +120,7 @@ func TestRunEnds(t *testing.T) {
 	j := take(t, s)
 	ends(true, false)
 	check(t, s.Finish(t.Context(), j, func(tx *queue.Tx) error { // the job that ends does not count
-		ended, err := tx.EndRun(run.ID)
+		ended, err := tx.EndRun(run.ID, true)
 		if !ended {
 			t.Error("the last job cannot end the run")
 		}
@@ -146,7 +146,7 @@ func TestDeadJobsDoNotHoldARun(t *testing.T) {
 	})
 	within(t, s, func(tx *queue.Tx) error {
 		_, err := tx.CrawledRun(run.ID)
-		ended, err2 := tx.EndRun(run.ID)
+		ended, err2 := tx.EndRun(run.ID, true)
 		if !ended {
 			t.Error("a dead job holds the run")
 		}

@@ -241,7 +241,8 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 		return
 	case errors.Is(err, ErrStale):
 		log.Warn("step came too late", "err", err)
-		return
+		// What it worked on has moved on; if the job itself is still this worker's, it looks again.
+		err = &adapters.Error{Kind: adapters.Throttled, Err: err}
 	case Fatal(err):
 		fail(err)
 		return
@@ -252,6 +253,7 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 	}
 	e := adapters.Classify(err)
 	switch {
+	case errors.Is(err, ErrStale):
 	case errors.Is(err, errShutdown):
 		log.Info("step put back, the process stops")
 	case e.Kind == adapters.NeedsHuman || e.Kind == adapters.Unauthorized:
