@@ -57,6 +57,7 @@ type Record struct {
 	Stream string
 	Key    string
 	Time   time.Time // when it happened, by the upstream's clock
+	Owner  string    // whose it is, as a target is named; "" unknown. Several targets may show one record
 	Pinned bool      // stands above its place in time
 	Data   json.RawMessage
 }

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -232,14 +233,45 @@ func (s *matchStep) decide(e *Engine) queue.Commit {
 				e.asking.forget(askKey(a.Finder, a.Query))
 			}
 		}
-		return tx.Decide(m, place, func(k queue.Place) bool {
-			return place.Lat != 0 && k.Lat != 0 && match.Distance(place.Lat, place.Lng, k.Lat, k.Lng) <= samePlace
-		})
+		return tx.Decide(m, place, func(known queue.Place) (queue.Place, bool) { return s.find.merge(known, *place) })
 	}
 }
 
 // samePlace is how far apart, in metres, two finds of one name may lie and still be one place.
 const samePlace = 60
+
+// merge reports whether two finds are one place, and what is known of it then: the text of the finder that is named first in
+// the configuration, with what it does not say taken from the other. So it does not matter which was found first.
+func (f *Find) merge(known, found queue.Place) (queue.Place, bool) {
+	near := known.Lat != 0 && found.Lat != 0 && match.Distance(known.Lat, known.Lng, found.Lat, found.Lng) <= samePlace
+	if known.ID != found.ID && !near {
+		return found, false
+	}
+	text, other := found, known
+	if f.rank(known.Finder) < f.rank(found.Finder) {
+		text, other = known, found
+	}
+	text.FinderID = cmp.Or(text.FinderID, other.FinderID)
+	text.Category = cmp.Or(text.Category, other.Category)
+	text.Address = cmp.Or(text.Address, other.Address)
+	text.Road = cmp.Or(text.Road, other.Road)
+	text.Phone = cmp.Or(text.Phone, other.Phone)
+	text.Link = cmp.Or(text.Link, other.Link)
+	if text.Lat == 0 || text.Lng == 0 {
+		text.Lat, text.Lng = other.Lat, other.Lng
+	}
+	return text, true
+}
+
+// rank is a finder's turn; one that is no longer asked comes last.
+func (f *Find) rank(finder string) int {
+	for i, x := range f.Finders {
+		if x.Name() == finder {
+			return i
+		}
+	}
+	return len(f.Finders)
+}
 
 func (s *matchStep) place(c adapters.Candidate, words string) *queue.Place {
 	p := &queue.Place{ID: match.PlaceKey(c), Finder: c.Finder, Link: c.Link}

@@ -112,9 +112,9 @@ func placeFields(p *Place) []any {
 	return []any{&p.ID, &p.Finder, &p.FinderID, &p.Name, &p.Compact, &p.Category, &p.Address, &p.Road, &p.Phone, &p.Link, &p.Query, &p.Lat, &p.Lng, instant{&p.First}, instant{&p.Updated}}
 }
 
-// Decide stores what became of a mention. With state place, p is upserted first: a place with the same id, or one that same
-// accepts among those with the same compact name, is the same place.
-func (tx *Tx) Decide(m Mention, p *Place, same func(known Place) bool) error {
+// Decide stores what became of a mention. With state place, p is stored first: merge is asked of every known place that has
+// p's id or p's compact name whether it is the same, and says what is to be known of it from now on; the id stays the known one's.
+func (tx *Tx) Decide(m Mention, p *Place, merge func(known Place) (Place, bool)) error {
 	var before sql.NullString
 	if err := tx.one(`select place from mention where id = ?`, []any{m.ID}, &before); err != nil {
 		if errors.Is(err, ErrNotFound) {
@@ -124,7 +124,7 @@ func (tx *Tx) Decide(m Mention, p *Place, same func(known Place) bool) error {
 	}
 	var place any
 	if p != nil {
-		id, err := tx.upsertPlace(*p, same)
+		id, err := tx.upsertPlace(*p, merge)
 		if err != nil {
 			return err
 		}
@@ -146,14 +146,14 @@ func (tx *Tx) Decide(m Mention, p *Place, same func(known Place) bool) error {
 	return tx.placeChanged(m.Pipeline, place.(string))
 }
 
-func (tx *Tx) upsertPlace(p Place, same func(Place) bool) (string, error) {
+func (tx *Tx) upsertPlace(p Place, merge func(Place) (Place, bool)) (string, error) {
 	known, err := list(tx.ctx, tx.tx, `select `+placeColumns+` from place p where p.id = ? or p.compact = ? order by p.id = ? desc, p.id`, []any{p.ID, p.Compact, p.ID}, scanPlace)
 	if err != nil {
 		return "", err
 	}
 	for _, k := range known {
-		if k.ID == p.ID || same(k) {
-			p.ID = k.ID
+		if both, ok := merge(k); ok {
+			p, p.ID = both, k.ID
 			break
 		}
 	}
@@ -163,10 +163,9 @@ func (tx *Tx) upsertPlace(p Place, same func(Place) bool) (string, error) {
 	}
 	_, err = tx.exec(`insert into place (id, finder, finder_id, name, compact, category, address, road_address, phone, link, query, lat, lng, first_at, updated_at)
 		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		on conflict (id) do update set finder = excluded.finder, finder_id = case when excluded.finder_id <> '' then excluded.finder_id else finder_id end,
-		name = excluded.name, compact = excluded.compact, category = excluded.category, address = excluded.address, road_address = excluded.road_address,
-		phone = case when excluded.phone <> '' then excluded.phone else phone end, link = case when excluded.link <> '' then excluded.link else link end,
-		query = excluded.query, lat = coalesce(excluded.lat, lat), lng = coalesce(excluded.lng, lng), updated_at = excluded.updated_at`,
+		on conflict (id) do update set finder = excluded.finder, finder_id = excluded.finder_id, name = excluded.name, compact = excluded.compact,
+		category = excluded.category, address = excluded.address, road_address = excluded.road_address, phone = excluded.phone, link = excluded.link,
+		query = excluded.query, lat = excluded.lat, lng = excluded.lng, updated_at = excluded.updated_at`,
 		p.ID, p.Finder, p.FinderID, p.Name, p.Compact, p.Category, p.Address, p.Road, p.Phone, p.Link, p.Query, lat, lng, stamp(tx.now), stamp(tx.now))
 	if err != nil {
 		return "", fmt.Errorf("place %s: %w", p.ID, err)

@@ -47,7 +47,18 @@ func decide(t *testing.T, s *queue.Store, id int64, p *queue.Place) {
 		m.State, m.Score, m.Reason = "none", 0, "못 찾음"
 	}
 	m.Candidates, m.Queries = json.RawMessage(`[{"name":"을밀대"}]`), json.RawMessage(`["을밀대 염리동"]`)
-	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, p, func(queue.Place) bool { return false }) })
+	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, p, byID(p)) })
+}
+
+// byID takes a known place for the found one when their ids are equal, and keeps of it what the found one does not say.
+func byID(found *queue.Place) func(queue.Place) (queue.Place, bool) {
+	return func(known queue.Place) (queue.Place, bool) {
+		both := *found
+		if both.Phone == "" {
+			both.FinderID, both.Phone, both.Link, both.Lat, both.Lng = known.FinderID, known.Phone, known.Link, known.Lat, known.Lng
+		}
+		return both, known.ID == found.ID
+	}
 }
 
 func place(id, name string) *queue.Place {
@@ -108,7 +119,7 @@ func TestDecideTooLate(t *testing.T) {
 		t.Errorf("the mention that has gone: %v", err)
 	}
 	late.State = "place"
-	within(t, s, func(tx *queue.Tx) error { return tx.Decide(late, place("naver:1", "을밀대"), nil) })
+	within(t, s, func(tx *queue.Tx) error { return tx.Decide(late, place("naver:1", "을밀대"), byID(place("naver:1", "을밀대"))) })
 	rows(t, s, `select id from place`)
 	rows(t, s, `select name, state from v_mentions`, "필동면옥|waiting")
 }
@@ -176,7 +187,7 @@ func TestPlaceIsUpserted(t *testing.T) {
 	want := *place("naver:1", "을밀대 본점")
 	want.Compact, want.FinderID, want.First, want.Updated = "을밀대본점", "13", day(1), day(2)
 	if d := cmp.Diff(want, got.Place, cmp.FilterPath(func(p cmp.Path) bool { return p.String() == "Query" }, cmp.Ignore())); d != "" {
-		t.Errorf("an unknown value wiped a known one (-want +got):\n%s", d)
+		t.Errorf("what both finds say is not what is stored (-want +got):\n%s", d)
 	}
 
 	// Another id, but same says that it is the place with that compact name.
@@ -187,15 +198,15 @@ func TestPlaceIsUpserted(t *testing.T) {
 	other.Compact = "을밀대본점"
 	var offered []string
 	within(t, s, func(tx *queue.Tx) error {
-		return tx.Decide(m, other, func(k queue.Place) bool {
+		return tx.Decide(m, other, func(k queue.Place) (queue.Place, bool) {
 			offered = append(offered, k.ID)
-			return k.Road == other.Road
+			return *other, k.Road == other.Road
 		})
 	})
 	same(t, "offered", offered, []string{"naver:1"})
 	rows(t, s, `select id from place`, "naver:1")
 	rows(t, s, `select place from mention group by place`, "naver:1")
-	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, other, func(queue.Place) bool { return false }) })
+	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, other, byID(other)) })
 	rows(t, s, `select id from place order by id`, "kakao:7", "naver:1")
 }
 
@@ -210,7 +221,7 @@ func TestPlacesInOrder(t *testing.T) {
 	within(t, s, func(tx *queue.Tx) error {
 		for i, id := range ids {
 			p := place(fmt.Sprintf("naver:%03d", len(ids)-i), names[i])
-			if err := tx.Decide(queue.Mention{ID: id, Pipeline: "matzip", State: "place"}, p, nil); err != nil {
+			if err := tx.Decide(queue.Mention{ID: id, Pipeline: "matzip", State: "place"}, p, byID(p)); err != nil {
 				return err
 			}
 		}

@@ -191,7 +191,11 @@ func (tx *Tx) Put(w Walk, recs []adapters.Record) ([]Stored, error) {
 		case err == nil:
 			st.Changed = data != string(r.Data)
 			st.Question = question.String
-			if st.Changed {
+			if err == nil && w.Pipeline == st.Pipeline && closer(w.Target, st.Target, r.Owner) {
+				st.Target = w.Target
+				err = tx.moveRecord(st)
+			}
+			if err == nil && st.Changed {
 				_, err = tx.exec(`update record set data = ?, at = ?, fetched_at = ? where id = ?`, string(r.Data), stamp(r.Time), stamp(tx.now), st.ID)
 			}
 		}
@@ -218,6 +222,32 @@ func (tx *Tx) Put(w Walk, recs []adapters.Record) ([]Stored, error) {
 		all = append(all, st)
 	}
 	return all, nil
+}
+
+// closer reports whether a record that both targets show belongs to a rather than to b: to its owner, else to the first by
+// name, so that it does not matter who showed it first.
+func closer(a, b, owner string) bool {
+	if a == b || b == owner {
+		return false
+	}
+	return a == owner || a < b
+}
+
+// moveRecord gives a record to another target, and tells the sinks of the places that it names.
+func (tx *Tx) moveRecord(st Stored) error {
+	if _, err := tx.exec(`update record set target = ? where id = ?`, st.Target, st.ID); err != nil {
+		return err
+	}
+	places, err := list(tx.ctx, tx.tx, `select distinct place from mention where record = ? and place is not null`, []any{st.ID}, scanText)
+	if err != nil {
+		return err
+	}
+	for _, p := range places {
+		if err := tx.placeChanged(st.Pipeline, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Count adds what a page brought to the run's own figures.

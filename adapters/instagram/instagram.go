@@ -133,7 +133,7 @@ func (a *answer) page(list, account string) adapters.Page {
 	for i := range a.items {
 		it := &a.items[i]
 		r := adapters.Record{
-			Stream: StreamPost, Key: it.key, Time: it.time(), Pinned: it.pinned(), Data: it.post(list).encode(),
+			Stream: StreamPost, Key: it.key, Time: it.time(), Owner: it.owner(), Pinned: it.pinned(), Data: it.post(list).encode(),
 		}
 		if !r.Pinned && r.Time.After(p.Newest) {
 			p.Newest = r.Time
