@@ -55,7 +55,7 @@ func byID(found *queue.Place) func(queue.Place) (queue.Place, bool) {
 	return func(known queue.Place) (queue.Place, bool) {
 		both := *found
 		if both.Phone == "" {
-			both.FinderID, both.Phone, both.Link, both.Lat, both.Lng = known.FinderID, known.Phone, known.Link, known.Lat, known.Lng
+			both.Phone, both.Link, both.Lat, both.Lng = known.Phone, known.Link, known.Lat, known.Lng
 		}
 		return both, known.ID == found.ID
 	}
@@ -119,7 +119,9 @@ func TestDecideTooLate(t *testing.T) {
 		t.Errorf("the mention that has gone: %v", err)
 	}
 	late.State = "place"
-	within(t, s, func(tx *queue.Tx) error { return tx.Decide(late, place("naver:1", "을밀대"), byID(place("naver:1", "을밀대"))) })
+	within(t, s, func(tx *queue.Tx) error {
+		return tx.Decide(late, place("naver:1", "을밀대"), byID(place("naver:1", "을밀대")))
+	})
 	rows(t, s, `select id from place`)
 	rows(t, s, `select name, state from v_mentions`, "필동면옥|waiting")
 }

@@ -167,17 +167,31 @@ func TestPut(t *testing.T) {
 	}
 }
 
-// TestPutOfAnotherAccount checks that a post that two accounts show stays with the one where it was found first.
-func TestPutOfAnotherAccount(t *testing.T) {
+// TestPutOfSeveralAccounts checks that a post that several accounts show belongs to its owner, else to the first by name,
+// whoever showed it first, and that the sinks learn when it moves.
+func TestPutOfSeveralAccounts(t *testing.T) {
 	t.Parallel()
-	s := fresh(t)
-	_, a := begin(t, s, "을지로골목", "posts")
-	_, b := begin(t, s, "망원식탁", "posts")
-	put(t, s, a[0], post("p1", "함께 쓴 글", 1))
-	if st := put(t, s, b[0], post("p1", "함께 쓴 글", 1))[0]; st.Target != "을지로골목" || st.New || !st.Here {
-		t.Errorf("got %+v", st)
+	accounts := []string{"을지로골목", "망원식탁", "성수한입"}
+	for owner, want := range map[string]string{"": "망원식탁", "을지로골목": "을지로골목", "남의계정": "망원식탁"} {
+		for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+			s := fresh(t)
+			r := post("p1", "함께 쓴 글", 1)
+			r.Owner = owner
+			for _, i := range order {
+				_, w := begin(t, s, accounts[i], "posts")
+				put(t, s, w[0], r)
+			}
+			rows(t, s, `select account, lists from v_posts`, want+"|posts")
+		}
 	}
-	rows(t, s, `select account, lists from v_posts`, "을지로골목|posts")
+	s := fresh(t)
+	within(t, s, func(tx *queue.Tx) error { return tx.AddSink("matzip", "mongo") })
+	_, ids := mentioned(t, s, "을지로골목", "p1", 1, "을밀대")
+	decide(t, s, ids[0], place("naver:1", "을밀대"))
+	check(t, s.Exec(t.Context(), `delete from outbox`))
+	_, w := begin(t, s, "망원식탁", "posts")
+	put(t, s, w[0], post("p1", "함께 쓴 글", 1))
+	rows(t, s, `select sink, key from outbox`, "mongo|naver:1")
 }
 
 func TestTargets(t *testing.T) {
