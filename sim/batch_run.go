@@ -12,7 +12,7 @@ func (ai *openAI) validate(b *batch) {
 	current := b.status
 	ai.mu.Unlock()
 	d, faults := ai.s.dice, &ai.s.dice.faults.OpenAI
-	if current != "validating" || d.hit(&faults.Stuck) {
+	if current != "validating" {
 		return
 	}
 	c := checker{endpoint: b.endpoint, maxLines: ai.s.o.MaxLines}

@@ -142,7 +142,9 @@ func (ai *openAI) create(w http.ResponseWriter, r *http.Request) {
 			st.BatchesAgain++
 		}
 	})
-	ai.s.after(ai.s.o.BatchStep, func() { ai.validate(b) })
+	if !ai.s.dice.hit(&faults.Stuck) {
+		ai.s.after(ai.s.o.BatchStep, func() { ai.validate(b) })
+	}
 	switch {
 	case ai.s.dice.hit(&faults.CreateLost):
 		panic(http.ErrAbortHandler)

@@ -203,13 +203,14 @@ func (c *client) get(path string) answer {
 // until polls a batch until it shows one of the states.
 func (c *client) until(id string, states ...string) map[string]any {
 	c.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); {
 		b := c.get("/batches/" + id).object(c.t)
 		for _, s := range states {
 			if b["status"] == s {
 				return b
 			}
 		}
+		time.Sleep(2 * time.Millisecond)
 	}
 	c.t.Fatalf("batch %s does not come to %v", id, states)
 	return nil

@@ -144,7 +144,7 @@ func TestBatchAnswersWithTheTruth(t *testing.T) {
 
 func TestBatchStates(t *testing.T) {
 	t.Parallel()
-	c := start(t, sim.Options{BatchStep: 60 * time.Millisecond})
+	c := start(t, sim.Options{BatchStep: 500 * time.Millisecond}) // long enough to be seen in each state on a busy machine
 	b := c.create(c.file(line("1", "가")), "s1").object(t)
 	if b["status"] != "validating" || b["expires_at"] == nil || b["output_file_id"] != nil || b["request_counts"].(map[string]any)["total"].(json.Number) != "0" {
 		t.Errorf("new batch: %v", b)
