@@ -165,7 +165,7 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	full, wait := false, time.Duration(0)
+	full := false
 	var take []queue.Question
 	var bad []string
 	var sizes, tokens int64
@@ -178,10 +178,6 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 		t := ask.Batcher.Tokens(line)
 		first := b.Lines == 0 && len(take) == 0 && enqueued == 0 // one line must fit, or nothing ever goes
 		over := limit > 0 && enqueued+b.Tokens+tokens+t > limit
-		if first && over && enqueued > 0 {
-			wait = ask.Poll // not one line more until a batch of ours has ended
-			break
-		}
 		if !first && (over || b.Lines+len(take) >= ask.MaxLines || b.Bytes+sizes+int64(len(line)) > ask.MaxBytes) {
 			full = true
 			break
@@ -191,7 +187,7 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 		tokens += t
 	}
 	if full && b.ID == 0 && len(take) == 0 && len(bad) == 0 {
-		return again(ask.Poll), nil
+		return again(ask.Poll), nil // not one line more until a batch of ours has ended
 	}
 	return func(tx *queue.Tx) error {
 		for _, id := range bad {
@@ -226,7 +222,7 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 		}
 		more, err := tx.AnyWaiting(p.Name)
 		if err == nil && (more || b.State == queue.BatchChoosing) {
-			tx.Again(wait)
+			tx.Again(0)
 		}
 		return err
 	}, nil

@@ -353,7 +353,7 @@ func TestModelNotFound(t *testing.T) {
 			return ps
 		}
 		_, err := w.try(false)
-		want := `openai: the model "gpt-시험" does not take batches, change [openai] model: The provided model is not supported by the Batch API.`
+		want := `the model "gpt-시험" does not take batches, change [openai] model: The provided model is not supported by the Batch API.`
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}

@@ -90,7 +90,7 @@ func TestNoSecondBatch(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
 				w.tune = func(p *jobs.Pipeline) { p.Lists = []string{"posts"} }
 				w.feed.put("mat", "posts", naming(posts(1, 2)))
-				w.model.hidden = 3 * time.Second
+				w.model.hidden = time.Second
 				w.model.answer = func(string) string { return restaurants() }
 				w.model.fault = tt.fault()
 				collect := moments(w)
@@ -135,7 +135,7 @@ func TestCrashesNeverPayTwice(t *testing.T) {
 		n++
 		// The k-th half of a call, before or after its effect: 1 the process dies, 2 the call fails and nobody knows, 3 it stops in order.
 		faults := rapid.MapOfN(rapid.IntRange(1, 24), rapid.IntRange(1, 3), 0, 5).Draw(rt, "faults")
-		hidden := rapid.IntRange(0, 4).Draw(rt, "hidden")
+		hidden := rapid.IntRange(0, 3).Draw(rt, "hidden")
 		wrong := ""
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, dir)
@@ -144,7 +144,7 @@ func TestCrashesNeverPayTwice(t *testing.T) {
 			w.path = w.newPath()
 			w.feed.put("mat", "posts", naming(posts(1, 2)))
 			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines, p.Lists = 1, []string{"posts"} }
-			w.model.hidden = time.Duration(hidden) * time.Second
+			w.model.hidden = time.Duration(hidden) * time.Second / 2
 			w.model.answer = func(string) string { return restaurants() }
 			k := 0
 			var mu sync.Mutex
@@ -184,7 +184,7 @@ func TestCrashesNeverPayTwice(t *testing.T) {
 			}
 		})
 		if wrong != "" {
-			rt.Fatalf("%s\nfaults %v, hidden %d", wrong, faults, hidden)
+			rt.Fatalf("%s\nfaults %v, hidden %d half seconds", wrong, faults, hidden)
 		}
 	})
 }
@@ -228,7 +228,7 @@ func TestSettle(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
 				w.feed.put("mat", "posts", naming(posts(1, 1)))
-				w.model.hidden = 3 * time.Second
+				w.model.hidden = time.Second
 				w.model.fault = once("create", tt.effect, unknown)
 				w.run()
 				calls := strings.Join(w.model.calls, " ")

@@ -69,7 +69,7 @@ type fate struct {
 }
 
 func newModel(w *world) *model {
-	return &model{w: w, name: "gpt-시험", files: map[string]string{}, ran: map[string]int{}, loads: map[string]int{}, tokens: 10, took: 3 * time.Second}
+	return &model{w: w, name: "gpt-시험", files: map[string]string{}, ran: map[string]int{}, loads: map[string]int{}, tokens: 10, took: 200 * time.Millisecond}
 }
 
 // clone returns the same upstream for another world.

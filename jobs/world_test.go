@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -45,8 +46,12 @@ type world struct {
 
 	store  *queue.Store
 	engine *jobs.Engine
-	dead   atomic.Bool // the process has died; its file is the copy at path
-	stop   context.CancelFunc
+	reader *sql.DB // of the file at read
+	read   string
+
+	readers sync.Mutex
+	dead    atomic.Bool // the process has died; its file is the copy at path
+	stop    context.CancelFunc
 }
 
 // bubble runs f in a world of its own.
@@ -79,7 +84,7 @@ func (w *world) newPath() string {
 // boot is a new process on the state file.
 func (w *world) boot() {
 	w.tb.Helper()
-	w.close()
+	w.closeStore()
 	schema, err := os.ReadFile("../schema.sql")
 	if err != nil {
 		w.tb.Fatal(err)
@@ -97,7 +102,7 @@ func (w *world) boot() {
 	p := jobs.Matzip(&jobs.Pipeline{
 		Name: pipeline, Targets: func() ([]string, error) { return w.accounts, nil }, Lane: "instagram", Source: w.feed,
 		Ask: &jobs.Ask{
-			Batcher: w.model, MaxLines: 1000, MaxBytes: 1 << 20, Attempts: 3, MaxWait: 30 * time.Second, Poll: time.Second, Settle: 5 * time.Second,
+			Batcher: w.model, MaxLines: 1000, MaxBytes: 1 << 20, Attempts: 3, MaxWait: 30 * time.Second, Poll: 100 * time.Millisecond, Settle: 2 * time.Second,
 			Price: func(in, out int64) int64 { return in + 2*out },
 		},
 		Find: &jobs.Find{Finders: []jobs.Finder{w.naver}, Lane: "naver", Cache: 24 * time.Hour},
@@ -121,6 +126,14 @@ func (w *world) boot() {
 }
 
 func (w *world) close() {
+	w.closeStore()
+	if w.reader != nil {
+		_ = w.reader.Close()
+		w.reader = nil
+	}
+}
+
+func (w *world) closeStore() {
 	if w.store != nil {
 		_ = w.store.Close()
 		w.store = nil
@@ -149,23 +162,31 @@ func (w *world) crash() error {
 
 // copyTo writes the committed state to another file.
 func (w *world) copyTo(path string) {
-	db := w.db()
-	defer db.Close()
-	if _, err := db.Exec(`vacuum into ?`, path); err != nil {
+	if _, err := w.db().Exec(`vacuum into ?`, path); err != nil {
 		w.tb.Errorf("copy the state: %v", err)
 	}
 }
 
+// db is a connection of the test's own to the state file.
 func (w *world) db() *sql.DB {
 	path := w.path
 	if w.store != nil {
 		path = w.store.Path()
+	}
+	w.readers.Lock()
+	defer w.readers.Unlock()
+	if w.reader != nil && w.read == path {
+		return w.reader
+	}
+	if w.reader != nil {
+		_ = w.reader.Close()
 	}
 	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
 	if err != nil {
 		w.tb.Fatal(err)
 	}
 	db.SetMaxOpenConns(1)
+	w.reader, w.read = db, path
 	return db
 }
 
@@ -283,9 +304,7 @@ func (w *world) tx(f func(tx *queue.Tx) error) {
 // query returns the rows of a statement as text: columns divided by |, rows by a new line.
 func (w *world) query(q string, args ...any) string {
 	w.tb.Helper()
-	db := w.db()
-	defer db.Close()
-	rows, err := db.Query(q, args...)
+	rows, err := w.db().Query(q, args...)
 	if err != nil {
 		w.tb.Fatal(err)
 	}
