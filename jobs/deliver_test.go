@@ -82,7 +82,7 @@ func TestChangedWhileDelivered(t *testing.T) {
 // A crash after the sink has taken a batch and before the file knows: the same batch comes again, under the same name.
 func TestCrashWhileDelivering(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.feed.put("mat", "posts", naming(posts(1, 2)))
+		w.feed.put("mat", "posts", naming(posts(1, 1)))
 		crashed := false
 		w.sink.during = func() {
 			if !crashed {
@@ -97,7 +97,7 @@ func TestCrashWhileDelivering(t *testing.T) {
 			t.Error(diff)
 		}
 		equal(t, "the batch's name", w.sink.names[1], w.sink.names[0])
-		equal(t, "places", len(w.sink.keys()), 2)
+		equal(t, "places", len(w.sink.keys()), 1)
 	})
 }
 

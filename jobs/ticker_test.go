@@ -268,15 +268,20 @@ func (g gate) Permit(ctx context.Context) (context.Context, func(), error) {
 	return ctx, func() {}, g()
 }
 
-// A job of a pipeline that is no longer configured stops its lane with a sentence.
+// A job of a pipeline that is no longer configured waits with a sentence and stops nobody else.
 func TestUnknownPipeline(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
+		w.feed.put("mat", "posts", naming(posts(1, 1)))
 		w.boot()
 		w.tx(func(tx *queue.Tx) error {
-			_, err := tx.Add(queue.Job{Pipeline: "옛것", Lane: "naver", Kind: queue.KindMatch, Key: "match:1"})
+			_, err := tx.Add(queue.Job{Pipeline: "옛것", Lane: "naver", Kind: queue.KindMatch, Key: "match:old"})
 			return err
 		})
-		w.serveOn(3 * time.Second)
-		w.is(`select reason from lane_stop`, `pipeline "옛것" is not configured; put it back or drop its jobs`)
+		if _, err := w.again(false); err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "places", len(w.sink.keys()), 1)
+		w.is(`select key, state, err from job`, `match:old|live|pipeline "옛것" is not configured; put it back or drop its jobs`)
+		w.is(`select count(*) from lane_stop`, "0")
 	})
 }

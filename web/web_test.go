@@ -1,0 +1,194 @@
+package web_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sumbi/jobs"
+	"sumbi/queue"
+	"sumbi/web"
+)
+
+func open(t *testing.T) *queue.Store {
+	t.Helper()
+	schema, err := os.ReadFile("../schema.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := queue.Open(t.Context(), filepath.Join(t.TempDir(), "상태.db"), string(schema), queue.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func serve(t *testing.T, token string) (*web.Server, *queue.Store, string) {
+	t.Helper()
+	s := open(t)
+	w := &web.Server{Store: s, Log: slog.New(slog.DiscardHandler), Token: token,
+		Verify: func(h http.Header, body []byte, _ time.Time) (string, string, error) {
+			if h.Get("webhook-signature") != "good" {
+				return "", "", errors.New("bad signature")
+			}
+			return h.Get("webhook-id"), string(body), nil
+		},
+		Status:  func(_ context.Context, w io.Writer) error { _, err := io.WriteString(w, "상태"); return err },
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "sumbi_jobs 1") })}
+	srv := httptest.NewServer(w.Handler())
+	t.Cleanup(srv.Close)
+	return w, s, srv.URL
+}
+
+func call(t *testing.T, method, url, body string, headers ...string) (int, string, http.Header) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b), resp.Header
+}
+
+func TestToken(t *testing.T) {
+	t.Parallel()
+	_, _, url := serve(t, "참깨")
+	for _, tt := range []struct {
+		path    string
+		headers []string
+		want    int
+	}{
+		{"/healthz", nil, 200},
+		{"/", nil, 401},
+		{"/metrics", nil, 401},
+		{"/", []string{"Authorization", "Bearer 들깨"}, 401},
+		{"/", []string{"Authorization", "Bearer 참깨"}, 200},
+		{"/metrics", []string{"Authorization", "Basic c3VtYmk66rO46rmo"}, 401},
+		{"/metrics", []string{"Authorization", "Basic OuywuOq5qA=="}, 200},
+		{"/nothing", []string{"Authorization", "Bearer 참깨"}, 404},
+	} {
+		if code, body, h := call(t, "GET", url+tt.path, "", tt.headers...); code != tt.want {
+			t.Errorf("%s %v: %d %s, want %d", tt.path, tt.headers, code, body, tt.want)
+		} else if h.Get("Content-Security-Policy") == "" || h.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: headers %v", tt.path, h)
+		}
+	}
+}
+
+func TestWebhook(t *testing.T) {
+	t.Parallel()
+	_, s, url := serve(t, "참깨")
+	// A batch that is looked at again in an hour.
+	var b queue.Batch
+	err := s.Tx(t.Context(), func(tx *queue.Tx) (err error) {
+		if b, err = tx.NewBatch("matzip", "gpt-시험"); err != nil {
+			return err
+		}
+		b.State, b.UpstreamID = queue.BatchRunning, "batch_1"
+		if err := tx.SaveBatch(b); err != nil {
+			return err
+		}
+		_, err = tx.Add(queue.Job{Pipeline: "matzip", Lane: "openai", Kind: queue.KindBatch, Key: jobs.BatchKey(b.ID), At: tx.Now().Add(time.Hour)})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := func() string {
+		js, err := s.Jobs(t.Context(), "", "batch", 10)
+		if err != nil || len(js) != 1 {
+			t.Fatal(js, err)
+		}
+		return js[0].State
+	}
+	hook := url + "/webhooks/openai"
+	if code, _, _ := call(t, "POST", hook, "batch_1", "webhook-id", "1", "webhook-signature", "forged"); code != 401 || state() != "waiting" {
+		t.Errorf("forged: %d, the job is %s", code, state())
+	}
+	if code, _, _ := call(t, "POST", hook, strings.Repeat("x", 65<<10), "webhook-id", "1", "webhook-signature", "good"); code != 413 {
+		t.Errorf("too large: %d", code)
+	}
+	if code, _, _ := call(t, "POST", hook, "batch_somebody_elses", "webhook-id", "0", "webhook-signature", "good"); code != 204 || state() != "waiting" {
+		t.Errorf("another's batch: %d, the job is %s", code, state())
+	}
+	if code, _, _ := call(t, "POST", hook, "batch_1", "webhook-id", "1", "webhook-signature", "good"); code != 204 || state() != "ready" {
+		t.Errorf("good: %d, the job is %s", code, state())
+	}
+	// The same one again has no effect.
+	err = s.Tx(t.Context(), func(tx *queue.Tx) error {
+		js, err := s.Jobs(t.Context(), "", "batch", 10)
+		if err != nil {
+			return err
+		}
+		if err := tx.Drop(js[0].ID); err != nil {
+			return err
+		}
+		_, err = tx.Add(queue.Job{Pipeline: "matzip", Lane: "openai", Kind: queue.KindBatch, Key: jobs.BatchKey(b.ID), At: tx.Now().Add(time.Hour)})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, _ := call(t, "POST", hook, "batch_1", "webhook-id", "1", "webhook-signature", "good"); code != 204 || state() != "waiting" {
+		t.Errorf("repeated: %d, the job is %s", code, state())
+	}
+	if code, _, _ := call(t, "GET", hook, ""); code != 405 {
+		t.Errorf("GET: %d", code)
+	}
+}
+
+func TestWebhooksOff(t *testing.T) {
+	t.Parallel()
+	w, _, _ := serve(t, "")
+	w.Verify = nil
+	srv := httptest.NewServer(w.Handler())
+	defer srv.Close()
+	if code, body, _ := call(t, "POST", srv.URL+"/webhooks/openai", "{}"); code != 404 || !strings.Contains(body, "OPENAI_WEBHOOK_SECRET") {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
+func TestSick(t *testing.T) {
+	t.Parallel()
+	_, s, url := serve(t, "")
+	s.Close()
+	if code, _, _ := call(t, "GET", url+"/healthz", ""); code != http.StatusServiceUnavailable {
+		t.Errorf("healthz over a closed file: %d", code)
+	}
+}
+
+func TestListen(t *testing.T) {
+	t.Parallel()
+	w, _, _ := serve(t, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Listen(ctx, "127.0.0.1:0") }()
+	cancel()
+	if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := w.Listen(t.Context(), "127.0.0.1:nope"); err == nil || !strings.Contains(fmt.Sprint(err), "cannot listen on 127.0.0.1:nope") {
+		t.Errorf("got %v", err)
+	}
+}
