@@ -56,6 +56,9 @@ func (m memory) SaveLimit(ctx context.Context, name string, s rest.LimitState) e
 func build(ctx context.Context, c *config.Config, store *queue.Store, reg prometheus.Registerer, log *slog.Logger) (*cli.Built, error) {
 	b := &builder{c: c, mem: memory{store}, metrics: rest.NewMetrics(reg), clients: map[string]*rest.Client{}}
 	e := &jobs.Engine{Store: store, Log: log, Grace: 25 * time.Second, Held: b.held}
+	if _, _, known := c.Price(c.OpenAI.Model); !known {
+		log.Warn("the price of this model is not known, so its cost is counted as 0; add a [[price]]", "model", c.OpenAI.Model)
+	}
 	finders := b.finders()
 	instagramClient, source := b.instagram()
 	openaiClient, batcher := b.openai()
