@@ -38,11 +38,11 @@ func TestBatchGoes(t *testing.T) {
 			start := time.Now()
 			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines = 3 }
 			w.feed.put("mat", "posts", naming(posts(1, 7)))
-			w.slow("p2", 20*time.Second) // the seventh post comes late
+			w.slow("p2", 8*time.Second) // the seventh post comes late
 			r := w.run()
 			equal(t, "sizes", w.model.sizes(), "3 3 1")
 			at := w.model.sent(start)
-			if crawled := r.Crawled.Sub(start); at[0] > 5*time.Second || at[1] > 5*time.Second || at[2] < crawled {
+			if crawled := r.Crawled.Sub(start); at[0] > 4*time.Second || at[1] > 4*time.Second || at[2] < crawled {
 				t.Errorf("sent at %v, crawled at %v", at, crawled)
 			}
 		})
@@ -60,7 +60,7 @@ func TestBatchGoes(t *testing.T) {
 			start := time.Now()
 			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxWait = time.Hour }
 			w.feed.put("mat", "posts", naming(posts(1, 4)))
-			w.slow("p2", 12*time.Second)
+			w.slow("p2", 6*time.Second)
 			r := w.run()
 			equal(t, "sizes", w.model.sizes(), "4")
 			if late := w.model.sent(start)[0] - r.Crawled.Sub(start); late < 0 || late > 2*time.Second {
@@ -71,12 +71,12 @@ func TestBatchGoes(t *testing.T) {
 	t.Run("when it has waited long enough", func(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			start := time.Now()
-			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxWait = 10 * time.Second }
+			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxWait = 5 * time.Second }
 			w.feed.put("mat", "posts", naming(posts(1, 4)))
-			w.slow("p2", 40*time.Second)
+			w.slow("p2", 15*time.Second)
 			w.run()
 			equal(t, "sizes", w.model.sizes(), "3 1")
-			if at := w.model.sent(start)[0]; at < 10*time.Second || at > 13*time.Second {
+			if at := w.model.sent(start)[0]; at < 5*time.Second || at > 7*time.Second {
 				t.Errorf("sent at %v", at)
 			}
 		})
@@ -84,9 +84,9 @@ func TestBatchGoes(t *testing.T) {
 	t.Run("at once with lines to be asked again", func(t *testing.T) {
 		bubble(t, func(t *testing.T, w *world) {
 			start := time.Now()
-			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxWait = 10 * time.Second }
+			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxWait = 5 * time.Second }
 			w.feed.put("mat", "posts", naming(posts(1, 4)))
-			w.slow("p2", 50*time.Second)
+			w.slow("p2", 20*time.Second)
 			w.model.fate = func(_, text string, try int) fate {
 				if strings.Contains(text, "p3식당") && try == 1 {
 					return fate{Err: "cut short", Reason: adapters.ReasonCut, In: 10, Out: 3}
@@ -95,7 +95,7 @@ func TestBatchGoes(t *testing.T) {
 			}
 			w.run()
 			equal(t, "sizes", w.model.sizes(), "3 1 1")
-			if at := w.model.sent(start); at[1]-at[0] > 10*time.Second {
+			if at := w.model.sent(start); at[1]-at[0] > 3*time.Second {
 				t.Errorf("sent at %v", at)
 			}
 			equal(t, "places", len(w.sink.keys()), 4)
@@ -274,7 +274,7 @@ func TestTokenLimitWaitsForAnother(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		start := time.Now()
 		w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines = 3 }
-		w.model.took = 20 * time.Second
+		w.model.took = 3 * time.Second
 		w.feed.put("mat", "posts", naming(posts(1, 6)))
 		w.model.refuse = func(b *fakeBatch) []adapters.Problem {
 			if first := w.model.batches[0]; b != first && time.Since(first.at) < w.model.took {
@@ -388,11 +388,11 @@ func TestHurriedBatch(t *testing.T) {
 		t.Run(fmt.Sprint(hurry), func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
 				start := time.Now()
-				w.tune = func(p *jobs.Pipeline) { p.Ask.Poll = 40 * time.Second }
+				w.tune = func(p *jobs.Pipeline) { p.Ask.Poll = 20 * time.Second }
 				w.feed.put("mat", "posts", naming(posts(1, 1)))
 				w.boot()
 				go func() {
-					time.Sleep(10 * time.Second)
+					time.Sleep(5 * time.Second)
 					if hurry {
 						w.tx(func(tx *queue.Tx) error {
 							b, err := tx.BatchByUpstream("batch_1")
@@ -408,7 +408,7 @@ func TestHurriedBatch(t *testing.T) {
 					t.Fatal(err)
 				}
 				took := r.Ended.Sub(start)
-				if hurry != (took < 15*time.Second) || took > 50*time.Second {
+				if hurry != (took < 10*time.Second) || took > 30*time.Second {
 					t.Errorf("took %v", took)
 				}
 			})

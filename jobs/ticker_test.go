@@ -30,40 +30,40 @@ func (w *world) began() string {
 
 func TestSchedule(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.tune = every(20 * time.Second)
+		w.tune = every(8 * time.Second)
 		w.feed.put("mat", "posts", posts(1, 2))
-		w.serve(50 * time.Second) // one that never ran runs at once
-		equal(t, "runs", w.began(), "0 20 40")
+		w.serve(20 * time.Second) // one that never ran runs at once
+		equal(t, "runs", w.began(), "0 8 16")
 		w.is(`select distinct state from v_runs`, "done")
 		equal(t, "each asked once", w.feed.calls()["mat/posts"], 3)
 
 		// What was missed while the process was down is one run.
-		time.Sleep(70 * time.Second)
-		w.serve(15 * time.Second)
-		equal(t, "runs", w.began(), "0 20 40 120")
+		time.Sleep(30 * time.Second)
+		w.serve(5 * time.Second)
+		equal(t, "runs", w.began(), "0 8 16 50")
 
 		// A process that comes back before its time waits for it.
-		w.serve(4 * time.Second)
-		equal(t, "runs", w.began(), "0 20 40 120")
 		w.serve(2 * time.Second)
-		equal(t, "runs", w.began(), "0 20 40 120 140")
+		equal(t, "runs", w.began(), "0 8 16 50")
+		w.serve(2 * time.Second)
+		equal(t, "runs", w.began(), "0 8 16 50 58")
 	})
 }
 
 // A run that takes longer than the schedule is not joined by another.
 func TestOneRunAtATime(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.tune = every(10 * time.Second)
+		w.tune = every(4 * time.Second)
 		w.feed.put("mat", "posts", naming(posts(1, 1)))
-		w.model.took = 34 * time.Second
+		w.model.took = 10 * time.Second
 		most := "0"
 		w.model.fault = func(string, bool) error {
 			most = max(most, w.query(`select count(*) from run where state <> 'done'`))
 			return nil
 		}
-		w.serve(55 * time.Second)
+		w.serve(17 * time.Second)
 		equal(t, "at the same time", most, "1")
-		equal(t, "runs", w.began(), "0 40 50")
+		equal(t, "runs", w.began(), "0 12 16")
 		equal(t, "sizes", w.model.sizes(), "1")
 	})
 }
@@ -71,14 +71,14 @@ func TestOneRunAtATime(t *testing.T) {
 func TestChangedSchedule(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.tune = every(time.Hour)
-		w.serve(10 * time.Second)
+		w.serve(4 * time.Second)
 		equal(t, "runs", w.began(), "0")
-		w.tune = every(20 * time.Second)
-		w.serve(25 * time.Second)
-		equal(t, "after the change", w.began(), "0 30")
+		w.tune = every(8 * time.Second)
+		w.serve(10 * time.Second)
+		equal(t, "after the change", w.began(), "0 12")
 		w.tune = func(p *jobs.Pipeline) { p.Spec = "by hand" }
-		w.serve(60 * time.Second)
-		equal(t, "by hand only", w.began(), "0 30")
+		w.serve(10 * time.Second)
+		equal(t, "by hand only", w.began(), "0 12")
 		w.is(`select coalesce(next_at, 'never') from schedule`, "never")
 	})
 }
@@ -87,11 +87,11 @@ func TestChangedSchedule(t *testing.T) {
 func TestFullEvery(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.tune = func(p *jobs.Pipeline) {
-			p.FullEvery = 45 * time.Second
-			every(20 * time.Second)(p)
+			p.FullEvery = 18 * time.Second
+			every(8 * time.Second)(p)
 		}
 		w.feed.put("mat", "posts", posts(1, 9))
-		w.serve(110 * time.Second)
+		w.serve(44 * time.Second)
 		w.is(`select what from v_runs order by run`, "new only\nnew only\nnew only\nwhole lists\nnew only\nnew only")
 	})
 }
@@ -99,14 +99,14 @@ func TestFullEvery(t *testing.T) {
 // Accounts are read anew for each run; those that are no longer named are left alone.
 func TestAccountsAreReadAnew(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.tune = every(20 * time.Second)
+		w.tune = every(8 * time.Second)
 		for _, a := range []string{"하나", "둘", "셋"} {
 			w.feed.put(a, "posts", posts(1, 1))
 		}
 		w.accounts = []string{"하나", "둘"}
 		w.boot()
-		time.AfterFunc(10*time.Second, func() { w.accounts = []string{"둘", "셋"} })
-		w.serveOn(30 * time.Second)
+		time.AfterFunc(4*time.Second, func() { w.accounts = []string{"둘", "셋"} })
+		w.serveOn(12 * time.Second)
 		c := w.feed.calls()
 		if c["하나/posts"] != 1 || c["둘/posts"] != 2 || c["셋/posts"] != 1 {
 			t.Errorf("asked %v", c)
@@ -157,7 +157,7 @@ func TestAccountsUnreadable(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		w.serveOn(90 * time.Second)
+		w.serveOn(65 * time.Second)
 		w.is(`select state from v_runs order by run`, "done\ndone")
 	})
 }
@@ -253,7 +253,7 @@ func TestHeldLane(t *testing.T) {
 		if !ok || !strings.HasPrefix(stopped.Reason, "instagram: monthly quota until 2000-01-05") {
 			t.Fatalf("got %v", err)
 		}
-		until = time.Now().Add(20 * time.Second)
+		until = time.Now().Add(6 * time.Second)
 		r := w.run()
 		if r.Ended.Before(until) {
 			t.Errorf("ended at %v, held until %v", r.Ended, until)

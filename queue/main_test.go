@@ -74,6 +74,9 @@ func open(t testing.TB, path string, mode queue.Mode) *queue.Store {
 	t.Helper()
 	s, err := queue.Open(context.Background(), path, schema, mode)
 	check(t, err)
+	if _, bench := t.(*testing.B); !bench {
+		check(t, s.Exec(context.Background(), `pragma synchronous = off`)) // no test cuts the power
+	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }

@@ -83,6 +83,7 @@ func ok(rt *rapid.T, err error) {
 func (c *crawl) open(rt *rapid.T, path string) {
 	s, err := queue.Open(context.Background(), path, schema, queue.Owner)
 	ok(rt, err)
+	ok(rt, s.Exec(context.Background(), `pragma synchronous = off`))
 	s.Hold("인스타", time.Millisecond) // so that a job that is held may be handed out again
 	c.s = s
 }

@@ -216,7 +216,7 @@ func TestPlacesInOrder(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
 	var names []string
-	for i := range 230 {
+	for i := range 203 {
 		names = append(names, fmt.Sprintf("식당 %03d", i))
 	}
 	_, ids := mentioned(t, s, "을지로골목", "p1", 1, names...)
@@ -237,7 +237,7 @@ func TestPlacesInOrder(t *testing.T) {
 		n, last = n+1, p.ID
 		return nil
 	}))
-	if n != 230 {
+	if n != 203 {
 		t.Errorf("%d places", n)
 	}
 	if err := s.Places(t.Context(), func(queue.PlaceMentions) error { return errSoup }); !errors.Is(err, errSoup) {
@@ -251,7 +251,7 @@ func TestPlacesInOrder(t *testing.T) {
 		n++
 		return nil
 	}))
-	if n != 230 {
+	if n != 203 {
 		t.Errorf("%d mentions", n)
 	}
 }

@@ -2,5 +2,5 @@
 
 package queue_test
 
-// sequences is how many random sequences are run; the race detector makes each ten times as dear.
-const sequences = "10"
+// sequences is how many random sequences are run; the race detector makes each many times as dear.
+const sequences = "6"

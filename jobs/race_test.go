@@ -1,0 +1,6 @@
+//go:build race
+
+package jobs_test
+
+// checks is how many stories a property plays when nobody asks for more: each runs whole pipelines, slowly under the detector.
+const checks = "4"
