@@ -3,11 +3,14 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -45,11 +48,11 @@ type memory struct{ store *queue.Store }
 
 func (m memory) LoadLimit(ctx context.Context, name string) (rest.LimitState, error) {
 	l, err := m.store.Limit(ctx, name)
-	return rest.LimitState{Day: l.Day, Used: l.Used, HeldUntil: l.HeldUntil, Reason: l.Reason, Stopped: l.Stopped, Dirty: l.Dirty, LastCall: l.LastCall}, err
+	return rest.LimitState{Day: l.Day, Used: l.Used, HeldUntil: l.HeldUntil, Reason: l.Reason, Stopped: l.Stopped, Dirty: l.Dirty, LastCall: l.LastCall, Key: l.Key}, err
 }
 
 func (m memory) SaveLimit(ctx context.Context, name string, s rest.LimitState) error {
-	return m.store.SaveLimit(ctx, queue.Limit{Name: name, Day: s.Day, Used: s.Used, HeldUntil: s.HeldUntil, Reason: s.Reason, Stopped: s.Stopped, Dirty: s.Dirty, LastCall: s.LastCall})
+	return m.store.SaveLimit(ctx, queue.Limit{Name: name, Day: s.Day, Used: s.Used, HeldUntil: s.HeldUntil, Reason: s.Reason, Stopped: s.Stopped, Dirty: s.Dirty, LastCall: s.LastCall, Key: s.Key})
 }
 
 // build wires the configured pipelines to their upstreams over one state file.
@@ -63,7 +66,7 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 	instagramClient, source := b.instagram()
 	openaiClient, batcher := b.openai()
 	b.lane(e, instagramClient, "instagram", int(c.Instagram.PerSecond*latency.Seconds()*float64(max(len(c.Secrets.RapidAPI), 1)))+1, c.Instagram.Timeout, c.Queue.Attempts)
-	b.lane(e, openaiClient, "openai", 2, openai.FileTimeout, 0)
+	b.lane(e, openaiClient, "openai", 2, c.OpenAI.Timeout, 0)
 	// A step may have to search with each finder, one after the other.
 	for _, name := range []string{"naver", "kakao"} {
 		b.lane(e, b.clients[name], name, 4, c.Naver.Timeout+c.Kakao.Timeout, c.Queue.Attempts)
@@ -92,17 +95,29 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 				Batcher: batcher, MaxLines: c.OpenAI.MaxLines, MaxBytes: c.OpenAI.MaxBytes, EnqueuedTokens: c.OpenAI.EnqueuedTokens,
 				Attempts: c.OpenAI.Attempts, MaxWait: c.OpenAI.MaxWait, Poll: c.OpenAI.Poll, Settle: c.OpenAI.Settle, Price: price(c),
 			},
-			Find: &jobs.Find{Lane: p.Finders[0], Cache: c.Naver.Cache, OwnOnly: c.Naver.Keep == "own"},
+			Find: &jobs.Find{Lane: p.Finders[0], Cache: map[string]time.Duration{"naver": c.Naver.Cache, "kakao": c.Kakao.Cache}, OwnOnly: c.Naver.Keep == "own"},
 		}
 		for _, f := range p.Finders {
 			pl.Find.Finders = append(pl.Find.Finders, finders[f])
 		}
 		if sink != nil {
-			pl.Sinks = []jobs.Sink{jobs.PlaceSink(store, "mongo", sink)}
+			to := jobs.PlaceSink(store, "mongo", sink)
+			to.Identity = sinkIdentity(c)
+			pl.Sinks = []jobs.Sink{to}
 		}
 		e.Pipelines = append(e.Pipelines, jobs.Matzip(pl))
 	}
 	return &cli.Built{Engine: e, PerSecond: c.Instagram.PerSecond * float64(len(c.Secrets.RapidAPI)), Close: b.close, Limits: b.limits, Checks: b.checks(source, batcher, finders)}, nil
+}
+
+// sinkIdentity tells one collection of one server from another, without its credentials.
+func sinkIdentity(c *config.Config) string {
+	_, where, ok := strings.Cut(c.Secrets.Mongo.Reveal(), "@")
+	if !ok {
+		where = c.Secrets.Mongo.Reveal()
+	}
+	sum := sha256.Sum256([]byte(where + "\x00" + c.Mongo.Database + "\x00" + c.Mongo.Collection))
+	return hex.EncodeToString(sum[:8])
 }
 
 // latency is how long an upstream takes to answer, on the high side; with the rate it says how many calls are in flight.
@@ -141,7 +156,9 @@ func (b *builder) instagram() (*rest.Client, adapters.Source) {
 }
 
 func (b *builder) openai() (*rest.Client, jobs.Batcher) {
-	cl := b.client(openai.ClientOptions(b.c.OpenAI.BaseURL, openai.Limit(b.c.Secrets.OpenAI, b.mem)))
+	o := openai.ClientOptions(b.c.OpenAI.BaseURL, openai.Limit(b.c.Secrets.OpenAI, b.mem))
+	o.Timeout = b.c.OpenAI.Timeout
+	cl := b.client(o)
 	return cl, openai.New(openai.Options{Client: cl, Model: b.c.OpenAI.Model, System: jobs.Prompt, SchemaName: "restaurants", Schema: []byte(jobs.Schema)})
 }
 

@@ -77,7 +77,8 @@ create table upstream_limit (
   reason     text    not null default '',
   stopped    integer not null default 0,           -- waits for a person
   dirty      integer not null default 0,           -- 1 while a process uses it
-  last_call  text
+  last_call  text,
+  fingerprint text not null default ''             -- of the credential: what is remembered of another one does not hold
 ) strict;
 
 create table meta (
@@ -288,6 +289,7 @@ create index place_compact on place (compact);
 create table sink (
   pipeline text not null,
   sink     text not null,
+  identity text not null default '',               -- which server it was: another one is told of everything
   primary key (pipeline, sink)
 ) strict, without rowid;
 

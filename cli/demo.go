@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -73,7 +74,11 @@ func (d demoCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.Stdout, "look around:\n  sqlite3 -box %[1]s 'select name, mentions, accounts, road_address from v_places order by mentions desc limit 10'\n  sumbi status --state %[1]s\n  sumbi export places --state %[1]s --format geojson > places.geojson\n", c.State)
+	self := filepath.Base(os.Args[0])
+	if strings.Contains(os.Args[0], "go-build") {
+		self = "go run ."
+	}
+	fmt.Fprintf(e.Stdout, "look around:\n  sqlite3 -box %[1]s 'select name, mentions, accounts, road_address from v_places order by mentions desc limit 10'\n  %[2]s status --state %[1]s\n  %[2]s export places --state %[1]s --format geojson > places.geojson\n", c.State, self)
 	if !ok {
 		return errDemoWrong
 	}

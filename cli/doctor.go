@@ -36,7 +36,7 @@ func (d doctorCmd) Run(e *env) error {
 	c, err := e.config()
 	say("configuration "+e.flags.Config, err)
 	if err != nil {
-		return errors.New("the rest can be checked once the configuration is right")
+		return err
 	}
 	say("secrets of all pipelines", need(c))
 	for _, p := range c.Pipelines {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -115,7 +116,7 @@ type jobsDropCmd struct {
 func (c jobsDropCmd) Run(e *env) error {
 	return e.each(c.IDs, c.All, func(tx *queue.Tx, id string) error {
 		if n, err := strconv.ParseInt(id, 10, 64); err == nil {
-			return tx.Drop(n)
+			return jobs.Drop(tx, n)
 		}
 		return tx.DropQuestion(id)
 	}, "dropped")
@@ -140,11 +141,13 @@ func (e *env) each(ids []string, all bool, f func(*queue.Tx, string) error, done
 			ids = append(ids, d.ID)
 		}
 	}
+	var errs []error
 	for _, id := range ids {
 		if err := s.Tx(e.ctx, func(tx *queue.Tx) error { return f(tx, id) }); err != nil {
-			return err
+			errs = append(errs, err)
+			continue
 		}
 		fmt.Fprintf(e.Stdout, "%s %s\n", id, done)
 	}
-	return nil
+	return errors.Join(errs...)
 }

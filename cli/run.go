@@ -17,6 +17,7 @@ type runCmd struct {
 	Pipeline string   `arg:"" help:"Name of the pipeline."`
 	Targets  []string `arg:"" optional:"" help:"Only these accounts."`
 	Full     bool     `help:"Walk whole lists, not only what is new."`
+	Release  bool     `help:"Forget that quotas are used up: for when a plan was changed before its quota is renewed."`
 }
 
 // Run runs a pipeline until crawl, batches, matches and delivery of its run are done.
@@ -48,6 +49,11 @@ func (r runCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
+	if r.Release {
+		if err := s.ReleaseLimits(e.ctx); err != nil {
+			return err
+		}
+	}
 	b, err := e.Build(e.ctx, c, s, prometheus.NewRegistry(), e.log)
 	if err != nil {
 		return err

@@ -61,7 +61,7 @@ func (sv serveCmd) Run(e *env) error {
 	if c.Listen != "" && c.Listen != "-" {
 		w := &web.Server{
 			Store: s, Log: e.log, Token: c.Secrets.Token.Reveal(), Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
-			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s) },
+			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
 		}
 		if secret := c.Secrets.OpenAIWebhook; secret != "" {
 			w.Verify = func(h http.Header, body []byte, now time.Time) (string, string, error) {

@@ -28,7 +28,7 @@ func (statusCmd) Run(e *env) error {
 			fmt.Fprintln(e.Stdout, "a process works on this file")
 		}
 	}
-	return printStatus(e.ctx, e.Stdout, s)
+	return printStatus(e.ctx, e.Stdout, s, free && err == nil)
 }
 
 // korea is the zone of times that people read.
@@ -41,7 +41,8 @@ func when(t time.Time) string {
 	return t.In(korea).Format("2006-01-02 15:04:05")
 }
 
-func printStatus(ctx context.Context, w io.Writer, s *queue.Store) error {
+// printStatus writes what is going on; idle says that no process works on the file.
+func printStatus(ctx context.Context, w io.Writer, s *queue.Store, idle bool) error {
 	m, err := s.Summary(ctx)
 	if err != nil {
 		return err
@@ -51,7 +52,10 @@ func printStatus(ctx context.Context, w io.Writer, s *queue.Store) error {
 	if m.Gone+m.Private+m.Gaps > 0 {
 		fmt.Fprintf(w, "accounts gone %d, private %d; lists with a gap %d (select * from v_gaps)\n", m.Gone, m.Private, m.Gaps)
 	}
-	for _, f := range []func(context.Context, io.Writer, *queue.Store) error{statusRuns, statusWaits, statusJobs, statusBatches, statusDead} {
+	if err := statusRuns(ctx, w, s, idle); err != nil {
+		return err
+	}
+	for _, f := range []func(context.Context, io.Writer, *queue.Store) error{statusWaits, statusJobs, statusBatches, statusDead} {
 		if err := f(ctx, w, s); err != nil {
 			return err
 		}
@@ -59,7 +63,7 @@ func printStatus(ctx context.Context, w io.Writer, s *queue.Store) error {
 	return nil
 }
 
-func statusRuns(ctx context.Context, w io.Writer, s *queue.Store) error {
+func statusRuns(ctx context.Context, w io.Writer, s *queue.Store, idle bool) error {
 	runs, err := s.OpenRuns(ctx)
 	if err != nil {
 		return err
@@ -69,7 +73,11 @@ func statusRuns(ctx context.Context, w io.Writer, s *queue.Store) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "run %d of %s, %s since %s: %s", r.ID, r.Pipeline, r.State, when(r.Started), (&meter{since: time.Now()}).line(p))
+		state := string(r.State)
+		if idle && r.State == queue.RunRunning {
+			state = "unfinished"
+		}
+		fmt.Fprintf(w, "run %d of %s, %s, begun %s: %s", r.ID, r.Pipeline, state, when(r.Started), (&meter{since: time.Now()}).line(p))
 		if r.Note != "" {
 			fmt.Fprintf(w, "; %s", r.Note)
 		}

@@ -55,9 +55,9 @@ func loopback(host string) bool {
 func stateFile(s string) string {
 	switch {
 	case s == "":
-		return "is empty: name a file, such as \"sumbi.db\", or \"postgres\""
+		return "is empty: name a file, such as \"sumbi.db\""
 	case strings.Contains(s, "://"):
-		return "must be a file or \"postgres\", not an address: write state = \"postgres\" and put the address into DATABASE_URL"
+		return "must be a file, such as \"sumbi.db\", not an address"
 	}
 	return ""
 }

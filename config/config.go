@@ -12,7 +12,7 @@ import (
 // Config is everything that sumbi.toml and the environment say, with the defaults filled in.
 type Config struct {
 	Path   string // the file it was read from; "" for Default
-	State  string // path of the state file, or "postgres"
+	State  string // path of the state file
 	Listen string // host:port of the dashboard; "" opens none
 
 	Instagram Instagram
@@ -96,7 +96,7 @@ func Default() *Config {
 		OpenAI: OpenAI{
 			BaseURL:        "https://api.openai.com/v1",
 			Model:          "gpt-5-mini",
-			Timeout:        5 * time.Minute,
+			Timeout:        15 * time.Minute,
 			Poll:           time.Minute,
 			MaxWait:        time.Hour,
 			Settle:         30 * time.Second,

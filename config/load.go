@@ -150,8 +150,8 @@ func (d *document) derive(c *Config, root map[string]any) {
 	if complaint := listenAddress(c.Listen, c.Secrets.Token); complaint != "" {
 		d.complain("listen", "listen %s", complaint)
 	}
-	if c.State == "postgres" && c.Secrets.Database == "" {
-		d.complain("state", "state is \"postgres\" but DATABASE_URL is not set: put the address of the database into it")
+	if c.State == "postgres" {
+		d.complain("state", "state = \"postgres\" is not served by this version: name a file, such as \"sumbi.db\"")
 	}
 	if !has("instagram", "host") {
 		if u, err := url.Parse(c.Instagram.BaseURL); err == nil {

@@ -193,7 +193,7 @@ func TestForgottenBatch(t *testing.T) {
 // Answers are taken some hundreds at a time. A crash on the way loses none and books none twice.
 func TestCrashWhileReading(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		const n = 1200
+		const n = answers
 		ps := posts(1, n)
 		for i := range ps {
 			ps[i].caption = fmt.Sprintf("글 %d", i)
@@ -202,25 +202,25 @@ func TestCrashWhileReading(t *testing.T) {
 		w.feed.put("mat", "posts", ps)
 		w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines, p.Lists = 5000, []string{"posts"} }
 		w.model.answer = func(string) string { return restaurants() }
-		commits := 0
+		crashed := false
 		w.onNow = func() {
-			if commits > 1 || w.model.count("download") == 0 {
+			if crashed || w.model.count("download") == 0 {
 				return
 			}
 			// The first look at the clock after some answers are in: the next ones are being written.
 			if got := w.query(`select answered from v_batches where answered > 0`); got != "" {
-				commits = 2
+				crashed = true
 				_ = w.crash()
 			}
 		}
 		w.run()
-		if got := w.query(`select count(*) from question where state = 'answered'`); got == "0" || got == "1200" {
+		if got := w.query(`select count(*) from question where state = 'answered'`); got == "0" || got == fmt.Sprint(n) {
 			t.Errorf("%s answers at the crash", got)
 		}
 		w.runThrough()
-		equal(t, "sizes", w.model.sizes(), "1200")
-		w.is(`select lines, answered, failed from v_batches`, "1200|1200|0")
-		w.is(`select input_tokens, output_tokens, micro_usd from v_spend where upstream = 'openai'`, "12000|3600|19200")
-		w.is(`select state, count(*) from v_posts group by state`, "done|1200")
+		equal(t, "sizes", w.model.sizes(), fmt.Sprint(n))
+		w.is(`select lines, answered, failed from v_batches`, fmt.Sprintf("%d|%d|0", n, n))
+		w.is(`select input_tokens, output_tokens, micro_usd from v_spend where upstream = 'openai'`, fmt.Sprintf("%d|%d|%d", 10*n, 3*n, 16*n))
+		w.is(`select state, count(*) from v_posts group by state`, fmt.Sprintf("done|%d", n))
 	})
 }

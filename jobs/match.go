@@ -18,13 +18,16 @@ import (
 type Find struct {
 	Finders []Finder // the first one's lane sets the pace
 	Lane    string
-	Cache   time.Duration // a finder is not asked the same within it; 0 = always asked anew
-	OwnOnly bool          // keep nothing of the finders' own text, only the post's words, the link and the search words
+	Cache   map[string]time.Duration // by finder: it is not asked the same within that; 0 = always asked anew
+	OwnOnly bool                     // keep nothing of the finders' own text, only the post's words, the link and the search words
 	Mention func(m queue.Mention) (match.Mention, error)
 }
 
-// fleeting says that answers of the finders live only until they are decided upon, and only in memory.
-func (f *Find) fleeting() bool { return f.OwnOnly || f.Cache <= 0 }
+// fleeting says that a finder's answers are never in the file.
+func (f *Find) fleeting(finder string) bool { return f.OwnOnly || f.Cache[finder] <= 0 }
+
+// maxKept bounds the answers held in memory to a few megabytes.
+const maxKept = 2000
 
 // asking keeps two jobs from asking a finder the same at the same time, and holds answers that must not be in the file.
 type asking struct {
@@ -38,6 +41,12 @@ func (a *asking) keep(key string, cs []adapters.Candidate) {
 	defer a.mu.Unlock()
 	if a.kept == nil {
 		a.kept = map[string][]adapters.Candidate{}
+	}
+	if len(a.kept) >= maxKept {
+		for k := range a.kept { // any one
+			delete(a.kept, k)
+			break
+		}
 	}
 	a.kept[key] = cs
 }
@@ -165,7 +174,7 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 			}
 			return func(tx *queue.Tx) error {
 				tx.Again(0)
-				if s.find.fleeting() {
+				if s.find.fleeting(f.Name()) {
 					e.asking.keep(key, cs)
 					return nil
 				}
@@ -183,8 +192,8 @@ func askKey(finder, query string) string { return finder + "\x00" + query }
 
 // remembered is the answer to a question that was asked before; queue.ErrNotFound when it was not.
 func (s *matchStep) remembered(ctx context.Context, e *Engine, finder, query string) ([]adapters.Candidate, error) {
-	if !s.find.fleeting() {
-		return e.Store.Search(ctx, finder, query, s.find.Cache)
+	if !s.find.fleeting(finder) {
+		return e.Store.Search(ctx, finder, query, s.find.Cache[finder])
 	}
 	if cs, ok := e.asking.known(askKey(finder, query)); ok {
 		return cs, nil
@@ -211,9 +220,9 @@ func (s *matchStep) decide(e *Engine) queue.Commit {
 	kept := []considered{}
 	for _, sc := range d.Scored[:min(len(d.Scored), keptCandidates)] {
 		c := s.union[sc.Index]
-		k := considered{Finder: c.Finder, Link: c.Link, Score: sc.Score, Why: sc.Why}
+		k := considered{Finder: c.Finder, Score: sc.Score, Why: sc.Why}
 		if !s.find.OwnOnly {
-			k.Name, k.Address = c.Name, c.RoadAddress
+			k.Name, k.Address, k.Link = c.Name, c.RoadAddress, c.Link
 			if k.Address == "" {
 				k.Address = c.Address
 			}
@@ -228,8 +237,8 @@ func (s *matchStep) decide(e *Engine) queue.Commit {
 		place = s.place(s.union[d.Index], s.words[d.Index])
 	}
 	return func(tx *queue.Tx) error {
-		if s.find.fleeting() {
-			for _, a := range s.done {
+		for _, a := range s.done {
+			if s.find.Cache[a.Finder] <= 0 {
 				e.asking.forget(askKey(a.Finder, a.Query))
 			}
 		}

@@ -178,11 +178,22 @@ func (p *Pipeline) goOn(tx *queue.Tx, w queue.Walk, total int) error {
 		}
 		return err
 	}
+	return walkEnded(tx, w)
+}
+
+// walkEnded ends the crawl of the run when it was the last walk, and then lets the batch go. A walk that ended cleanly
+// leaves nothing of earlier failures to be done.
+func walkEnded(tx *queue.Tx, w queue.Walk) error {
+	if w.State == queue.WalkIdle {
+		if err := tx.DropDead(pageKey(w)); err != nil {
+			return err
+		}
+	}
 	crawled, err := tx.CrawledRun(w.Run)
-	if err != nil || !crawled || p.Ask == nil {
+	if err != nil || !crawled {
 		return err
 	}
-	return tx.Hurry(formKey(p.Name))
+	return tx.Hurry(formKey(w.Pipeline))
 }
 
 // unknown is the priority of a list whose length nobody knows yet: its first page tells.
@@ -240,11 +251,7 @@ func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, err error) (queue.Commit,
 }
 
 // pageBuried leaves the walk of a dead page unfinished, so that its run can end and the next one comes by again.
-func (e *Engine) pageBuried(tx *queue.Tx, j queue.Job, cause error) error {
-	p, err := e.pipeline(j.Pipeline)
-	if err != nil {
-		return nil
-	}
+func pageBuried(tx *queue.Tx, j queue.Job, cause error) error {
 	a, err := readArgs[pageArgs](j)
 	if err != nil {
 		return nil
@@ -260,5 +267,5 @@ func (e *Engine) pageBuried(tx *queue.Tx, j queue.Job, cause error) error {
 	if err := tx.Advance(&w); err != nil {
 		return err
 	}
-	return p.goOn(tx, w, 0)
+	return walkEnded(tx, w)
 }

@@ -5,12 +5,14 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"time"
 
 	"sumbi/adapters"
+	"sumbi/jobs/match"
 	"sumbi/queue"
 )
 
@@ -34,6 +36,7 @@ type Pipeline struct {
 // Sink is where a pipeline delivers. Document composes what the sink is told of one key; Data nil = it is gone.
 type Sink struct {
 	Name     string // also its lane
+	Identity string // which server it is: a new one is told of everything
 	Sink     adapters.Sink
 	Document func(ctx context.Context, stream, key string) (adapters.Record, error)
 }
@@ -97,9 +100,41 @@ func (e *Engine) handlers() map[queue.Kind]queue.Handler {
 }
 
 // buried tells whoever waited for a job that it is dead.
-func (e *Engine) buried(tx *queue.Tx, j queue.Job, cause error) error {
+func buried(tx *queue.Tx, j queue.Job, cause error) error {
 	if j.Kind == queue.KindPage {
-		return e.pageBuried(tx, j, cause)
+		return pageBuried(tx, j, cause)
+	}
+	return nil
+}
+
+// errDropped is why something was left undone that a person has dropped.
+var errDropped = errors.New("dropped by hand")
+
+// Drop removes a job for good and settles what waited for it. A batch that is under way is not dropped: its answers are
+// paid for. Neither is a delivery: what a sink has yet to be told stays in the outbox.
+func Drop(tx *queue.Tx, id int64) error {
+	j, dead, err := tx.Job(id)
+	if err != nil {
+		return err
+	}
+	if !dead && (j.Kind == queue.KindBatch || j.Kind == queue.KindDeliver) {
+		return fmt.Errorf("job %d is under way and cannot be dropped; a %s that is dead can", id, j.Kind)
+	}
+	if err := tx.Drop(id); err != nil {
+		return err
+	}
+	switch j.Kind {
+	case queue.KindPage:
+		if dead {
+			return nil
+		}
+		return pageBuried(tx, j, errDropped)
+	case queue.KindMatch:
+		a, err := readArgs[matchArgs](j)
+		if err != nil {
+			return nil
+		}
+		return tx.Decide(queue.Mention{ID: a.Mention, Pipeline: j.Pipeline, State: string(match.None), Reason: errDropped.Error()}, nil, nil)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ func (e *Engine) RunOnce(ctx context.Context, id int64) (queue.Run, error) {
 
 // drain works while f does. An end of f ends the work in order.
 func (e *Engine) drain(ctx context.Context, f func(context.Context) error) error {
-	e.Store.Buried = e.buried
+	e.Store.Buried = buried
 	e.tries = nil // whoever starts anew wants stopped runs tried at once
 	if err := e.addSinks(ctx); err != nil {
 		return err
@@ -57,11 +58,13 @@ func (e *Engine) drain(ctx context.Context, f func(context.Context) error) error
 		work <- e.worker.Run(ctx)
 	}()
 	err := f(ctx)
+	ended := ctx.Err() != nil
 	cancel()
 	if werr := <-work; werr != nil {
 		return werr
 	}
-	if errors.Is(err, context.Canceled) {
+	// An end in the middle of a look at the clock breaks off whatever it was just reading or writing.
+	if _, stopped := errors.AsType[*StoppedError](err); ended && !stopped && !queue.Fatal(err) {
 		return nil
 	}
 	return err
@@ -69,16 +72,16 @@ func (e *Engine) drain(ctx context.Context, f func(context.Context) error) error
 
 func (e *Engine) addSinks(ctx context.Context) error {
 	for _, p := range e.Pipelines {
-		var names []string
+		sinks := map[string]string{}
 		for _, s := range p.Sinks {
-			names = append(names, s.Name)
+			sinks[s.Name] = s.Identity
 		}
 		err := e.Store.Tx(ctx, func(tx *queue.Tx) error {
-			if err := tx.KeepSinks(p.Name, names...); err != nil {
+			if err := tx.KeepSinks(p.Name, sinks); err != nil {
 				return err
 			}
-			for _, n := range names {
-				if err := tx.AddSink(p.Name, n); err != nil {
+			for name, identity := range sinks {
+				if err := tx.AddSink(p.Name, name, identity); err != nil {
 					return err
 				}
 			}
@@ -193,7 +196,8 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 	if r.State == queue.RunStopped && !e.tryAgain(r.ID) {
 		return nil
 	}
-	if r.State != queue.RunRunning || r.Seeded.IsZero() {
+	// What an earlier process left is looked through once.
+	if r.State != queue.RunRunning || r.Seeded.IsZero() || e.first(r.ID) {
 		err := e.seed(ctx, p, r)
 		if err != nil && ctx.Err() == nil && !queue.Fatal(err) {
 			e.Log.Error("run cannot start", "pipeline", p.Name, "err", err)
@@ -219,6 +223,14 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 	return e.Store.Tx(ctx, func(tx *queue.Tx) error { return tx.StopRun(r.ID, why) })
 }
 
+// first reports whether this process sees a run for the first time.
+func (e *Engine) first(run int64) bool {
+	if _, tried := e.tries[run]; tried {
+		return false
+	}
+	return e.tryAgain(run)
+}
+
 // tryAgain lets a stopped run go on once per start, and then every minute unless a lane waits for a person.
 func (e *Engine) tryAgain(run int64) bool {
 	now := e.Store.Now()
@@ -236,7 +248,7 @@ func (e *Engine) tryAgain(run int64) bool {
 // seed gives every list of every account its walk. It can be repeated at any point.
 func (e *Engine) seed(ctx context.Context, p *Pipeline, r queue.Run) error {
 	targets := r.Targets
-	if len(targets) == 0 {
+	if len(targets) == 0 && r.Seeded.IsZero() {
 		var err error
 		if targets, err = p.Targets(); err != nil {
 			return err
@@ -258,7 +270,7 @@ func (e *Engine) seed(ctx context.Context, p *Pipeline, r queue.Run) error {
 			}
 		}
 		if p.Find != nil {
-			if err := tx.ForgetSearches(p.Find.Cache); err != nil {
+			if err := tx.ForgetSearches(slices.Max(append(slices.Collect(maps.Values(p.Find.Cache)), 0))); err != nil {
 				return err
 			}
 		}

@@ -105,7 +105,7 @@ func (w *world) boot() {
 			Batcher: w.model, MaxLines: 1000, MaxBytes: 1 << 20, Attempts: 3, MaxWait: 30 * time.Second, Poll: 100 * time.Millisecond, Settle: 2 * time.Second,
 			Price: func(in, out int64) int64 { return in + 2*out },
 		},
-		Find: &jobs.Find{Finders: []jobs.Finder{w.naver}, Lane: "naver", Cache: 24 * time.Hour},
+		Find: &jobs.Find{Finders: []jobs.Finder{w.naver}, Lane: "naver", Cache: map[string]time.Duration{"naver": 24 * time.Hour, "kakao": 24 * time.Hour}},
 	})
 	p.PageSize = w.feed.size
 	p.Sinks = []jobs.Sink{jobs.PlaceSink(w.store, "mongo", w.sink)}

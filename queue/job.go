@@ -379,6 +379,21 @@ func (tx *Tx) Revive(id int64) error {
 	return tx.send(j)
 }
 
+// Job reads one job; dead tells whether it was given up.
+func (tx *Tx) Job(id int64) (j Job, dead bool, err error) {
+	err = tx.one(`select state = 'dead', `+jobColumns+` from job where id = ?`, []any{id}, append([]any{&dead}, jobFields(&j)...)...)
+	if errors.Is(err, ErrNotFound) {
+		err = missing(fmt.Sprintf("there is no job %d; `sumbi jobs list` shows them", id))
+	}
+	return j, dead, err
+}
+
+// DropDead removes the dead jobs with this key: what they were about has been done since.
+func (tx *Tx) DropDead(key string) error {
+	_, err := tx.exec(`delete from job where key = ? and state = 'dead'`, key)
+	return err
+}
+
 // Drop removes a job for good, unless it is running.
 func (tx *Tx) Drop(id int64) error {
 	var j Job

@@ -21,13 +21,14 @@ type Limit struct {
 	Stopped   bool
 	Dirty     bool // a process uses it, or was ended while it did
 	LastCall  time.Time
+	Key       string // fingerprint of the credential
 }
 
 func limitFields(l *Limit) []any {
-	return []any{&l.Name, &l.Day, &l.Used, instant{&l.HeldUntil}, &l.Reason, &l.Stopped, &l.Dirty, instant{&l.LastCall}}
+	return []any{&l.Name, &l.Day, &l.Used, instant{&l.HeldUntil}, &l.Reason, &l.Stopped, &l.Dirty, instant{&l.LastCall}, &l.Key}
 }
 
-const limitColumns = `name, day, used, held_until, reason, stopped, dirty, last_call`
+const limitColumns = `name, day, used, held_until, reason, stopped, dirty, last_call, fingerprint`
 
 // Limit reads what is remembered of a limit; a zero one when nothing is.
 func (s *Store) Limit(ctx context.Context, name string) (Limit, error) {
@@ -52,10 +53,18 @@ func (s *Store) Limits(ctx context.Context) ([]Limit, error) {
 // SaveLimit stores what a limit must remember.
 func (s *Store) SaveLimit(ctx context.Context, l Limit) error {
 	return s.Tx(ctx, func(tx *Tx) error {
-		_, err := tx.exec(`insert into upstream_limit (name, day, used, held_until, reason, stopped, dirty, last_call) values (?, ?, ?, ?, ?, ?, ?, ?)
+		_, err := tx.exec(`insert into upstream_limit (name, day, used, held_until, reason, stopped, dirty, last_call, fingerprint) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 			on conflict (name) do update set day = excluded.day, used = excluded.used, held_until = excluded.held_until, reason = excluded.reason,
-			stopped = excluded.stopped, dirty = excluded.dirty, last_call = excluded.last_call`,
-			l.Name, l.Day, l.Used, text(l.HeldUntil), l.Reason, l.Stopped, l.Dirty, text(l.LastCall))
+			stopped = excluded.stopped, dirty = excluded.dirty, last_call = excluded.last_call, fingerprint = excluded.fingerprint`,
+			l.Name, l.Day, l.Used, text(l.HeldUntil), l.Reason, l.Stopped, l.Dirty, text(l.LastCall), l.Key)
+		return err
+	})
+}
+
+// ReleaseLimits forgets every hold, for when a plan was changed before its quota is renewed.
+func (s *Store) ReleaseLimits(ctx context.Context) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		_, err := tx.exec(`update upstream_limit set held_until = null, reason = ''`)
 		return err
 	})
 }

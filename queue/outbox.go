@@ -11,9 +11,11 @@ type Out struct {
 	Rev                         int64
 }
 
-// AddSink makes a pipeline's places go to a sink from now on. A sink that is new is told of every place there is.
-func (tx *Tx) AddSink(pipeline, sink string) error {
-	n, err := tx.exec(`insert into sink (pipeline, sink) values (?, ?) on conflict do nothing`, pipeline, sink)
+// AddSink makes a pipeline's places go to a sink from now on. One that is new, or was another server before (identity), is
+// told of every place there is.
+func (tx *Tx) AddSink(pipeline, sink, identity string) error {
+	n, err := tx.exec(`insert into sink (pipeline, sink, identity) values (?, ?, ?)
+		on conflict do update set identity = excluded.identity where identity <> excluded.identity`, pipeline, sink, identity)
 	if err != nil || n == 0 {
 		return err
 	}
@@ -24,17 +26,13 @@ func (tx *Tx) AddSink(pipeline, sink string) error {
 }
 
 // KeepSinks forgets the pipeline's sinks that are not among these, with what they had yet to be told.
-func (tx *Tx) KeepSinks(pipeline string, sinks ...string) error {
+func (tx *Tx) KeepSinks(pipeline string, sinks map[string]string) error {
 	known, err := tx.sinks(pipeline)
 	if err != nil {
 		return err
 	}
-	keep := map[string]bool{}
-	for _, s := range sinks {
-		keep[s] = true
-	}
 	for _, s := range known {
-		if keep[s] {
+		if _, keep := sinks[s]; keep {
 			continue
 		}
 		if _, err := tx.exec(`delete from sink where pipeline = ? and sink = ?`, pipeline, s); err != nil {

@@ -72,14 +72,34 @@ func TestSinks(t *testing.T) {
 	sink(t, s, "mongo", "파일")
 	rows(t, s, told, "파일|naver:1|1", "파일|naver:2|1")
 
-	within(t, s, func(tx *queue.Tx) error { return tx.AddSink("다른 일", "파일") })
-	within(t, s, func(tx *queue.Tx) error { return tx.KeepSinks("matzip", "mongo") })
+	within(t, s, func(tx *queue.Tx) error { return tx.AddSink("다른 일", "파일", "") })
+	within(t, s, func(tx *queue.Tx) error { return tx.KeepSinks("matzip", map[string]string{"mongo": ""}) })
 	rows(t, s, told)
 	rows(t, s, `select pipeline, sink from sink order by 1`, "matzip|mongo", "다른 일|파일")
 	decide(t, s, ids[0], nil)
 	rows(t, s, told, "mongo|naver:1|1")
-	within(t, s, func(tx *queue.Tx) error { return tx.KeepSinks("matzip") })
+	within(t, s, func(tx *queue.Tx) error { return tx.KeepSinks("matzip", nil) })
 	rows(t, s, told)
+}
+
+// TestSinkOfAnotherServer checks that a sink that has become another server is told of everything, and only then.
+func TestSinkOfAnotherServer(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	_, ids := mentioned(t, s, "을지로골목", "p1", 1, "을밀대")
+	decide(t, s, ids[0], place("naver:1", "을밀대"))
+	for _, tt := range []struct {
+		server string
+		want   []string
+	}{
+		{"하나", []string{"mongo|naver:1|1"}},
+		{"하나", nil},
+		{"둘", []string{"mongo|naver:1|1"}},
+	} {
+		check(t, s.Exec(t.Context(), `delete from outbox`))
+		within(t, s, func(tx *queue.Tx) error { return tx.AddSink("matzip", "mongo", tt.server) })
+		rows(t, s, told, tt.want...)
+	}
 }
 
 // TestOutboxOfTwoPipelines checks that a change belongs to the pipeline that made it last, so that it is delivered even
@@ -87,9 +107,9 @@ func TestSinks(t *testing.T) {
 func TestOutboxOfTwoPipelines(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
-	within(t, s, func(tx *queue.Tx) error { return tx.AddSink("옛 일", "mongo") })
+	within(t, s, func(tx *queue.Tx) error { return tx.AddSink("옛 일", "mongo", "") })
 	deliver(t, s, "옛 일", "naver:1")
 	deliver(t, s, "matzip", "naver:1")
-	within(t, s, func(tx *queue.Tx) error { return tx.KeepSinks("옛 일") })
+	within(t, s, func(tx *queue.Tx) error { return tx.KeepSinks("옛 일", nil) })
 	same(t, "outbox", outbox(t, s, 9), []queue.Out{{"mongo", "places", "naver:1", "matzip", 2}})
 }

@@ -401,7 +401,9 @@ func TestWorkerEndsWithItsFile(t *testing.T) {
 	check(t, s.Exec(t.Context(), `drop trigger 불`))
 
 	check(t, s.Exec(t.Context(), `pragma max_page_count = 100`))
-	err := w.Run(t.Context())
+	ctx, cancel = context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := w.Run(ctx)
 	if !queue.Fatal(err) {
 		t.Fatalf("got %v", err)
 	}

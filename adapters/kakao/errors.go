@@ -23,6 +23,7 @@ const (
 const (
 	kstOffset   = 9 * time.Hour    // Korea keeps no summer time
 	dayGrace    = 10 * time.Minute // their day may begin later than ours, by this much
+	unclear     = 5 * time.Minute  // after a refusal that may mean the moment or the day
 	maintenance = 10 * time.Minute // it takes hours: few looks, so that they do not use up the attempts
 )
 
@@ -52,9 +53,14 @@ func classify(status int, f fault) *adapters.Error {
 		return &adapters.Error{Kind: kind, Reason: reason, Upstream: upstream, Err: explain(status, cmp.Or(f.ErrorType, code), text, hint)}
 	}
 	switch {
-	case code == codeQuota, status == http.StatusTooManyRequests: // the quota may come with status 400
+	case code == codeQuota: // also with status 400
 		e := is(adapters.Throttled, adapters.ReasonQuota, "the calls of the day or the month are used up")
 		e.After = untilTomorrow(time.Now())
+		return e
+	case status == http.StatusTooManyRequests:
+		// Kakao's FAQ names this status for a used-up quota, but does not show the body; a short pause is right for both meanings.
+		e := is(adapters.Throttled, adapters.ReasonQuota, "too many calls, or the calls of the day are used up")
+		e.After = unclear
 		return e
 	case status == http.StatusUnauthorized, code == codeKey:
 		return is(adapters.Unauthorized, adapters.ReasonKey, "KAKAO_REST_API_KEY must be the REST API key, not the JavaScript key")

@@ -2,9 +2,13 @@ package rest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -196,6 +200,11 @@ func (l *Limit) load(ctx context.Context, now time.Time) error {
 			return fmt.Errorf("load limit %s: %w", l.o.Name, err)
 		}
 	}
+	key := fingerprint(l.o.Header)
+	if s.Key != "" && s.Key != key {
+		s = LimitState{Dirty: s.Dirty, LastCall: s.LastCall}
+	}
+	s.Key = key
 	switch {
 	case s.Dirty:
 		l.notBefore = now.Add(l.window)
@@ -212,6 +221,18 @@ func (l *Limit) load(ctx context.Context, now time.Time) error {
 	s.Stopped, s.Dirty = false, false
 	l.state, l.used, l.loaded = s, s.Used, true
 	return nil
+}
+
+// fingerprint tells one credential from another and cannot be turned back into it.
+func fingerprint(h http.Header) string {
+	if len(h) == 0 {
+		return ""
+	}
+	sum := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		fmt.Fprintf(sum, "%s\x00%s\x00", name, h[name])
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:4])
 }
 
 // save writes next and, when that went well, makes it the state.

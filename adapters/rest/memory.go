@@ -14,6 +14,7 @@ type LimitState struct {
 	Stopped   bool      // a person must act; forgotten at the next start
 	Dirty     bool      // in use, or the process ended without Close
 	LastCall  time.Time // exact after Close
+	Key       string    // fingerprint of the credential: what is remembered of another one does not hold
 }
 
 // Memory keeps the state of limits; the state file implements it. The limits call it rarely: at the start, when a limit is
