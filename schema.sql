@@ -234,7 +234,7 @@ create unique index batch_upstream on batch (upstream_id) where upstream_id <> '
 
 -- A restaurant that a post names, and what became of it.
 create table mention (
-  id         integer primary key,
+  id         integer primary key autoincrement,    -- never used again: a late match must not decide another mention
   record     integer not null,
   n          integer not null,                     -- 0 is the first of the post
   pipeline   text    not null,

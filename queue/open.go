@@ -43,6 +43,8 @@ type FileError struct {
 	Path string
 	Text string
 	Err  error
+
+	busy bool // it may be had later
 }
 
 func (e *FileError) Error() string { return fmt.Sprintf("state file %s: %s", e.Path, e.Text) }
@@ -279,15 +281,15 @@ func (s *Store) explain(err error) error {
 	case sqlite3.SQLITE_IOERR:
 		return say("the disk does not answer as it should (" + e.Error() + "); nothing that was committed is lost")
 	case sqlite3.SQLITE_BUSY:
-		return say("is busy: another program has held it for more than 5 seconds")
+		return &FileError{Path: s.path, Text: "is busy: another program has held it for more than 5 seconds", Err: err, busy: true}
 	}
 	return err
 }
 
 // Fatal reports whether err means that the file cannot be used any further.
 func Fatal(err error) bool {
-	_, ok := errors.AsType[*FileError](err)
-	return ok
+	e, ok := errors.AsType[*FileError](err)
+	return ok && !e.busy
 }
 
 // Free reports whether no process drains the file at path.
