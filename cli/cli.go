@@ -126,7 +126,7 @@ func (a App) logger(f flags) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(a.Stderr, &slog.HandlerOptions{Level: level}))
 	}
 	out, ok := a.Stderr.(*os.File)
-	return slog.New(tint.NewHandler(a.Stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !ok || !isatty.IsTerminal(out.Fd())}))
+	return slog.New(tint.NewTextHandler(a.Stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !ok || !isatty.IsTerminal(out.Fd())}))
 }
 
 // config reads the configuration; --state overrides what it says.

@@ -154,6 +154,10 @@ func (e *Engine) round(ctx context.Context, schedule bool, only int64) error {
 
 // due asks for a run when the schedule says so. What was missed while the process was down is one run.
 func (e *Engine) due(ctx context.Context, p *Pipeline) error {
+	known, err := e.Store.Schedule(ctx, p.Name)
+	if err != nil || (known.Spec == p.Spec && (known.Next.IsZero() || known.Next.After(e.Store.Now()))) {
+		return err
+	}
 	return e.Store.Tx(ctx, func(tx *queue.Tx) error {
 		sc, err := tx.Schedule(p.Name)
 		if err != nil {
@@ -206,8 +210,13 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 		}
 		return err
 	}
-	ended := false
-	if !r.Crawled.IsZero() {
+	lanes, err := e.Store.LiveLanes(ctx, p.Name)
+	if err != nil {
+		return err
+	}
+	// A look at the file first: a transaction a second would wake everybody who waits for news.
+	if !r.Crawled.IsZero() && !slices.ContainsFunc(lanes, func(l queue.LiveLane) bool { return delivery || !l.Delivers }) {
+		ended := false
 		err := e.Store.Tx(ctx, func(tx *queue.Tx) (err error) {
 			ended, err = tx.EndRun(r.ID, delivery)
 			return err
@@ -216,9 +225,9 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 			return err
 		}
 	}
-	why, err := e.stuck(ctx, p)
-	if err != nil || why == "" {
-		return err
+	why := e.stuck(lanes)
+	if why == "" {
+		return nil
 	}
 	return e.Store.Tx(ctx, func(tx *queue.Tx) error { return tx.StopRun(r.ID, why) })
 }
@@ -340,32 +349,26 @@ func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets
 	})
 }
 
-// stuck says why nothing of a pipeline can go on without a person, or "" while something can.
-func (e *Engine) stuck(ctx context.Context, p *Pipeline) (string, error) {
+// stuck says why nothing in these lanes can go on without a person, or "" while something can.
+func (e *Engine) stuck(lanes []queue.LiveLane) string {
 	stopped := e.worker.StoppedLanes()
-	if len(stopped) == 0 && e.Held == nil {
-		return "", nil
-	}
-	lanes, err := e.Store.LiveLanes(ctx, p.Name)
-	if err != nil || len(lanes) == 0 {
-		return "", err
-	}
 	var why []string
 	for _, l := range lanes {
 		if l.Running > 0 {
-			return "", nil
+			return ""
 		}
 		if reason := stopped[l.Lane]; reason != "" {
 			why = append(why, reason)
 			continue
 		}
-		if e.Held != nil {
-			if until, reason := e.Held(l.Lane); until.After(e.Store.Now().Add(longHold)) {
-				why = append(why, fmt.Sprintf("%s: %s until %s", l.Lane, reason, until.Format("2006-01-02 15:04 MST")))
-				continue
-			}
+		if e.Held == nil {
+			return ""
 		}
-		return "", nil
+		until, reason := e.Held(l.Lane)
+		if !until.After(e.Store.Now().Add(longHold)) {
+			return ""
+		}
+		why = append(why, fmt.Sprintf("%s: %s until %s", l.Lane, reason, until.Format("2006-01-02 15:04 MST")))
 	}
-	return strings.Join(why, "; "), nil
+	return strings.Join(why, "; ")
 }

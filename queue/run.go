@@ -180,9 +180,19 @@ type Schedule struct {
 }
 
 // Schedule reads a pipeline's schedule; a zero one when there is none.
+func (s *Store) Schedule(ctx context.Context, pipeline string) (Schedule, error) {
+	sc, err := readSchedule(ctx, s.read, pipeline)
+	return sc, s.explain(err)
+}
+
+// Schedule is Store.Schedule within the transaction.
 func (tx *Tx) Schedule(pipeline string) (Schedule, error) {
+	return readSchedule(tx.ctx, tx.tx, pipeline)
+}
+
+func readSchedule(ctx context.Context, q querier, pipeline string) (Schedule, error) {
 	sc := Schedule{Pipeline: pipeline}
-	err := tx.one(`select spec, next_at, full_at from schedule where pipeline = ?`, []any{pipeline}, &sc.Spec, instant{&sc.Next}, instant{&sc.Full})
+	err := one(ctx, q, `select spec, next_at, full_at from schedule where pipeline = ?`, []any{pipeline}, &sc.Spec, instant{&sc.Next}, instant{&sc.Full})
 	if errors.Is(err, ErrNotFound) {
 		return sc, nil
 	}
