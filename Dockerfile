@@ -32,4 +32,5 @@ HEALTHCHECK --interval=30s --timeout=6s --start-period=10s CMD ["sumbi", "health
 # it to root), and `fly ssh console` and `fly sftp` leave files of root in it. So the start is root's: it hands /data over, then
 # becomes sumbi for good. exec keeps it process 1, which gets the signals. Started as somebody else it changes nothing.
 ENTRYPOINT ["/bin/sh", "-euc", "[ \"$(id -u)\" -eq 0 ] || exec sumbi \"$@\"; chown -R sumbi:sumbi /data; exec setpriv --reuid=sumbi --regid=sumbi --clear-groups --no-new-privs sumbi \"$@\"", "sumbi"]
-CMD ["serve", "--state", "/data/sumbi.db", "--listen", "0.0.0.0:8080"]
+ENV SUMBI_CONFIG=/app/sumbi.toml SUMBI_STATE=/data/sumbi.db
+CMD ["serve", "--listen", "0.0.0.0:8080"]

@@ -50,8 +50,8 @@ type App struct {
 }
 
 type flags struct {
-	Config  string `default:"sumbi.toml" help:"What to collect." placeholder:"FILE"`
-	State   string `help:"The state file, instead of the one that the configuration names." placeholder:"FILE"`
+	Config  string `default:"sumbi.toml" env:"SUMBI_CONFIG" help:"What to collect." placeholder:"FILE"`
+	State   string `env:"SUMBI_STATE" help:"The state file, instead of the one that the configuration names." placeholder:"FILE"`
 	Verbose bool   `short:"v" help:"Log every step."`
 	JSON    bool   `name:"log-json" help:"Log as JSON, for machines."`
 

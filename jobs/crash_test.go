@@ -15,6 +15,7 @@ import (
 
 	"sumbi/adapters"
 	"sumbi/jobs"
+	"sumbi/queue"
 )
 
 // unknown is the error of a call of which nobody knows whether it took effect.
@@ -247,6 +248,32 @@ func TestSettle(t *testing.T) {
 				}
 				equal(t, "sizes", w.model.sizes(), "1")
 				w.is(`select state, note from v_batches`, "done|")
+			})
+		})
+	}
+}
+
+// A call that took long before it took effect, and a webhook that comes too soon: the list gets its time all the same.
+func TestSettleCountsFromTheLook(t *testing.T) {
+	for _, hurry := range []bool{false, true} {
+		t.Run(fmt.Sprintf("hurried %v", hurry), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.feed.put("mat", "posts", naming(posts(1, 1)))
+				w.model.hidden = 1500 * time.Millisecond
+				fail := once("create", true, unknown)
+				w.model.fault = func(call string, effect bool) error {
+					if call == "create" && !effect {
+						time.Sleep(10 * time.Second)
+					}
+					if call == "find" && effect && hurry {
+						time.AfterFunc(500*time.Millisecond, func() {
+							w.tx(func(tx *queue.Tx) error { return tx.Hurry(jobs.BatchKey(1)) })
+						})
+					}
+					return fail(call, effect)
+				}
+				w.run()
+				equal(t, "sizes", w.model.sizes(), "1")
 			})
 		})
 	}

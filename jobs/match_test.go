@@ -282,8 +282,6 @@ func TestMentionReplacedMeanwhile(t *testing.T) {
 		})
 	})
 	t.Run("while it is decided", func(t *testing.T) {
-		// Known bug: the id of a deleted mention is given to its successor. mention.id must be autoincrement in schema.sql.
-		t.Skip("fails until schema.sql makes mention.id autoincrement")
 		bubble(t, func(t *testing.T, w *world) {
 			reads := 0
 			w.tune = func(p *jobs.Pipeline) {

@@ -180,16 +180,13 @@ func (e *Engine) due(ctx context.Context, p *Pipeline) error {
 			} else if sc.Full.IsZero() {
 				sc.Full = now.Add(p.FullEvery)
 			}
-			return tx.SetSchedule(sc)
 		}
-		if sc.Next.IsZero() || sc.Next.After(now) {
-			return nil
+		if !sc.Next.IsZero() && !sc.Next.After(now) {
+			if _, _, err = tx.AskRun(p.Name, false, nil); err != nil {
+				return err
+			}
+			sc.Next = p.Next(now)
 		}
-		_, _, err = tx.AskRun(p.Name, false, nil)
-		if err != nil {
-			return err
-		}
-		sc.Next = p.Next(now)
 		return tx.SetSchedule(sc)
 	})
 }

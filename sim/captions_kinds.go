@@ -38,7 +38,7 @@ func (w *world) writeOne(rng *rand.Rand, v *voice, p *Place) *caption {
 			b.WriteString("📞 " + p.Phone + "\n")
 		}
 		if rng.IntN(2) == 0 {
-			b.WriteString(fmt.Sprintf("⏰ 매일 %d:00 - %d:30 (%s 휴무)\n", 9+rng.IntN(3), 20+rng.IntN(3), one(rng, []string{"월요일", "화요일", "일요일", "연중무휴, 명절"})))
+			fmt.Fprintf(&b, "⏰ 매일 %d:00 - %d:30 (%s 휴무)\n", 9+rng.IntN(3), 20+rng.IntN(3), one(rng, []string{"월요일", "화요일", "일요일", "연중무휴, 명절"}))
 		}
 	}
 	b.WriteByte('\n')

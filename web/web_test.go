@@ -36,7 +36,8 @@ func open(t *testing.T) *queue.Store {
 func serve(t *testing.T, token string) (*web.Server, *queue.Store, string) {
 	t.Helper()
 	s := open(t)
-	w := &web.Server{Store: s, Log: slog.New(slog.DiscardHandler), Token: token,
+	w := &web.Server{
+		Store: s, Log: slog.New(slog.DiscardHandler), Token: token,
 		Verify: func(h http.Header, body []byte, _ time.Time) (string, string, error) {
 			if h.Get("webhook-signature") != "good" {
 				return "", "", errors.New("bad signature")
@@ -44,7 +45,8 @@ func serve(t *testing.T, token string) (*web.Server, *queue.Store, string) {
 			return h.Get("webhook-id"), string(body), nil
 		},
 		Status:  func(_ context.Context, w io.Writer) error { _, err := io.WriteString(w, "상태"); return err },
-		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "sumbi_jobs 1") })}
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "sumbi_jobs 1") }),
+	}
 	srv := httptest.NewServer(w.Handler())
 	t.Cleanup(srv.Close)
 	return w, s, srv.URL

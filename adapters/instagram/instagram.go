@@ -18,8 +18,9 @@ import (
 const (
 	upstream = "instagram"
 
-	// ListPosts is the profile grid, ListReels the tab of reels. Neither contains the other.
+	// ListPosts is the profile grid. It neither contains the reels nor is contained in them.
 	ListPosts = "posts"
+	// ListReels is the tab of reels.
 	ListReels = "reels"
 
 	// StreamPost is the stream of every record, whichever list it came from.

@@ -125,7 +125,7 @@ func (l *lease) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p)
 	l.n += int64(n)
-	if l.n > l.size || (err == io.EOF && l.n < l.size) { //nolint:errorlint // a reader's end is io.EOF itself
+	if l.n > l.size || (err == io.EOF && l.n < l.size) {
 		return n, errLength
 	}
 	return n, err
@@ -146,7 +146,7 @@ type watched struct {
 // Read implements io.Reader.
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.r.Read(p)
-	if err != nil && err != io.EOF { //nolint:errorlint // a reader's end is io.EOF itself
+	if err != nil && err != io.EOF {
 		w.err = err
 	}
 	return n, err

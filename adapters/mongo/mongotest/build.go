@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,7 +70,7 @@ func fingerprint(dir string) (string, error) {
 	files = append(files, filepath.Join(dir, "go.mod"), filepath.Join(dir, "go.sum"))
 	slices.Sort(files)
 	sum := sha256.New()
-	io.WriteString(sum, runtime.Version())
+	fmt.Fprint(sum, runtime.Version())
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
