@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,16 +27,33 @@ import (
 	"sumbi/sim"
 )
 
-// beSumbi makes this test binary the program itself, so that tests can kill a real process.
-const beSumbi = "SUMBI_TEST_BE_SUMBI"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(beSumbi) != "" {
-		main()
-		return
-	}
-	testscript.Main(m, map[string]func(){"sumbi": main})
+	testscript.Main(tidyUp{m}, map[string]func(){"sumbi": main})
 }
+
+// tidyUp removes what the tests have built.
+type tidyUp struct{ *testing.M }
+
+// Run implements testscript.TestingM.
+func (t tidyUp) Run() int {
+	defer os.RemoveAll(built)
+	return t.M.Run()
+}
+
+// built is where binary builds: only what is used is ever made.
+var built = filepath.Join(os.TempDir(), fmt.Sprintf("sumbi-test-%d", os.Getpid()))
+
+// binary builds the program as it is shipped, once, so that tests can start and kill what people run.
+var binary = sync.OnceValues(func() (string, error) {
+	exe := filepath.Join(built, "sumbi")
+	build := exec.Command("go", "build", "-o", exe, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return exe, err
+})
 
 // world is an imitated world with a directory and a configuration that point to it.
 type world struct {
@@ -104,13 +122,13 @@ func (w *world) write(name, text string) {
 
 // cmd is the program, not yet started.
 func (w *world) cmd(args ...string) *exec.Cmd {
-	exe, err := os.Executable()
+	exe, err := binary()
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	c := exec.CommandContext(w.t.Context(), exe, args...)
 	c.Dir = w.dir
-	c.Env = append([]string{beSumbi + "=1", "PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, "TMPDIR=" + os.TempDir()}, w.env...)
+	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir, "TMPDIR=" + os.TempDir()}, w.env...)
 	return c
 }
 

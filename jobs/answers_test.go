@@ -9,76 +9,97 @@ import (
 	"sumbi/jobs"
 )
 
-// The fate of one line among good ones: what is asked again, how often, and what is dead in the end.
+// The fate of single lines among good ones: what is asked again, how often, and what is dead in the end.
 func TestFates(t *testing.T) {
 	refusal := fate{Err: "the model refused", Reason: adapters.ReasonRefusal, Kind: adapters.Permanent, In: 10, Out: 3}
 	cut := fate{Err: "the answer was cut short", Reason: adapters.ReasonCut, In: 10, Out: 3}
 	invalid := fate{Err: "the answer is no JSON", Reason: adapters.ReasonInvalid, In: 10, Out: 3}
 	status := fate{Err: "429 slow down", inErrs: true}
-	expired := fate{Err: "batch_expired: too late", Reason: adapters.ReasonNotRun, inErrs: true}
-	tests := []struct {
-		name   string
-		fate   fate
-		status string // of the batch that has it, when not completed
-		times  int    // 0 = for ever
-		dead   string // the reason
-		tokens string // in|out
-	}{
-		{"refusal, once", refusal, "", 1, "", "30|9"},
-		{"refusal, for ever", refusal, "", 0, "openai: the model refused", "40|12"},
-		{"cut, once", cut, "", 1, "", "30|9"},
-		{"cut, for ever", cut, "", 0, "openai: the answer was cut short", "40|12"},
-		{"invalid, twice", invalid, "", 2, "", "40|12"},
-		{"invalid, for ever", invalid, "", 0, "openai: the answer is no JSON", "40|12"},
-		{"missing, once", fate{}, "", 1, "", "20|6"},
-		{"missing, for ever", fate{}, "", 0, "no answer came (completed)", "10|3"},
-		{"status, once", status, "", 1, "", "20|6"},
-		{"status, for ever", status, "", 0, "openai: 429 slow down", "10|3"},
-		{"expired, once", expired, "expired", 1, "", "20|6"},
-		{"expired without a line, once", fate{}, "expired", 1, "", "20|6"},
-		{"expired without a line, for ever", fate{}, "expired", 0, "no answer came (expired)", "10|3"},
-		{"cancelled, once", expired, "cancelled", 1, "", "20|6"},
-		{"not what was asked for, for ever", fate{Body: `{"restaurants":[{"name":7}]}`, In: 10, Out: 3}, "", 0, "the answer is not what was asked for", "40|12"},
-		{"not JSON, for ever", fate{Body: `{"restaurants":`, In: 10, Out: 3}, "", 0, "the answer is not what was asked for", "40|12"},
+	notRun := fate{Err: "never run", Reason: adapters.ReasonNotRun, inErrs: true}
+	type line struct {
+		name  string
+		fate  fate
+		times int    // 0 = for ever
+		dead  string // the reason
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	for batch, lines := range map[string][]line{
+		"completed": {
+			{"good", fate{}, -1, ""},
+			{"refusal, once", refusal, 1, ""},
+			{"refusal, for ever", refusal, 0, "openai: the model refused"},
+			{"cut, once", cut, 1, ""},
+			{"cut, for ever", cut, 0, "openai: the answer was cut short"},
+			{"invalid, twice", invalid, 2, ""},
+			{"invalid, for ever", invalid, 0, "openai: the answer is no JSON"},
+			{"missing, once", fate{}, 1, ""},
+			{"missing, for ever", fate{}, 0, "no answer came (completed)"},
+			{"status, once", status, 1, ""},
+			{"status, for ever", status, 0, "openai: 429 slow down"},
+			{"not what was asked for, for ever", fate{Body: `{"restaurants":[{"name":7}]}`, In: 10, Out: 3}, 0, "the answer is not what was asked for"},
+			{"not JSON, for ever", fate{Body: `{"restaurants":`, In: 10, Out: 3}, 0, "the answer is not what was asked for"},
+		},
+		"expired": {
+			{"good", fate{}, -1, ""},
+			{"told, once", notRun, 1, ""},
+			{"told, for ever", notRun, 0, "openai: never run"},
+			{"not told, once", fate{}, 1, ""},
+			{"not told, for ever", fate{}, 0, "no answer came (expired)"},
+		},
+		"cancelled": {
+			{"told, once", notRun, 1, ""},
+			{"not told, for ever", fate{}, 0, "no answer came (cancelled)"},
+		},
+	} {
+		t.Run(batch, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
-				ps := posts(1, 2)
-				ps[0].caption, ps[1].caption = "좋은 글 🍜", "문제의 글"
-				w.feed.put("mat", "posts", ps)
-				w.model.fate = func(_, text string, try int) fate {
-					if strings.Contains(text, "문제") && (tt.times == 0 || try <= tt.times) {
-						return tt.fate
-					}
-					return fate{Body: restaurants(), In: 10, Out: 3}
+				var ps []post
+				of := map[string]line{}
+				for i, l := range lines {
+					p := posts(i, 1)[0]
+					p.caption = l.name
+					ps, of[l.name] = append(ps, p), l
 				}
-				if tt.status != "" {
-					w.model.ending = func(b *fakeBatch) adapters.Batch {
-						b.answer.Status = tt.status
-						return b.answer
+				w.feed.size = len(ps)
+				w.feed.put("mat", "posts", ps)
+				ran := map[string]int{}
+				var in int64
+				w.model.fate = func(_, text string, try int) fate {
+					ran[text]++
+					f, l := fate{Body: restaurants(), In: 10, Out: 3}, of[text]
+					if l.times == 0 || try <= l.times {
+						f = l.fate
+					}
+					in += f.In
+					return f
+				}
+				w.model.ending = func(b *fakeBatch) adapters.Batch {
+					b.answer.Status = batch
+					return b.answer
+				}
+				check := func() {
+					t.Helper()
+					for i, l := range lines {
+						state, tries := "done", max(l.times, 0)+1
+						if l.times == 0 {
+							state, tries = "dead", 3
+						}
+						equal(t, l.name+", asked", ran[l.name], tries)
+						equal(t, l.name+", post", w.query(`select state from v_posts where post = ?`, fmt.Sprintf("p%d", i)), state)
+						dead := w.query(`select what, attempt, reason from v_dead where name = ?`, l.name)
+						if l.dead == "" {
+							equal(t, l.name+", dead", dead, "")
+						} else if !strings.HasPrefix(dead, "question|3|"+l.dead) {
+							t.Errorf("%s: dead %q", l.name, dead)
+						}
 					}
 				}
 				w.run()
-				tries := tt.times + 1
-				state := "done"
-				if tt.times == 0 {
-					tries, state = 3, "dead"
-				}
-				equal(t, "sizes", w.model.sizes(), "2"+strings.Repeat(" 1", tries-1))
-				w.is(`select post, state from v_posts order by post`, "p1|"+state+"\np2|done")
-				w.is(`select input_tokens, output_tokens from v_spend where upstream = 'openai'`, tt.tokens)
-				dead := w.query(`select what, name, attempt, reason from v_dead`)
-				if tt.times > 0 {
-					equal(t, "dead", dead, "")
-				} else if want := "question|문제의 글|3|"; !strings.HasPrefix(dead, want) || !strings.Contains(dead, tt.dead) {
-					t.Errorf("dead: %s", dead)
-				}
+				check()
+				w.is(`select input_tokens from v_spend where upstream = 'openai'`, fmt.Sprint(in))
 				w.is(`select state from v_runs`, "done")
-
 				// A dead question stays dead in the next run, until a person says otherwise.
 				w.whole()
-				equal(t, "sizes after another run", w.model.sizes(), "2"+strings.Repeat(" 1", tries-1))
+				check()
 			})
 		})
 	}

@@ -52,7 +52,7 @@ func TestBatchGoes(t *testing.T) {
 			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxBytes = 200 } // a line has about 80
 			w.feed.put("mat", "posts", naming(posts(1, 5)))
 			w.run()
-			equal(t, "sizes", w.model.sizes(), "2 2 1")
+			w.is(`select lines from v_batches order by batch`, "2\n2\n1")
 		})
 	})
 	t.Run("when the crawl has ended", func(t *testing.T) {

@@ -7,3 +7,6 @@ const checks = "24"
 
 // answers is how many lines the largest batch has: more than one commit takes.
 const answers = 1200
+
+// scenarios is how many ways to lose a batch are played from every moment.
+const scenarios = 100

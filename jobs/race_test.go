@@ -7,3 +7,6 @@ const checks = "4"
 
 // answers is how many lines the largest batch has: more than one commit takes.
 const answers = 600
+
+// scenarios is how many ways to lose a batch are played from every moment.
+const scenarios = 2
