@@ -139,6 +139,7 @@ create table walk (
   step     integer not null default 0,             -- compare-and-set: only the holder of the last step may go on
   cursor   text    not null default '',
   mark     text,                                   -- newest record of the last walk that ended cleanly; null: never ended
+  clean    integer not null default 0,             -- the run in which that was
   newest   text,                                   -- newest record of this walk: the mark to be
   oldest   text,                                   -- down to here this walk has seen everything
   last_key text    not null default '',            -- last record of this walk
@@ -173,11 +174,12 @@ create table record (
 
 create index record_question on record (question) where question <> '';
 
--- Which list showed a record, and in which run last.
+-- Which list showed a record.
 create table listing (
   walk   integer not null,
   record integer not null,
-  run    integer not null,
+  first  integer not null,                         -- the run that showed it first
+  run    integer not null,                         -- and the one that showed it last
   primary key (walk, record)
 ) strict, without rowid;
 
@@ -187,7 +189,7 @@ create index listing_record on listing (record);
 create table question (
   id          text primary key,
   pipeline    text    not null,
-  state       text    not null default 'waiting' check (state in ('waiting', 'sent', 'answered', 'dead')),
+  state       text    not null default 'waiting' check (state in ('waiting', 'sent', 'answered', 'dead', 'dropped')),
   body        text,                                -- the text put to the model; null once answered
   attempt     integer not null default 0,          -- answers that could not be used
   batch       integer,
@@ -330,7 +332,7 @@ select r.key as post, r.target as account,
   (select group_concat(list, ',') from (select distinct w.list from listing l join walk w on w.id = l.walk where l.record = r.id order by w.list)) as lists,
   r.at as taken_at, r.fetched_at,
   case when r.question is null then 'new'
-       when r.question = '' then 'skipped'
+       when r.question = '' or q.state = 'dropped' then 'skipped'
        when q.state in ('waiting', 'sent') then 'asked'
        when q.state = 'dead' then 'dead'
        when exists (select 1 from mention m where m.record = r.id and m.state = 'waiting') then 'matching'

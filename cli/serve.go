@@ -111,6 +111,9 @@ func (h healthcheckCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
+		if c.Listen == "" {
+			return errors.New("nothing listens: listen is empty in the configuration; name the address with --url")
+		}
 		host, port, err := net.SplitHostPort(c.Listen)
 		if err != nil {
 			return fmt.Errorf("listen %q is no address: %w", c.Listen, err)

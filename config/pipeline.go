@@ -113,9 +113,12 @@ func Account(s string) (string, error) {
 	if _, path, ok := strings.Cut(name, "instagram.com/"); ok {
 		name, _, _ = strings.Cut(path, "?")
 		name, _, _ = strings.Cut(name, "/")
+		if slices.Contains([]string{"p", "reel", "reels", "tv", "stories", "explore", "accounts", "direct", "about", "s", "share"}, name) {
+			return "", fmt.Errorf("%q is not the page of an Instagram account, which is https://www.instagram.com/NAME/", s)
+		}
 	}
 	name = strings.TrimPrefix(name, "@")
-	if !accountName.MatchString(name) {
+	if !accountName.MatchString(name) || strings.Contains(name, "..") || strings.HasPrefix(name, ".") || strings.HasSuffix(name, ".") {
 		return "", fmt.Errorf("%q is not an Instagram account: write its name in at most 30 letters, digits, dots and underscores", s)
 	}
 	return name, nil

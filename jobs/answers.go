@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"sumbi/adapters"
 	"sumbi/queue"
@@ -190,12 +192,11 @@ func (s batchStep) rest() queue.Commit {
 		if why == "" {
 			why = "no answer came (" + s.b.Status + ")"
 		}
-		moved, dead, err := tx.Requeue(s.b.ID, chunk, s.p.Ask.Attempts, s.b.Broken != uncounted, why)
+		moved, err := tx.Requeue(s.b.ID, chunk, s.p.Ask.Attempts, s.b.Broken != uncounted, why)
 		if err != nil {
 			return err
 		}
 		s.b.Failed += moved
-		_ = dead
 		if moved == chunk {
 			tx.Again(0)
 			return tx.SaveBatch(s.b)
@@ -209,7 +210,7 @@ func (s batchStep) rest() queue.Commit {
 			return err
 		}
 		if s.b.State == queue.BatchDone {
-			if err := tx.SetMeta(fullKey(s.p.Ask), ""); err != nil {
+			if err := s.relax(tx); err != nil {
 				return err
 			}
 		}
@@ -223,6 +224,26 @@ func (s batchStep) rest() queue.Commit {
 		}
 		return tx.Hurry(formKey(s.p.Name))
 	}
+}
+
+// relax lets the next batches be larger again where the token limit was only guessed.
+func (s batchStep) relax(tx *queue.Tx) error {
+	if err := tx.SetMeta(fullKey(s.p.Ask), ""); err != nil {
+		return err
+	}
+	learnt, err := tx.Meta(tokensKey(s.p.Ask))
+	if err != nil {
+		return err
+	}
+	guess, ok := strings.CutPrefix(learnt, guessed)
+	if !ok {
+		return nil
+	}
+	n, err := strconv.ParseInt(guess, 10, 64)
+	if err != nil || (s.p.Ask.EnqueuedTokens > 0 && 2*n >= s.p.Ask.EnqueuedTokens) {
+		return tx.SetMeta(tokensKey(s.p.Ask), "")
+	}
+	return tx.SetMeta(tokensKey(s.p.Ask), guessed+strconv.FormatInt(2*n, 10))
 }
 
 func (e *Engine) spoolPath(b queue.Batch, file string) (string, error) {

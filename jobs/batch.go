@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -235,13 +236,16 @@ func (e *Engine) notYet(ctx context.Context, p *Pipeline, enqueued, limit int64)
 	if err != nil || w.Oldest.IsZero() {
 		return 0, err
 	}
-	// The upstream said that it holds as much as it takes: not before one of ours has ended.
+	// The upstream said that it holds as much as it takes: not before one of ours has ended, or a while has passed.
 	full, err := e.Store.Meta(ctx, fullKey(ask))
 	if err != nil {
 		return 0, err
 	}
 	if enqueued > 0 && (full != "" || (limit > 0 && enqueued >= limit)) {
 		return ask.Poll, nil
+	}
+	if until, err := time.Parse(time.RFC3339Nano, full); err == nil && until.After(e.Store.Now()) {
+		return until.Sub(e.Store.Now()), nil
 	}
 	if w.Fresh+w.Again >= ask.MaxLines || w.Bytes >= ask.MaxBytes || w.Fresh == 0 {
 		return 0, nil
@@ -262,6 +266,9 @@ func (e *Engine) notYet(ctx context.Context, p *Pipeline, enqueued, limit int64)
 
 func fullKey(a *Ask) string { return "batch.full." + a.Batcher.Model() }
 
+// guessed marks a learnt limit that the upstream did not name.
+const guessed = "~"
+
 func tokensKey(a *Ask) string { return "batch.tokens." + a.Batcher.Model() }
 
 // tokenLimit is the configured limit of enqueued tokens, or less if the upstream said so.
@@ -270,7 +277,7 @@ func (e *Engine) tokenLimit(ctx context.Context, a *Ask) (int64, error) {
 	if err != nil || v == "" {
 		return a.EnqueuedTokens, err
 	}
-	n, err := strconv.ParseInt(v, 10, 64)
+	n, err := strconv.ParseInt(strings.TrimPrefix(v, guessed), 10, 64)
 	if err != nil || n <= 0 {
 		return a.EnqueuedTokens, nil
 	}
@@ -360,7 +367,7 @@ func (s batchStep) create(ctx context.Context) (queue.Commit, error) {
 		}
 		return s.adopt(ub), nil
 	}
-	ub, ok, err := ask.Batcher.Find(ctx, s.b.Shard, s.b.Created.Add(-10*time.Minute))
+	ub, ok, err := ask.Batcher.Find(ctx, s.b.Shard, s.since())
 	if err != nil {
 		return nil, err
 	}
@@ -391,18 +398,23 @@ func (s batchStep) look(ctx context.Context) (queue.Commit, error) {
 	ask := s.p.Ask
 	ub, err := ask.Batcher.Get(ctx, s.b.UpstreamID)
 	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
-		s.b.State, s.b.Note = queue.BatchReading, "the upstream does not know this batch any more: "+err.Error()
-		s.b.Reading = readRest
-		return s.save(0), nil
+		return s.unknown(ctx, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.b.Status, s.b.Polls = ub.Status, s.b.Polls+1
+	s.b.Status, s.b.Polls, s.b.Note = ub.Status, s.b.Polls+1, ""
 	switch ub.State {
 	case adapters.BatchRefused:
 		return s.refused(ub)
 	case adapters.BatchEnded:
+		// The names of the files are now and then missing although lines have answers. They are paid for: look again.
+		if ub.OutputFile == "" && (ub.Completed > 0 || ub.ErrorFile == "") && s.b.Broken < maxBroken {
+			s.b.Broken++
+			s.b.Note = "ended without the name of its answers"
+			return s.save(ask.Poll), nil
+		}
+		s.b.Broken = 0
 		s.b.State, s.b.OutputFile, s.b.ErrorFile = queue.BatchReading, ub.OutputFile, ub.ErrorFile
 		s.b.Reading, s.b.Position = readOutput, 0
 		return s.save(0), nil
@@ -415,6 +427,31 @@ const (
 	tokenLimitExceeded = "token_limit_exceeded"
 	modelNotFound      = "model_not_found"
 )
+
+// unknown handles a batch that the upstream says it does not know. It says so of another project's batches too, and its
+// lines are paid for: they are asked again only when the window is over and the list does not show the batch either.
+func (s batchStep) unknown(ctx context.Context, said error) (queue.Commit, error) {
+	s.b.Polls++
+	s.b.Note = "the upstream does not know this batch; is it another project's key? " + said.Error()
+	if s.e.Store.Now().Sub(s.b.Sent) < window+time.Hour {
+		return s.save(10 * s.p.Ask.Poll), nil
+	}
+	ub, ok, err := s.p.Ask.Batcher.Find(ctx, s.b.Shard, s.since())
+	if err != nil {
+		return nil, err
+	}
+	if ok {
+		return s.adopt(ub), nil
+	}
+	s.b.State, s.b.Reading = queue.BatchReading, readRest
+	return s.save(0), nil
+}
+
+// window is how long the upstream may take for a batch.
+const window = 24 * time.Hour
+
+// since is from when on the list of batches is searched. The clocks of the two sides need not agree.
+func (s batchStep) since() time.Time { return s.b.Created.Add(-window) }
 
 // refused handles a batch that the upstream did not take as a whole: nothing of it ran, its lines wait again.
 func (s batchStep) refused(ub adapters.Batch) (queue.Commit, error) {
@@ -429,7 +466,7 @@ func (s batchStep) refused(ub adapters.Batch) (queue.Commit, error) {
 		switch pr.Code {
 		case tokenLimitExceeded:
 			tooMuch, limit = true, pr.Limit
-			count = s.b.Lines == 1 // one line alone cannot be split
+			count = s.b.Lines == 1 && limit < s.b.Tokens // one line alone cannot be split
 		case modelNotFound:
 			count = false
 			s.e.batches.setBad("the model " + strconv.Quote(s.b.Model) + " does not take batches, change [openai] model: " + pr.Message)
@@ -442,13 +479,15 @@ func (s batchStep) refused(ub adapters.Batch) (queue.Commit, error) {
 			if err != nil {
 				return err
 			}
-			if others > 0 {
-				err = tx.SetMeta(fullKey(ask), s.b.Shard)
-			} else {
-				if limit <= 0 || limit >= s.b.Tokens {
-					limit = max(s.b.Tokens/2, 1)
+			// With a limit that this batch alone keeps, the tokens in the way are somebody else's: they go by themselves.
+			if others == 0 && (limit <= 0 || limit < s.b.Tokens) && s.b.Lines > 1 {
+				learnt := strconv.FormatInt(limit, 10)
+				if limit <= 0 {
+					learnt = guessed + strconv.FormatInt(max(s.b.Tokens/2, 1), 10)
 				}
-				err = tx.SetMeta(tokensKey(ask), strconv.FormatInt(limit, 10))
+				err = tx.SetMeta(tokensKey(ask), learnt)
+			} else {
+				err = tx.SetMeta(fullKey(ask), tx.Now().Add(10*ask.Poll).UTC().Format(time.RFC3339Nano))
 			}
 			if err != nil {
 				return err

@@ -169,6 +169,9 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 			// The context ends with the step, however that ends.
 			context.AfterFunc(ctx, func() { e.asking.end(key) })
 			cs, err = f.Find(ctx, q)
+			if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
+				cs, err = nil, nil // words that the finder does not take find nothing; the other queries are still asked
+			}
 			if err != nil {
 				return nil, err
 			}
@@ -257,7 +260,12 @@ func (f *Find) merge(known, found queue.Place) (queue.Place, bool) {
 		return found, false
 	}
 	text, other := found, known
-	if f.rank(known.Finder) < f.rank(found.Finder) {
+	before := f.rank(known.Finder) < f.rank(found.Finder)
+	if f.OwnOnly {
+		// The words are the posts' own, and differ.
+		before = cmp.Compare(known.Name, found.Name) < 0 || (known.Name == found.Name && known.Query < found.Query)
+	}
+	if before {
 		text, other = known, found
 	}
 	text.FinderID = cmp.Or(text.FinderID, other.FinderID)

@@ -132,7 +132,7 @@ func (p *Pipeline) askAbout(tx *queue.Tx, all []queue.Stored) error {
 			continue
 		}
 		id, text := question(po.Caption)
-		if id == r.Question {
+		if id == r.Question && r.Pipeline == p.Name {
 			continue
 		}
 		answer, waits, err := tx.Ask(p.Name, r.ID, id, text)
@@ -140,7 +140,7 @@ func (p *Pipeline) askAbout(tx *queue.Tx, all []queue.Stored) error {
 			return err
 		}
 		fresh = fresh || waits
-		if answer != nil {
+		if answer != nil && id != r.Question {
 			r.Question = id
 			if err := p.extracted(tx, r, answer); err != nil {
 				return err

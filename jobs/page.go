@@ -89,7 +89,8 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 }
 
 // turn moves a walk by one page. all are the page's records as the file knows them. A walk ends cleanly when the upstream
-// has no more, or when no unpinned record of the page is new to the list and none is newer than the mark.
+// has no more, or when no unpinned record of the page is new to the list and none is newer than the mark. New is what no walk that
+// ended cleanly has shown: a walk that was cut in the middle has seen the top of the list, but not what lies below.
 func turn(w *queue.Walk, pg adapters.Page, all []queue.Stored) {
 	w.Pages++
 	unpinned, fresh, seen := 0, false, true
@@ -161,7 +162,7 @@ func end(w *queue.Walk) {
 	if w.Newest.After(w.Mark) {
 		w.Mark = w.Newest
 	}
-	w.State, w.Cursor, w.Note = queue.WalkIdle, "", ""
+	w.State, w.Cursor, w.Note, w.Clean = queue.WalkIdle, "", "", w.Run
 }
 
 // leave closes a walk that has not seen everything. The mark stays, so that the next walk comes by again.

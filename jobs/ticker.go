@@ -98,7 +98,14 @@ func (e *Engine) addSinks(ctx context.Context) error {
 func (e *Engine) tick(ctx context.Context, schedule bool, only int64) error {
 	t := time.NewTicker(beat)
 	defer t.Stop()
+	cleaned := e.Store.Now()
 	for {
+		if now := e.Store.Now(); now.Sub(cleaned) > 24*time.Hour {
+			if err := e.Store.Clean(ctx); err != nil && ctx.Err() == nil {
+				return err
+			}
+			cleaned = now
+		}
 		changed := e.Store.Changed()
 		if err := e.round(ctx, schedule, only); err != nil || ctx.Err() != nil {
 			return err
@@ -222,7 +229,7 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 			return err
 		}
 	}
-	why := e.stuck(lanes)
+	why := e.stuck(lanes, r.Crawled.IsZero())
 	if why == "" {
 		return nil
 	}
@@ -272,6 +279,12 @@ func (e *Engine) seed(ctx context.Context, p *Pipeline, r queue.Run) error {
 				return err
 			}
 			if err := tx.WholeRun(r.ID); err != nil {
+				return err
+			}
+		}
+		if sc.Full.IsZero() && p.FullEvery > 0 {
+			sc.Full = tx.Now().Add(p.FullEvery)
+			if err := tx.SetSchedule(sc); err != nil {
 				return err
 			}
 		}
@@ -347,7 +360,7 @@ func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets
 }
 
 // stuck says why nothing in these lanes can go on without a person, or "" while something can.
-func (e *Engine) stuck(lanes []queue.LiveLane) string {
+func (e *Engine) stuck(lanes []queue.LiveLane, crawling bool) string {
 	stopped := e.worker.StoppedLanes()
 	var why []string
 	for _, l := range lanes {
@@ -357,6 +370,9 @@ func (e *Engine) stuck(lanes []queue.LiveLane) string {
 		if reason := stopped[l.Lane]; reason != "" {
 			why = append(why, reason)
 			continue
+		}
+		if crawling && l.Live == l.Forming {
+			continue // a batch that waits for the end of the crawl
 		}
 		if e.Held == nil {
 			return ""

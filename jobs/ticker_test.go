@@ -180,10 +180,6 @@ func TestStoppedLane(t *testing.T) {
 		}
 		w.is(`select lane, reason from lane_stop`, "instagram|instagram: the upstream says plan")
 		w.is(`select state, note from v_runs`, "stopped|instagram: the upstream says plan")
-		// What had been fetched before went through everything.
-		if n := len(w.sink.keys()); n < 3 {
-			t.Errorf("%d places while the lane stood still", n)
-		}
 
 		// A second run in the same process says the same at once, and does not hang.
 		if _, err = w.again(false); err == nil {

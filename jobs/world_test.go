@@ -290,28 +290,30 @@ func (w *world) serveOn(d time.Duration) {
 	}
 }
 
-// tx changes the state beside the process.
+// tx changes the state beside the process. It may be called by fakes.
 func (w *world) tx(f func(tx *queue.Tx) error) {
 	w.tb.Helper()
 	if w.store == nil {
 		w.boot()
 	}
 	if err := w.store.Tx(context.Background(), f); err != nil {
-		w.tb.Fatal(err)
+		w.tb.Error(err)
 	}
 }
 
-// query returns the rows of a statement as text: columns divided by |, rows by a new line.
+// query returns the rows of a statement as text: columns divided by |, rows by a new line. It may be called by fakes.
 func (w *world) query(q string, args ...any) string {
 	w.tb.Helper()
 	rows, err := w.db().Query(q, args...)
 	if err != nil {
-		w.tb.Fatal(err)
+		w.tb.Error(err)
+		return ""
 	}
 	defer rows.Close()
 	cols, err := rows.Columns()
 	if err != nil {
-		w.tb.Fatal(err)
+		w.tb.Error(err)
+		return ""
 	}
 	var lines []string
 	for rows.Next() {
@@ -320,7 +322,8 @@ func (w *world) query(q string, args ...any) string {
 			ptrs[i] = &vals[i]
 		}
 		if err := rows.Scan(ptrs...); err != nil {
-			w.tb.Fatal(err)
+			w.tb.Error(err)
+			return ""
 		}
 		var row []string
 		for _, v := range vals {
@@ -329,7 +332,8 @@ func (w *world) query(q string, args ...any) string {
 		lines = append(lines, strings.Join(row, "|"))
 	}
 	if err := rows.Err(); err != nil {
-		w.tb.Fatal(err)
+		w.tb.Error(err)
+		return ""
 	}
 	return strings.Join(lines, "\n")
 }

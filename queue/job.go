@@ -278,12 +278,15 @@ func (b Backoff) delay(attempt int) time.Duration {
 func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adapters.Meter) error {
 	e := adapters.Classify(cause)
 	return s.inTx(ctx, &j, func(tx *Tx) error {
-		var have int64
-		err := tx.one(`update job set lost = 0, alone = 0, hurried = 0, taken_at = null, err = ? where id = ? and run = ? and state = 'live' returning id`,
-			[]any{cause.Error(), j.ID, j.run}, &have)
+		var before string
+		err := tx.one(`select coalesce(err, '') from job where id = ? and run = ? and state = 'live'`, []any{j.ID, j.run}, &before)
 		if errors.Is(err, ErrNotFound) {
 			return ErrStale
 		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.exec(`update job set lost = 0, alone = 0, hurried = 0, taken_at = null, err = ? where id = ?`, cause.Error(), j.ID)
 		if err != nil {
 			return err
 		}
@@ -294,12 +297,19 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 			j.At = tx.now
 			return tx.send(j)
 		}
-		if err := tx.story(j, cause); err != nil {
-			return err
+		// The same thing said again is no news.
+		if e.Kind != adapters.Throttled || before != cause.Error() {
+			if err := tx.story(j, cause); err != nil {
+				return err
+			}
 		}
 		switch e.Kind {
 		case adapters.Throttled:
-			j.At = tx.now.Add(max(e.After, time.Second))
+			after := e.After
+			if l.Gate != nil && e.Upstream == l.Name {
+				after = min(after, near) // the gate does the waiting, and knows when it is over
+			}
+			j.At = tx.now.Add(max(after, time.Second))
 			return tx.send(j)
 		case adapters.Unauthorized, adapters.NeedsHuman:
 			j.At = tx.now.Add(max(e.After, time.Second))

@@ -67,6 +67,9 @@ func Open(ctx context.Context, path, schema string, mode Mode) (*Store, error) {
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return nil, &FileError{Path: path, Text: "cannot be looked at: " + err.Error(), Err: err}
 	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path, s.path = real, real // one file has one lock, whatever it is called
+	}
 	if err := looksRight(path); err != nil {
 		return nil, err
 	}
@@ -156,6 +159,7 @@ func (s *Store) open(ctx context.Context, schema string) error {
 	if !s.owner {
 		return nil
 	}
+	s.sweep()
 	return s.explain(s.recover(ctx))
 }
 
@@ -196,6 +200,14 @@ func (s *Store) recover(ctx context.Context) error {
 			return err
 		}
 		s.freed = n > 0
+		// Nothing in goqite lies further ahead, unless the clock was set back.
+		if _, err := tx.exec(`update goqite set timeout = ? where timeout > ?`, stamp(tx.now), stamp(tx.now.Add(near+time.Second))); err != nil {
+			return err
+		}
+		// What waited long is looked at anew: a person may have started this process because the reason is gone.
+		if _, err := tx.exec(`update job set due = ? where state = 'live' and message is null and due > ?`, stamp(tx.now), stamp(tx.now)); err != nil {
+			return err
+		}
 		// A job that ended its process while nothing else was in flight is the cause.
 		rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` from job where taken_at is not null and alone = 1 and state = 'live'`, nil, scanJob)
 		if err != nil {
@@ -214,16 +226,38 @@ func (s *Store) recover(ctx context.Context) error {
 		if _, err := tx.exec(`delete from lane_stop`); err != nil {
 			return err
 		}
-		if _, err := tx.exec(`delete from job_error where at < ?`, stamp(tx.now.AddDate(0, 0, -30))); err != nil {
-			return err
-		}
-		if _, err := tx.exec(`delete from job where state = 'dead' and due < ?`, stamp(tx.now.AddDate(0, 0, -30))); err != nil {
-			return err
-		}
-		_, err = tx.exec(`delete from webhook where at < ?`, stamp(tx.now.AddDate(0, 0, -7)))
-		return err
+		return tx.clean()
 	})
 }
+
+// Clean removes what is kept for a time only.
+func (s *Store) Clean(ctx context.Context) error {
+	return s.Tx(ctx, func(tx *Tx) error { return tx.clean() })
+}
+
+func (tx *Tx) clean() error {
+	month, week := stamp(tx.now.AddDate(0, 0, -30)), stamp(tx.now.AddDate(0, 0, -7))
+	if _, err := tx.exec(`delete from job_error where at < ?`, month); err != nil {
+		return err
+	}
+	if _, err := tx.exec(`delete from job where state = 'dead' and due < ?`, month); err != nil {
+		return err
+	}
+	_, err := tx.exec(`delete from webhook where at < ?`, week)
+	return err
+}
+
+// sweep removes what a process that was killed left half written.
+func (s *Store) sweep() {
+	for _, pattern := range []string{"upload-*.jsonl", "*.part"} {
+		left, _ := filepath.Glob(filepath.Join(s.spool(), pattern)) // the pattern is good
+		for _, f := range left {
+			_ = os.Remove(f)
+		}
+	}
+}
+
+func (s *Store) spool() string { return strings.TrimSuffix(s.path, filepath.Ext(s.path)) + "-spool" }
 
 // Check runs SQLite's own check of the whole file.
 func (s *Store) Check(ctx context.Context) error {
@@ -255,7 +289,7 @@ func (s *Store) closeAll() error {
 
 // SpoolDir returns the directory beside the state file for what is too large for one commit, and makes it.
 func (s *Store) SpoolDir() (string, error) {
-	dir := strings.TrimSuffix(s.path, filepath.Ext(s.path)) + "-spool"
+	dir := s.spool()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", &FileError{Path: dir, Text: "cannot be made: " + short(err), Err: err}
 	}
@@ -294,6 +328,9 @@ func Fatal(err error) bool {
 
 // Free reports whether no process drains the file at path.
 func Free(path string) (bool, error) {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
 	l := flock.New(path + ".lock")
 	ok, err := l.TryLock()
 	if ok {

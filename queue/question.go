@@ -30,6 +30,10 @@ func (tx *Tx) Ask(pipeline string, record int64, id, body string) (answer json.R
 	if n > 0 {
 		return nil, true, nil
 	}
+	// What waits in a pipeline that may never run again goes with the one that wants it now.
+	if n, err = tx.exec(`update question set pipeline = ? where id = ? and state = 'waiting' and pipeline <> ?`, pipeline, id, pipeline); err != nil || n > 0 {
+		return nil, n > 0, err
+	}
 	var a sql.NullString
 	if err := tx.one(`select answer from question where id = ? and state = 'answered'`, []any{id}, &a); err != nil {
 		if errors.Is(err, ErrNotFound) {
@@ -90,7 +94,7 @@ func (s *Store) BatchQuestions(ctx context.Context, batch int64, after, n int) (
 // Choose puts questions into a batch, as its next lines.
 func (tx *Tx) Choose(b *Batch, qs []Question) error {
 	for _, q := range qs {
-		n, err := tx.exec(`update question set state = 'sent', batch = ?, line = ? where id = ? and state = 'waiting'`, b.ID, b.Lines+1, q.ID)
+		n, err := tx.exec(`update question set state = 'sent', batch = ?, line = ?, err = null where id = ? and state = 'waiting'`, b.ID, b.Lines+1, q.ID)
 		if err != nil {
 			return err
 		}
@@ -113,27 +117,26 @@ func (tx *Tx) Unanswered(b int64, id, why string) error {
 }
 
 // Requeue takes up to n lines without an answer out of batch b: back to waiting, or dead when they have been tried limit
-// times. count says whether the try counts. It returns how many it moved and how many of them are dead.
-func (tx *Tx) Requeue(b int64, n, limit int, count bool, why string) (moved, dead int, err error) {
+// times. count says whether the try counts. It returns how many it moved.
+func (tx *Tx) Requeue(b int64, n, limit int, count bool, why string) (moved int, err error) {
 	qs, err := list(tx.ctx, tx.tx, `select id, '', attempt, line from question where batch = ? and state = 'sent' order by line limit ?`, []any{b, n}, scanQuestion)
 	if err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	for _, q := range qs {
 		state := "waiting"
 		if count {
 			if q.Attempt++; q.Attempt >= limit {
 				state = "dead"
-				dead++
 			}
 		}
 		_, err := tx.exec(`update question set state = ?, attempt = ?, batch = null, line = null, err = coalesce(err, ?), answered_at = case when ? = 'dead' then ? end where id = ?`,
 			state, q.Attempt, why, state, stamp(tx.now), q.ID)
 		if err != nil {
-			return 0, 0, err
+			return 0, err
 		}
 	}
-	return len(qs), dead, nil
+	return len(qs), nil
 }
 
 // KillLine makes the question on one line of batch b dead.
@@ -164,15 +167,11 @@ func (tx *Tx) AnyWaiting(pipeline string) (bool, error) {
 	return some, err
 }
 
-// DropQuestion removes a dead question; its posts count as having nothing to ask.
+// DropQuestion lets a dead question rest: it is never asked again, and its posts count as having nothing to ask.
 func (tx *Tx) DropQuestion(id string) error {
-	n, err := tx.exec(`delete from question where id = ? and state = 'dead'`, id)
-	if err != nil {
-		return err
+	n, err := tx.exec(`update question set state = 'dropped', body = null where id = ? and state = 'dead'`, id)
+	if err == nil && n == 0 {
+		err = missing(fmt.Sprintf("there is no dead question %s", id))
 	}
-	if n == 0 {
-		return missing(fmt.Sprintf("there is no dead question %s", id))
-	}
-	_, err = tx.exec(`update record set question = '' where question = ?`, id)
 	return err
 }

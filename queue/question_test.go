@@ -182,19 +182,19 @@ func TestRequeue(t *testing.T) {
 	b := chosen(t, s) // q1 is its first line
 	answered(t, s, b, "q3", `{}`, true)
 	within(t, s, func(tx *queue.Tx) error { return tx.Unanswered(b.ID, "q1", "잘린 답") })
-	requeue := func(n int, count bool, wantMoved, wantDead int) {
+	requeue := func(n int, count bool, wantMoved int) {
 		t.Helper()
 		within(t, s, func(tx *queue.Tx) error {
-			moved, dead, err := tx.Requeue(b.ID, n, 2, count, "답이 없다")
-			if moved != wantMoved || dead != wantDead {
-				t.Errorf("moved %d, %d dead; want %d, %d", moved, dead, wantMoved, wantDead)
+			moved, err := tx.Requeue(b.ID, n, 2, count, "답이 없다")
+			if moved != wantMoved {
+				t.Errorf("moved %d, want %d", moved, wantMoved)
 			}
 			return err
 		})
 	}
-	requeue(2, true, 2, 1)
-	requeue(2, false, 1, 0)
-	requeue(2, true, 0, 0)
+	requeue(2, true, 2)
+	requeue(2, false, 1)
+	requeue(2, true, 0)
 	rows(t, s, `select id, state, attempt, batch, line, err, answered_at is not null from question order by id`,
 		"q0|waiting|1|-|-|답이 없다|0", "q1|dead|2|-|-|잘린 답|1", "q2|waiting|0|-|-|답이 없다|0", "q3|answered|0|1|4|-|1")
 	answered(t, s, b, "q0", `{}`, false) // too late: it is out of the batch

@@ -194,6 +194,16 @@ func (s *Store) Meta(ctx context.Context, key string) (string, error) {
 	return v, err
 }
 
+// Meta is Store.Meta within the transaction.
+func (tx *Tx) Meta(key string) (string, error) {
+	var v string
+	err := tx.one(`select value from meta where key = ?`, []any{key}, &v)
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	return v, err
+}
+
 // SetMeta remembers one value.
 func (tx *Tx) SetMeta(key, value string) error {
 	_, err := tx.exec(`insert into meta (key, value) values (?, ?) on conflict (key) do update set value = excluded.value`, key, value)

@@ -234,14 +234,15 @@ type LiveLane struct {
 	Lane     string
 	Live     int
 	Running  int
+	Forming  int  // jobs that gather a batch
 	Delivers bool // the lane of a sink
 }
 
 // LiveLanes counts a pipeline's live jobs by lane.
 func (s *Store) LiveLanes(ctx context.Context, pipeline string) ([]LiveLane, error) {
-	ls, err := list(ctx, s.read, `select lane, count(*), count(taken_at), max(kind = 'deliver') from job where pipeline = ? and state = 'live' group by lane order by lane`, []any{pipeline}, func(r *sql.Rows) (LiveLane, error) {
+	ls, err := list(ctx, s.read, `select lane, count(*), count(taken_at), sum(kind = 'batch' and key like 'batch:form:%'), max(kind = 'deliver') from job where pipeline = ? and state = 'live' group by lane order by lane`, []any{pipeline}, func(r *sql.Rows) (LiveLane, error) {
 		var l LiveLane
-		err := r.Scan(&l.Lane, &l.Live, &l.Running, &l.Delivers)
+		err := r.Scan(&l.Lane, &l.Live, &l.Running, &l.Forming, &l.Delivers)
 		return l, err
 	})
 	return ls, s.explain(err)

@@ -35,6 +35,7 @@ type Walk struct {
 	Step     int64 // compare-and-set
 	Cursor   adapters.Cursor
 	Mark     time.Time // newest record of the last walk that ended cleanly; zero: never ended
+	Clean    int64     // the run in which that was
 	Newest   time.Time // newest record of this walk: the mark to be
 	Oldest   time.Time // down to here this walk has seen everything
 	LastKey  string    // last record of this walk
@@ -48,7 +49,7 @@ type Walk struct {
 	Note     string
 }
 
-const walkColumns = `id, pipeline, target, list, state, run, whole, step, cursor, mark, newest, oldest, last_key, end_key, pages, expected, empties, repeats, known, restarts, note`
+const walkColumns = `id, pipeline, target, list, state, run, whole, step, cursor, mark, clean, newest, oldest, last_key, end_key, pages, expected, empties, repeats, known, restarts, note`
 
 func scanWalk(r *sql.Rows) (Walk, error) {
 	var w Walk
@@ -59,7 +60,7 @@ func scanWalk(r *sql.Rows) (Walk, error) {
 func walkFields(w *Walk) []any {
 	return []any{
 		&w.ID, &w.Pipeline, &w.Target, &w.List, &w.State, &w.Run, &w.Whole, &w.Step, (*string)(&w.Cursor),
-		instant{&w.Mark},
+		instant{&w.Mark}, &w.Clean,
 		instant{&w.Newest},
 		instant{&w.Oldest},
 		&w.LastKey, &w.EndKey, &w.Pages, &w.Expected, &w.Empties, &w.Repeats, &w.Known, &w.Restarts, &w.Note,
@@ -75,10 +76,10 @@ func (s *Store) Walk(ctx context.Context, id int64) (Walk, error) {
 
 // Advance writes where a walk stands now. It returns ErrStale when somebody else has moved the walk since w was read.
 func (tx *Tx) Advance(w *Walk) error {
-	n, err := tx.exec(`update walk set step = step + 1, state = ?, cursor = ?, mark = ?, newest = ?, oldest = ?, last_key = ?, end_key = ?, pages = ?, expected = ?,
+	n, err := tx.exec(`update walk set step = step + 1, state = ?, cursor = ?, mark = ?, clean = ?, newest = ?, oldest = ?, last_key = ?, end_key = ?, pages = ?, expected = ?,
 		empties = ?, repeats = ?, known = ?, restarts = ?, note = ?, ended_at = case when ? = 'walking' then ended_at else ? end
 		where id = ? and step = ?`,
-		string(w.State), string(w.Cursor), text(w.Mark), text(w.Newest), text(w.Oldest), w.LastKey, w.EndKey, w.Pages, w.Expected,
+		string(w.State), string(w.Cursor), text(w.Mark), w.Clean, text(w.Newest), text(w.Oldest), w.LastKey, w.EndKey, w.Pages, w.Expected,
 		w.Empties, w.Repeats, w.Known, w.Restarts, w.Note, string(w.State), stamp(tx.now), w.ID, w.Step)
 	if err != nil {
 		return fmt.Errorf("advance walk %s %s: %w", w.Target, w.List, err)
@@ -170,7 +171,7 @@ type Stored struct {
 	Target   string
 	New      bool   // the file did not know it
 	Changed  bool   // the file knew it with other data
-	Here     bool   // this list had not shown it before
+	Here     bool   // no walk of this list that ended cleanly has shown it
 	Again    bool   // this list had shown it in this run already
 	Question string // what is asked about it; "" nothing yet
 }
@@ -202,11 +203,12 @@ func (tx *Tx) Put(w Walk, recs []adapters.Record) ([]Stored, error) {
 		if err != nil {
 			return nil, fmt.Errorf("put %s %s: %w", r.Stream, r.Key, err)
 		}
-		var run int64
-		switch err := tx.one(`select run from listing where walk = ? and record = ?`, []any{w.ID, st.ID}, &run); {
+		var first, run int64
+		err = tx.one(`select first, run from listing where walk = ? and record = ?`, []any{w.ID, st.ID}, &first, &run)
+		st.Here = err != nil || first > w.Clean
+		switch {
 		case errors.Is(err, ErrNotFound):
-			st.Here = true
-			_, err := tx.exec(`insert into listing (walk, record, run) values (?, ?, ?)`, w.ID, st.ID, w.Run)
+			_, err := tx.exec(`insert into listing (walk, record, first, run) values (?, ?, ?, ?)`, w.ID, st.ID, w.Run, w.Run)
 			if err != nil {
 				return nil, err
 			}

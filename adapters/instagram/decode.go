@@ -15,6 +15,7 @@ import (
 type answer struct {
 	items    []item
 	listed   bool // data.items is there
+	counted  bool // data.count is there and 0
 	skipped  int  // items without an id
 	user     user // data.user, or data itself when that is a profile
 	tokens   [4]word
@@ -69,6 +70,11 @@ func (a *answer) data(dec *json.Decoder) error {
 		switch key {
 		case "items":
 			return a.list(dec)
+		case "count":
+			var n *int64
+			err := read(dec, &n)
+			a.counted = n != nil && *n == 0
+			return err
 		case "user":
 			return read(dec, &a.user)
 		case "pagination_token":

@@ -82,8 +82,8 @@ func (a *answer) refusal() error {
 		return fail(adapters.Temporary, adapters.ReasonInvalid, fmt.Errorf("none of %d items has an id", a.skipped))
 	case bool(a.user.IsPrivate):
 		return fail(adapters.Permanent, adapters.ReasonPrivate, errors.New("the account is private"))
-	case a.listed:
-		return nil
+	case a.listed, a.counted && a.said() == "":
+		return nil // a list without anything may come without items
 	}
 	said := rest.Describe(http.StatusOK, []byte(a.said()))
 	text := strings.ToLower(said)

@@ -23,7 +23,7 @@ const (
 const (
 	kstOffset   = 9 * time.Hour    // Korea keeps no summer time
 	dayGrace    = 10 * time.Minute // their day may begin later than ours, by this much
-	unclear     = 5 * time.Minute  // after a refusal that may mean the moment or the day
+	unclear     = 30 * time.Second // after a refusal that may mean the moment or the day
 	maintenance = 10 * time.Minute // it takes hours: few looks, so that they do not use up the attempts
 )
 
@@ -59,7 +59,7 @@ func classify(status int, f fault) *adapters.Error {
 		return e
 	case status == http.StatusTooManyRequests:
 		// Kakao's FAQ names this status for a used-up quota, but does not show the body; a short pause is right for both meanings.
-		e := is(adapters.Throttled, adapters.ReasonQuota, "too many calls, or the calls of the day are used up")
+		e := is(adapters.Throttled, adapters.ReasonRate, "too many calls, or the calls of the day are used up")
 		e.After = unclear
 		return e
 	case status == http.StatusUnauthorized, code == codeKey:

@@ -37,7 +37,7 @@ func TestClassify(t *testing.T) {
 		{"quota as 400", 400, "", `{"code":-10,"msg":"API limit has been exceeded."}`, adapters.Throttled, adapters.ReasonQuota, quota, "limit"},
 		{"quota as 429", 429, "", `{"code":-10,"msg":"API limit has been exceeded."}`, adapters.Throttled, adapters.ReasonQuota, quota, ""},
 		{"quota with a header", 429, "5", `{"code":-10}`, adapters.Throttled, adapters.ReasonQuota, quota, ""},
-		{"429 without a word", 429, "", ``, adapters.Throttled, adapters.ReasonQuota, 5 * time.Minute, ""},
+		{"429 without a word", 429, "", ``, adapters.Throttled, adapters.ReasonRate, 30 * time.Second, ""},
 		{"429 with a header", 429, "5", ``, adapters.Throttled, adapters.ReasonRate, 5 * time.Second, ""},
 		{"path", 404, "", `{"errorType":"ResourceNotFound","message":"없음"}`, adapters.NeedsHuman, adapters.ReasonPath, 0, "base_url"},
 		{"maintenance", 503, "", `{"code":-9798,"msg":"서비스 점검 중"}`, adapters.Temporary, "maintenance", 10 * time.Minute, "점검"},

@@ -176,7 +176,7 @@ func (l *Limit) depart() time.Duration {
 	now := time.Now()
 	at := now
 	if l.pace != nil {
-		if free := l.sent[l.oldest].Add(l.window - l.o.Guard/2); free.After(at) {
+		if free := l.sent[l.oldest].Add(l.window); free.After(at) {
 			at = free
 		}
 		l.sent[l.oldest] = at

@@ -6,8 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// maxQueries bounds what one mention may cost.
-const maxQueries = 5
+// What one mention may cost, and what a finder takes.
+const (
+	maxQueries = 5
+	maxRunes   = 100
+)
 
 // Queries returns what to search for a mention, best first and without repeats: the name with the area (the caption's,
 // else the 읍, 면, 동 or 구 of its address), with the branch, alone, and last its Hangul or Latin part. It is empty when
@@ -23,6 +26,9 @@ func Queries(m Mention) []string {
 	var qs []string
 	add := func(words ...string) {
 		q := strings.Join(strings.Fields(strings.Join(words, " ")), " ")
+		if r := []rune(q); len(r) > maxRunes {
+			q = strings.TrimSpace(string(r[:maxRunes]))
+		}
 		for _, have := range qs {
 			if compact(have) == compact(q) {
 				return
