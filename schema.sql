@@ -291,7 +291,8 @@ create index place_compact on place (compact);
 create table sink (
   pipeline text not null,
   sink     text not null,
-  identity text not null default '',               -- which server it was: another one is told of everything
+  identity text    not null default '',            -- which server it was: another one is told of everything
+  active   integer not null default 1,             -- 0: not configured now; what it must be told is kept
   primary key (pipeline, sink)
 ) strict, without rowid;
 

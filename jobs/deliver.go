@@ -28,7 +28,7 @@ func (e *Engine) deliver(ctx context.Context, j queue.Job) (queue.Commit, error)
 	if sink == nil {
 		return nil, leftOver("pipeline %s no longer delivers to %s; drop its jobs", p.Name, j.Lane)
 	}
-	outs, err := e.Store.Outbox(ctx, sink.Name, p.Name, deliverSize)
+	outs, err := e.Store.Outbox(ctx, sink.Name, deliverSize)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (e *Engine) deliver(ctx context.Context, j queue.Job) (queue.Commit, error)
 		}
 	}
 	if len(outs) == 0 {
-		return delivered(sink.Name, p.Name, nil), nil
+		return delivered(sink.Name, nil), nil
 	}
 	if err := sink.Sink.Write(ctx, batchName(j, recs), recs); err != nil {
 		refused, ok := errors.AsType[refusal](err)
@@ -52,10 +52,10 @@ func (e *Engine) deliver(ctx context.Context, j queue.Job) (queue.Commit, error)
 			if err := tx.Complain(err); err != nil {
 				return err
 			}
-			return delivered(sink.Name, p.Name, outs)(tx)
+			return delivered(sink.Name, outs)(tx)
 		}, nil
 	}
-	return delivered(sink.Name, p.Name, outs), nil
+	return delivered(sink.Name, outs), nil
 }
 
 // batchName names what a sink is told in one step: when the step is repeated the same records have the same name.
@@ -73,9 +73,9 @@ type refusal interface {
 	Keys() []string
 }
 
-func delivered(sink, pipeline string, outs []queue.Out) queue.Commit {
+func delivered(sink string, outs []queue.Out) queue.Commit {
 	return func(tx *queue.Tx) error {
-		left, err := tx.Delivered(sink, pipeline, outs)
+		left, err := tx.Delivered(sink, outs)
 		if err == nil && left > 0 {
 			tx.Again(0)
 		}

@@ -172,7 +172,7 @@ func TestLastMentionLost(t *testing.T) {
 	})
 }
 
-// A sink that is new is told of every place there is; one that is gone is forgotten with what it had yet to be told.
+// A sink that is new is told of every place there is; one that was away is told of what it has missed.
 func TestSinkComesAndGoes(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", naming(posts(1, 2)))
@@ -192,8 +192,12 @@ func TestSinkComesAndGoes(t *testing.T) {
 		w.tune = func(p *jobs.Pipeline) { p.Sinks = nil }
 		w.wire = func(e *jobs.Engine) { e.Lanes = e.Lanes[:3] }
 		w.run()
-		w.is(`select count(*) from outbox`, "0")
+		w.is(`select count(*) from outbox`, "1")
 		w.is(`select state from v_runs order by run desc limit 1`, "done")
+		w.tune, w.wire, w.sink.fault = nil, nil, nil
+		w.run()
+		w.is(`select count(*) from outbox`, "0")
+		equal(t, "places", len(w.sink.keys()), 3)
 	})
 }
 

@@ -12,20 +12,29 @@ type Out struct {
 }
 
 // AddSink makes a pipeline's places go to a sink from now on. One that is new, or was another server before (identity), is
-// told of every place there is.
+// told of every place there is; one that was away is told of what it has missed.
 func (tx *Tx) AddSink(pipeline, sink, identity string) error {
 	n, err := tx.exec(`insert into sink (pipeline, sink, identity) values (?, ?, ?)
 		on conflict do update set identity = excluded.identity where identity <> excluded.identity`, pipeline, sink, identity)
-	if err != nil || n == 0 {
+	if err != nil {
 		return err
 	}
-	if _, err := tx.exec(`insert into outbox (sink, stream, key, pipeline, at) select ?, 'places', id, ?, ? from place where true on conflict do nothing`, sink, pipeline, stamp(tx.now)); err != nil {
+	if n > 0 {
+		if _, err := tx.exec(`insert into outbox (sink, stream, key, pipeline, at) select ?, 'places', id, ?, ? from place where true on conflict do nothing`, sink, pipeline, stamp(tx.now)); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.exec(`update sink set active = 1 where pipeline = ? and sink = ?`, pipeline, sink); err != nil {
+		return err
+	}
+	var some bool
+	if err := tx.one(`select exists (select 1 from outbox where sink = ?)`, []any{sink}, &some); err != nil || !some {
 		return err
 	}
 	return tx.kick(sink, pipeline)
 }
 
-// KeepSinks forgets the pipeline's sinks that are not among these, with what they had yet to be told.
+// KeepSinks lets the pipeline's sinks rest that are not among these. What they must be told is kept for their return.
 func (tx *Tx) KeepSinks(pipeline string, sinks map[string]string) error {
 	known, err := tx.sinks(pipeline)
 	if err != nil {
@@ -35,10 +44,7 @@ func (tx *Tx) KeepSinks(pipeline string, sinks map[string]string) error {
 		if _, keep := sinks[s]; keep {
 			continue
 		}
-		if _, err := tx.exec(`delete from sink where pipeline = ? and sink = ?`, pipeline, s); err != nil {
-			return err
-		}
-		if _, err := tx.exec(`delete from outbox where pipeline = ? and sink = ?`, pipeline, s); err != nil {
+		if _, err := tx.exec(`update sink set active = 0 where pipeline = ? and sink = ?`, pipeline, s); err != nil {
 			return err
 		}
 		ids, err := list(tx.ctx, tx.tx, `select id from job where key = ? and taken_at is null`, []any{DeliverKey(s, pipeline)}, func(r *sql.Rows) (id int64, err error) {
@@ -64,11 +70,15 @@ func (tx *Tx) sinks(pipeline string) ([]string, error) {
 // DeliverKey is the key of the job that empties a sink's outbox.
 func DeliverKey(sink, pipeline string) string { return "deliver:" + sink + ":" + pipeline }
 
-// Deliver notes that a sink must be told of a record again.
+// Deliver notes that a sink must be told of a record again. One that rests is told when it is back.
 func (tx *Tx) Deliver(sink, stream, key, pipeline string) error {
 	_, err := tx.exec(`insert into outbox (sink, stream, key, pipeline, at) values (?, ?, ?, ?, ?)
 		on conflict do update set rev = rev + 1, pipeline = excluded.pipeline`, sink, stream, key, pipeline, stamp(tx.now))
 	if err != nil {
+		return err
+	}
+	var rests bool
+	if err := tx.one(`select exists (select 1 from sink where pipeline = ? and sink = ? and active = 0)`, []any{pipeline, sink}, &rests); err != nil || rests {
 		return err
 	}
 	return tx.kick(sink, pipeline)
@@ -80,8 +90,8 @@ func (tx *Tx) kick(sink, pipeline string) error {
 }
 
 // Outbox returns up to n of what a sink has yet to be told, oldest first.
-func (s *Store) Outbox(ctx context.Context, sink, pipeline string, n int) ([]Out, error) {
-	outs, err := list(ctx, s.read, `select sink, stream, key, pipeline, rev from outbox where sink = ? and pipeline = ? order by at, key limit ?`, []any{sink, pipeline, n}, func(r *sql.Rows) (Out, error) {
+func (s *Store) Outbox(ctx context.Context, sink string, n int) ([]Out, error) {
+	outs, err := list(ctx, s.read, `select sink, stream, key, pipeline, rev from outbox where sink = ? order by at, key limit ?`, []any{sink, n}, func(r *sql.Rows) (Out, error) {
 		var o Out
 		err := r.Scan(&o.Sink, &o.Stream, &o.Key, &o.Pipeline, &o.Rev)
 		return o, err
@@ -90,12 +100,12 @@ func (s *Store) Outbox(ctx context.Context, sink, pipeline string, n int) ([]Out
 }
 
 // Delivered takes out of the outbox what a sink was told, unless it has changed since. It returns how much is left.
-func (tx *Tx) Delivered(sink, pipeline string, outs []Out) (left int, err error) {
+func (tx *Tx) Delivered(sink string, outs []Out) (left int, err error) {
 	for _, o := range outs {
 		if _, err := tx.exec(`delete from outbox where sink = ? and stream = ? and key = ? and rev = ?`, o.Sink, o.Stream, o.Key, o.Rev); err != nil {
 			return 0, err
 		}
 	}
-	err = tx.one(`select count(*) from outbox where sink = ? and pipeline = ?`, []any{sink, pipeline}, &left)
+	err = tx.one(`select count(*) from outbox where sink = ?`, []any{sink}, &left)
 	return left, err
 }

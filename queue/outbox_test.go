@@ -20,7 +20,7 @@ func deliver(t *testing.T, s *queue.Store, pipeline string, keys ...string) {
 
 func outbox(t *testing.T, s *queue.Store, n int) []queue.Out {
 	t.Helper()
-	outs, err := s.Outbox(t.Context(), "mongo", "matzip", n)
+	outs, err := s.Outbox(t.Context(), "mongo", n)
 	check(t, err)
 	return outs
 }
@@ -34,7 +34,7 @@ func TestOutboxRev(t *testing.T) {
 	same(t, "outbox", outs, []queue.Out{{"mongo", "places", "naver:1", "matzip", 1}, {"mongo", "places", "naver:2", "matzip", 1}})
 	deliver(t, s, "matzip", "naver:2")
 	within(t, s, func(tx *queue.Tx) error {
-		left, err := tx.Delivered("mongo", "matzip", outs)
+		left, err := tx.Delivered("mongo", outs)
 		if left != 2 {
 			t.Errorf("%d left, want 2", left)
 		}
@@ -42,7 +42,7 @@ func TestOutboxRev(t *testing.T) {
 	})
 	rows(t, s, told, "mongo|naver:2|2", "mongo|naver:3|1")
 	within(t, s, func(tx *queue.Tx) error {
-		left, err := tx.Delivered("mongo", "matzip", []queue.Out{{"mongo", "places", "naver:2", "matzip", 2}, {"mongo", "places", "naver:3", "matzip", 1}})
+		left, err := tx.Delivered("mongo", []queue.Out{{"mongo", "places", "naver:2", "matzip", 2}, {"mongo", "places", "naver:3", "matzip", 1}})
 		if left != 0 {
 			t.Errorf("%d left", left)
 		}
@@ -66,7 +66,7 @@ func TestSinks(t *testing.T) {
 	rows(t, s, told, "mongo|naver:1|1", "mongo|naver:2|1")
 	rows(t, s, `select key from job`, "deliver:mongo:matzip")
 	within(t, s, func(tx *queue.Tx) error {
-		_, err := tx.Delivered("mongo", "matzip", outbox(t, s, 9))
+		_, err := tx.Delivered("mongo", outbox(t, s, 9))
 		return err
 	})
 	sink(t, s, "mongo", "파일")
@@ -74,12 +74,18 @@ func TestSinks(t *testing.T) {
 
 	within(t, s, func(tx *queue.Tx) error { return tx.AddSink("다른 일", "파일", "") })
 	within(t, s, func(tx *queue.Tx) error { return tx.KeepSinks("matzip", map[string]string{"mongo": ""}) })
-	rows(t, s, told)
-	rows(t, s, `select pipeline, sink from sink order by 1`, "matzip|mongo", "다른 일|파일")
-	decide(t, s, ids[0], nil)
-	rows(t, s, told, "mongo|naver:1|1")
+	rows(t, s, `select pipeline, sink, active from sink order by 1, 2`, "matzip|mongo|1", "matzip|파일|0", "다른 일|파일|1")
+	rows(t, s, `select key from job order by key`, "deliver:mongo:matzip", "deliver:파일:다른 일")
+
+	// A sink that rests is told of what it has missed when it is back, also of what has gone.
+	check(t, s.Exec(t.Context(), `delete from outbox`))
 	within(t, s, func(tx *queue.Tx) error { return tx.KeepSinks("matzip", nil) })
-	rows(t, s, told)
+	decide(t, s, ids[0], nil)
+	rows(t, s, told, "mongo|naver:1|1", "파일|naver:1|1")
+	rows(t, s, `select key from job where pipeline = 'matzip'`)
+	sink(t, s, "mongo")
+	rows(t, s, `select key from job where pipeline = 'matzip'`, "deliver:mongo:matzip")
+	rows(t, s, told, "mongo|naver:1|1", "파일|naver:1|1")
 }
 
 // TestSinkOfAnotherServer checks that a sink that has become another server is told of everything, and only then.

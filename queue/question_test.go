@@ -235,7 +235,7 @@ func TestDeadQuestions(t *testing.T) {
 		sentence(t, err.Error(), "there is no dead question q2")
 	}
 	within(t, s, func(tx *queue.Tx) error { return tx.DropQuestion("q1") })
-	rows(t, s, `select id from question where id = 'q1'`)
+	rows(t, s, `select state, body from question where id = 'q1'`, "dropped|-")
 	rows(t, s, `select post from v_posts where state = 'skipped'`, "p0", "p1")
 }
 

@@ -127,12 +127,13 @@ func TestPut(t *testing.T) {
 		want flags
 	}{
 		{"first time", posts, "평양냉면", flags{New: true, Here: true}},
-		{"again in the same walk", posts, "평양냉면", flags{Again: true}},
-		{"edited", posts, "평양냉면과 만두", flags{Changed: true, Again: true}},
+		{"again in the same walk", posts, "평양냉면", flags{Here: true, Again: true}},
+		{"edited", posts, "평양냉면과 만두", flags{Changed: true, Here: true, Again: true}},
 		{"in the other list", reels, "평양냉면과 만두", flags{Here: true}},
-		{"in the other list again", reels, "육개장", flags{Changed: true, Again: true}},
-		{"in the next run", queue.Walk{ID: posts.ID, Pipeline: "matzip", Target: "을지로골목", Run: posts.Run + 1}, "육개장", flags{}},
-		{"twice in the next run", queue.Walk{ID: posts.ID, Pipeline: "matzip", Target: "을지로골목", Run: posts.Run + 1}, "육개장", flags{Again: true}},
+		{"in the other list again", reels, "육개장", flags{Changed: true, Here: true, Again: true}},
+		{"in the next run, after a cut", queue.Walk{ID: posts.ID, Pipeline: "matzip", Target: "을지로골목", Run: posts.Run + 1}, "육개장", flags{Here: true}},
+		{"after a clean end", queue.Walk{ID: posts.ID, Pipeline: "matzip", Target: "을지로골목", Run: posts.Run + 2, Clean: posts.Run + 1}, "육개장", flags{}},
+		{"and once more", queue.Walk{ID: posts.ID, Pipeline: "matzip", Target: "을지로골목", Run: posts.Run + 2, Clean: posts.Run + 1}, "육개장", flags{Again: true}},
 	}
 	for i, tt := range tests {
 		s.Now = func() time.Time { return day(10 + i) }
