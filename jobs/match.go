@@ -249,14 +249,15 @@ func (s *matchStep) decide(e *Engine) queue.Commit {
 	}
 }
 
-// samePlace is how far apart, in metres, two finds of one name may lie and still be one place.
-const samePlace = 60
+// candidate is a place as the matcher compares it.
+func candidate(p queue.Place) adapters.Candidate {
+	return adapters.Candidate{Name: p.Name, Address: p.Address, RoadAddress: p.Road, Lat: p.Lat, Lng: p.Lng}
+}
 
 // merge reports whether two finds are one place, and what is known of it then: the text of the finder that is named first in
 // the configuration, with what it does not say taken from the other. So it does not matter which was found first.
 func (f *Find) merge(known, found queue.Place) (queue.Place, bool) {
-	near := known.Lat != 0 && found.Lat != 0 && match.Distance(known.Lat, known.Lng, found.Lat, found.Lng) <= samePlace
-	if known.ID != found.ID && !near {
+	if known.ID != found.ID && (f.OwnOnly || !match.Same(candidate(known), candidate(found))) {
 		return found, false
 	}
 	text, other := found, known

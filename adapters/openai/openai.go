@@ -212,19 +212,6 @@ func (b *Batcher) Get(ctx context.Context, id string) (adapters.Batch, error) {
 	return toBatch(got.Batch), nil
 }
 
-// Cancel asks to stop a batch; lines that have run are paid for and stay readable. A batch that has ended already is no
-// error.
-func (b *Batcher) Cancel(ctx context.Context, id string) error {
-	if err := checkID(id); err != nil {
-		return err
-	}
-	_, err := b.api.CancelBatch(ctx, id)
-	if e, ok := errors.AsType[*APIError](err); ok && e.Status == http.StatusConflict {
-		return nil
-	}
-	return failed(ctx, "cancel batch "+id, err)
-}
-
 // toBatch reduces the upstream's batch to what the caller must decide.
 func toBatch(b openai.Batch) adapters.Batch {
 	to := adapters.Batch{

@@ -352,38 +352,6 @@ func TestFindStrangeAnswers(t *testing.T) {
 	}
 }
 
-func TestCancel(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name   string
-		status int
-		body   string
-		want   error
-	}{
-		{"running", 200, `{"id":"batch_1","status":"cancelling"}`, nil},
-		{"finished", 409, `{"error":{"message":"Cannot cancel a batch with status 'completed'.","type":"invalid_request_error"}}`, nil},
-		{"unknown", 404, `{"error":{"message":"No batch found with id 'batch_1'."}}`, &adapters.Error{Kind: adapters.Permanent, Reason: adapters.ReasonGone}},
-		{"broken", 500, ``, &adapters.Error{Kind: adapters.Temporary}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			b := newBatcher(t, func(w http.ResponseWriter, r *http.Request) {
-				if r.Method != http.MethodPost || r.URL.Path != "/v1/batches/batch_1/cancel" {
-					t.Errorf("%s %s", r.Method, r.URL.Path)
-				}
-				w.WriteHeader(tt.status)
-				io.WriteString(w, tt.body)
-			})
-			err := b.Cancel(t.Context(), "batch_1")
-			got, want := adapters.Classify(err), adapters.Classify(tt.want)
-			if (got == nil) != (want == nil) || (got != nil && (got.Kind != want.Kind || got.Reason != want.Reason)) {
-				t.Errorf("err = %v, want like %v", err, tt.want)
-			}
-		})
-	}
-}
-
 func TestNewPanics(t *testing.T) {
 	t.Parallel()
 	client := rest.New(openai.ClientOptions("http://127.0.0.1/v1"))

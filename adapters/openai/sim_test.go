@@ -114,9 +114,6 @@ func TestSimulatedBatch(t *testing.T) {
 	if estimate < in {
 		t.Errorf("%d tokens were estimated, %d billed", estimate, in)
 	}
-	if err := b.Cancel(t.Context(), created.ID); err != nil {
-		t.Errorf("cancelling what has ended: %v", err)
-	}
 }
 
 // The batch whose creation was not confirmed is found again, and is the only one.
