@@ -79,11 +79,11 @@ func TestNoSecondBatch(t *testing.T) {
 		moments int      // at least
 		must    []string // state, shard, file, id, note; what the upstream has
 	}{
+		{"created, and nobody hears of it", func() func(string, bool) error { return once("create", true, unknown) }, 7, nil},
 		{"all well", func() func(string, bool) error { return nil }, 6, []string{
 			"chosen|0|0||, 0 files, 0 batches", "chosen|0|0||, 1 files, 0 batches", "uploaded|1|1||, 1 files, 0 batches",
 			"creating|1|1||, 1 files, 0 batches", "creating|1|1||, 1 files, 1 batches", "running|1|1|batch_1|, 1 files, 1 batches",
 		}},
-		{"created, and nobody hears of it", func() func(string, bool) error { return once("create", true, unknown) }, 7, nil},
 		{"not created, and nobody hears of it", func() func(string, bool) error { return once("create", false, unknown) }, 7, nil},
 		{"uploaded, and nobody hears of it", func() func(string, bool) error { return once("upload", true, unknown) }, 7, nil},
 		{"a list that fails", func() func(string, bool) error {
@@ -141,6 +141,9 @@ func TestNoSecondBatch(t *testing.T) {
 func TestCrashesNeverPayTwice(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	if _, err := empty(); err != nil {
+		t.Fatal(err)
+	}
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		n++

@@ -48,6 +48,9 @@ func drawStory(t *rapid.T) story {
 func TestEveryPostIsStored(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	if _, err := empty(); err != nil {
+		t.Fatal(err)
+	}
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		s := drawStory(rt)

@@ -60,7 +60,8 @@ func scanWalk(r *sql.Rows) (Walk, error) {
 func walkFields(w *Walk) []any {
 	return []any{
 		&w.ID, &w.Pipeline, &w.Target, &w.List, &w.State, &w.Run, &w.Whole, &w.Step, (*string)(&w.Cursor),
-		instant{&w.Mark}, &w.Clean,
+		instant{&w.Mark},
+		&w.Clean,
 		instant{&w.Newest},
 		instant{&w.Oldest},
 		&w.LastKey, &w.EndKey, &w.Pages, &w.Expected, &w.Empties, &w.Repeats, &w.Known, &w.Restarts, &w.Note,
