@@ -197,7 +197,7 @@ func TestTokenBudget(t *testing.T) {
 		t.Run(fmt.Sprint(budget), func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
 				w.tune = func(p *jobs.Pipeline) { p.Ask.EnqueuedTokens = budget }
-				w.feed.put("mat", "posts", naming(posts(1, 7)))
+				w.feed.put("mat", "posts", naming(posts(1, 4)))
 				most := int64(0)
 				w.model.fault = func(string, bool) error {
 					w.model.mu.Lock()
@@ -206,12 +206,12 @@ func TestTokenBudget(t *testing.T) {
 					return nil
 				}
 				w.run()
-				want := map[int64]string{30: "3 3 1", 35: "3 3 1", 10: "1 1 1 1 1 1 1"}[budget]
+				want := map[int64]string{30: "3 1", 35: "3 1", 10: "1 1 1 1"}[budget]
 				equal(t, "sizes", w.model.sizes(), want)
 				if most > budget {
 					t.Errorf("%d tokens under way", most)
 				}
-				equal(t, "places", len(w.sink.keys()), 7)
+				equal(t, "places", len(w.sink.keys()), 4)
 			})
 		})
 	}
