@@ -72,7 +72,7 @@ func (e *env) placesCSV(s *queue.Store, out io.Writer) error {
 			lat, lng = coordinate(d.Location.Coordinates[1]), coordinate(d.Location.Coordinates[0])
 		}
 		return w.Write([]string{
-			d.ID, cell(d.Name), cell(d.Category), cell(d.Address), cell(d.RoadAddress), cell(d.Phone), cell(d.Link), lat, lng, d.Finder,
+			d.ID, cell(d.Name), optional(d.Category), optional(d.Address), optional(d.RoadAddress), optional(d.Phone), cell(d.Link), lat, lng, d.Finder,
 			strconv.Itoa(d.MentionCount), d.FirstSeen, d.LastSeen,
 		})
 	})
@@ -91,6 +91,13 @@ func cell(s string) string {
 		return "'" + s
 	}
 	return s
+}
+
+func optional(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return cell(*s)
 }
 
 func (e *env) placesGeoJSON(s *queue.Store, w io.Writer) error {

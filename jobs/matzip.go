@@ -261,11 +261,11 @@ func mentionOf(m queue.Mention) (match.Mention, error) {
 type PlaceDocument struct {
 	ID           string            `json:"_id"`
 	Name         string            `json:"name"`
-	Category     string            `json:"category,omitempty"`
-	Address      string            `json:"address,omitempty"`
-	RoadAddress  string            `json:"roadAddress,omitempty"`
-	Phone        string            `json:"phone,omitempty"`
-	Link         string            `json:"link,omitempty"`
+	Category     *string           `json:"category,omitempty"` // the finder's texts are absent, not empty, where they are not kept
+	Address      *string           `json:"address,omitempty"`
+	RoadAddress  *string           `json:"roadAddress,omitempty"`
+	Phone        *string           `json:"phone,omitempty"`
+	Link         string            `json:"link"`
 	Location     *Point            `json:"location,omitempty"`
 	Finder       string            `json:"finder"`
 	Query        string            `json:"query,omitempty"`
@@ -299,8 +299,12 @@ const documentTime = "2006-01-02T15:04:05.000Z"
 // Document composes a place with everybody who names it.
 func Document(p queue.PlaceMentions) (PlaceDocument, error) {
 	d := PlaceDocument{
-		ID: p.ID, Name: p.Name, Category: p.Category, Address: p.Address, RoadAddress: p.Road, Phone: p.Phone, Link: p.Link,
+		ID: p.ID, Name: p.Name, Link: p.Link,
 		Finder: p.Finder, Query: p.Query, Mentions: []MentionDocument{}, MentionCount: len(p.Mentions),
+	}
+	// Only a place that keeps nothing of the finder's has its search words instead.
+	if p.Query == "" {
+		d.Category, d.Address, d.RoadAddress, d.Phone = &p.Category, &p.Address, &p.Road, &p.Phone
 	}
 	if p.Lat != 0 && p.Lng != 0 {
 		d.Location = &Point{Type: "Point", Coordinates: [2]float64{p.Lng, p.Lat}}

@@ -135,7 +135,7 @@ func TestDocument(t *testing.T) {
 			`{"post":"3533250442263839403","account":"mat","url":"https://www.instagram.com/p/3533250442263839403/","takenAt":"2026-11-20T03:00:00.000Z","name":"을지면옥","menu":[{"name":"냉면","price":14000},{"name":"수육","price":null}],"ad":true,"quote":"을지면옥!","score":0.97},` +
 			`{"post":"11","account":"other","url":"https://www.instagram.com/p/11/","takenAt":"2026-11-19T02:00:00.000Z","name":"을지 면옥","menu":[],"ad":false,"quote":"을지 면옥","score":0.5}],` +
 			`"firstSeen":"2026-11-19T02:00:00.000Z","lastSeen":"2026-11-20T03:00:00.000Z","mentionCount":2}`},
-		{"next to nothing", bare, `{"_id":"p1","name":"가","finder":"kakao","query":"연남동 가","mentions":[{"post":"1","account":"mat","url":"https://www.instagram.com/p/1/","takenAt":"2026-11-20T03:00:00.000Z","name":"가","menu":[],"ad":false,"quote":"","score":0}],` +
+		{"next to nothing", bare, `{"_id":"p1","name":"가","link":"","finder":"kakao","query":"연남동 가","mentions":[{"post":"1","account":"mat","url":"https://www.instagram.com/p/1/","takenAt":"2026-11-20T03:00:00.000Z","name":"가","menu":[],"ad":false,"quote":"","score":0}],` +
 			`"firstSeen":"2026-11-20T03:00:00.000Z","lastSeen":"2026-11-20T03:00:00.000Z","mentionCount":1}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -165,7 +165,7 @@ func TestDeliveredDocument(t *testing.T) {
 			if err := json.Unmarshal([]byte(doc), &d); err != nil {
 				t.Fatal(err)
 			}
-			if d.ID != key || d.Name != "p1식당" || d.RoadAddress != addressOf("p1식당") || d.MentionCount != 1 || d.Mentions[0].Post != "p1" || d.Mentions[0].Menu[0].Name != "냉면" ||
+			if d.ID != key || d.Name != "p1식당" || d.RoadAddress == nil || *d.RoadAddress != addressOf("p1식당") || d.MentionCount != 1 || d.Mentions[0].Post != "p1" || d.Mentions[0].Menu[0].Name != "냉면" ||
 				d.Mentions[0].TakenAt != "1999-01-01T01:00:00.000Z" || d.Mentions[0].Score <= 0.5 || d.Location != nil {
 				t.Errorf("got %s", doc)
 			}
