@@ -61,7 +61,7 @@ func TestPermitComesFirst(t *testing.T) {
 		}
 		slow := pageJob("짧은 목록")
 		add(t, s, slow)
-		work(t, s, h, queue.Lane{Name: "인스타", Workers: 3, Gate: g})
+		work(t, s, h, queue.Lane{Name: "인스타", Workers: 1, Gate: g})
 		settle(time.Minute)
 		rows(t, s, `select count(*) from job where taken_at is not null`, "0")
 		long := pageJob("긴 목록")
