@@ -9,8 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 
 	"sumbi/adapters"
 	"sumbi/queue"
@@ -224,26 +222,6 @@ func (s batchStep) rest() queue.Commit {
 		}
 		return tx.Hurry(formKey(s.p.Name))
 	}
-}
-
-// relax lets the next batches be larger again where the token limit was only guessed.
-func (s batchStep) relax(tx *queue.Tx) error {
-	if err := tx.SetMeta(fullKey(s.p.Ask), ""); err != nil {
-		return err
-	}
-	learnt, err := tx.Meta(tokensKey(s.p.Ask))
-	if err != nil {
-		return err
-	}
-	guess, ok := strings.CutPrefix(learnt, guessed)
-	if !ok {
-		return nil
-	}
-	n, err := strconv.ParseInt(guess, 10, 64)
-	if err != nil || (s.p.Ask.EnqueuedTokens > 0 && 2*n >= s.p.Ask.EnqueuedTokens) {
-		return tx.SetMeta(tokensKey(s.p.Ask), "")
-	}
-	return tx.SetMeta(tokensKey(s.p.Ask), guessed+strconv.FormatInt(2*n, 10))
 }
 
 func (e *Engine) spoolPath(b queue.Batch, file string) (string, error) {

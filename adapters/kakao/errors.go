@@ -3,8 +3,6 @@ package kakao
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -21,8 +19,6 @@ const (
 )
 
 const (
-	kstOffset   = 9 * time.Hour    // Korea keeps no summer time
-	dayGrace    = 10 * time.Minute // their day may begin later than ours, by this much
 	unclear     = 30 * time.Second // after a refusal that may mean the moment or the day
 	maintenance = 10 * time.Minute // it takes hours: few looks, so that they do not use up the attempts
 )
@@ -50,12 +46,12 @@ func classify(status int, f fault) *adapters.Error {
 	code := string(f.Code)
 	text := cmp.Or(f.Message, f.Msg)
 	is := func(kind adapters.Kind, reason, hint string) *adapters.Error {
-		return &adapters.Error{Kind: kind, Reason: reason, Upstream: upstream, Err: explain(status, cmp.Or(f.ErrorType, code), text, hint)}
+		return &adapters.Error{Kind: kind, Reason: reason, Upstream: upstream, Err: rest.Sentence(status, cmp.Or(f.ErrorType, code), text, hint)}
 	}
 	switch {
 	case code == codeQuota: // also with status 400
 		e := is(adapters.Throttled, adapters.ReasonQuota, "the calls of the day or the month are used up")
-		e.After = untilTomorrow(time.Now())
+		e.After = rest.UntilTomorrow(time.Now())
 		return e
 	case status == http.StatusTooManyRequests:
 		// Kakao's FAQ names this status for a used-up quota, but does not show the body; a short pause is right for both meanings.
@@ -83,39 +79,4 @@ func classify(status int, f fault) *adapters.Error {
 	default:
 		return nil
 	}
-}
-
-// explain makes one sentence of what is known.
-func explain(status int, code, text, hint string) error {
-	parts := []string{fmt.Sprintf("status %d", status)}
-	if code != "" {
-		parts[0] += " " + short(code)
-	}
-	if text != "" {
-		parts = append(parts, short(text))
-	}
-	if hint != "" {
-		parts = append(parts, hint)
-	}
-	return errors.New(strings.Join(parts, ": "))
-}
-
-// untilTomorrow is the time until the next Korean day. Just after midnight it is short: a clock that is a little early
-// must not cost the whole day.
-func untilTomorrow(now time.Time) time.Duration {
-	today := now.UTC().Add(kstOffset)
-	passed := today.Sub(today.Truncate(24 * time.Hour))
-	if passed < dayGrace {
-		return dayGrace
-	}
-	return 24*time.Hour - passed
-}
-
-// short keeps a message to one line of a terminal or two.
-func short(s string) string {
-	const most = 300
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
 }

@@ -5,8 +5,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"encoding/xml"
-	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -16,9 +14,7 @@ import (
 )
 
 const (
-	kstOffset = 9 * time.Hour    // Korea keeps no summer time
-	dayGrace  = 10 * time.Minute // their day may begin later than ours, by this much
-	rateHold  = time.Second
+	rateHold = time.Second
 )
 
 // Classify reads an answer that is not 2xx, in either dialect; it is meant for rest.Options. It returns nil for what Naver
@@ -76,12 +72,12 @@ func classify(status int, f fault) *adapters.Error {
 		code, text = cmp.Or(code, string(f.Error.ErrorCode)), cmp.Or(text, f.Error.ErrorMessage, f.Error.Message)
 	}
 	is := func(kind adapters.Kind, reason, hint string) *adapters.Error {
-		return &adapters.Error{Kind: kind, Reason: reason, Upstream: upstream, Err: explain(status, code, text, hint)}
+		return &adapters.Error{Kind: kind, Reason: reason, Upstream: upstream, Err: rest.Sentence(status, code, text, hint)}
 	}
 	switch {
 	case code == "010", status == http.StatusTooManyRequests && code == "400":
 		e := is(adapters.Throttled, adapters.ReasonQuota, "the calls of the day are used up")
-		e.After = untilTomorrow(time.Now())
+		e.After = rest.UntilTomorrow(time.Now())
 		return e
 	case code == "012", status == http.StatusTooManyRequests:
 		e := is(adapters.Throttled, adapters.ReasonRate, "")
@@ -118,39 +114,4 @@ func unauthorized(is func(adapters.Kind, string, string) *adapters.Error, code, 
 	default:
 		return is(adapters.Unauthorized, adapters.ReasonKey, "look at NAVER_CLIENT_ID, NAVER_CLIENT_SECRET and dialect of [naver]")
 	}
-}
-
-// explain makes one sentence of what is known.
-func explain(status int, code, text, hint string) error {
-	parts := []string{fmt.Sprintf("status %d", status)}
-	if code != "" {
-		parts[0] += " code " + short(code)
-	}
-	if text != "" {
-		parts = append(parts, short(text))
-	}
-	if hint != "" {
-		parts = append(parts, hint)
-	}
-	return errors.New(strings.Join(parts, ": "))
-}
-
-// untilTomorrow is the time until the next Korean day. Just after midnight it is short: a clock that is a little early
-// must not cost the whole day.
-func untilTomorrow(now time.Time) time.Duration {
-	today := now.UTC().Add(kstOffset)
-	passed := today.Sub(today.Truncate(24 * time.Hour))
-	if passed < dayGrace {
-		return dayGrace
-	}
-	return 24*time.Hour - passed
-}
-
-// short keeps a message to one line of a terminal or two.
-func short(s string) string {
-	const most = 300
-	if r := []rune(s); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return s
 }

@@ -134,3 +134,28 @@ func redact(body []byte, sent, limit http.Header) []byte {
 	blot(sent.Values("Cookie"))
 	return body
 }
+
+// Sentence makes one sentence of what an upstream said: the status, its own code and text, and what to do. What is empty is
+// left out.
+func Sentence(status int, code, text, hint string) error {
+	parts := []string{fmt.Sprintf("status %d", status)}
+	if code != "" {
+		parts[0] += " code " + short(code)
+	}
+	if text != "" {
+		parts = append(parts, short(text))
+	}
+	if hint != "" {
+		parts = append(parts, hint)
+	}
+	return errors.New(strings.Join(parts, ": "))
+}
+
+// short keeps a message to one line of a terminal or two.
+func short(s string) string {
+	const most = 300
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}

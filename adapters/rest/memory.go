@@ -33,3 +33,16 @@ func koreanDay(t time.Time) string {
 func nextKoreanMidnight(t time.Time) time.Time {
 	return t.UTC().Add(koreanOffset).Truncate(24 * time.Hour).Add(24*time.Hour - koreanOffset)
 }
+
+// dayGrace is how much later an upstream's day may begin than ours.
+const dayGrace = 10 * time.Minute
+
+// UntilTomorrow is the time until the next Korean day. Just after midnight it is short: a clock that is a little early must
+// not cost the whole day.
+func UntilTomorrow(now time.Time) time.Duration {
+	left := nextKoreanMidnight(now).Sub(now)
+	if 24*time.Hour-left < dayGrace {
+		return dayGrace
+	}
+	return left
+}
