@@ -117,6 +117,12 @@ func turn(w *queue.Walk, pg adapters.Page, all []queue.Stored) {
 	w.Cursor = pg.Next
 	switch {
 	case pg.Next == "":
+		w.EndKey = ""
+		end(w)
+		return
+	// A page of nothing but pins says nothing about what is behind it.
+	case unpinned > 0 && !w.Whole && !w.Mark.IsZero() && !fresh && !newest.After(w.Mark):
+		w.EndKey = ""
 		end(w)
 		return
 	case pg.Next == asked:
@@ -140,11 +146,6 @@ func turn(w *queue.Walk, pg adapters.Page, all []queue.Stored) {
 		return
 	}
 	w.Repeats, w.Empties = 0, 0
-	// A page of nothing but pins says nothing about what is behind it.
-	if unpinned > 0 && !w.Whole && !w.Mark.IsZero() && !fresh && !newest.After(w.Mark) {
-		end(w)
-		return
-	}
 	if !seen {
 		w.Known = min(w.Known, 0)
 		return

@@ -184,8 +184,8 @@ func (e *Engine) due(ctx context.Context, p *Pipeline) error {
 			}
 			if p.FullEvery == 0 {
 				sc.Full = time.Time{}
-			} else if sc.Full.IsZero() {
-				sc.Full = now.Add(p.FullEvery)
+			} else if next := now.Add(p.FullEvery); sc.Full.IsZero() || sc.Full.After(next) {
+				sc.Full = next
 			}
 		}
 		if !sc.Next.IsZero() && !sc.Next.After(now) {

@@ -116,9 +116,9 @@ func (tx *Tx) SeenWebhook(id string) (bool, error) {
 	return n == 0, err
 }
 
-// OtherBatches counts the batches of b's model that the upstream has, b aside.
+// OtherBatches counts the batches of b's model that the upstream has or may have, b aside.
 func (tx *Tx) OtherBatches(b Batch) (int, error) {
 	var n int
-	err := tx.one(`select count(*) from batch where model = ? and id <> ? and (state = 'running' or state = 'reading' and reading <> 'rest')`, []any{b.Model, b.ID}, &n)
+	err := tx.one(`select count(*) from batch where model = ? and id <> ? and (state in ('creating', 'running') or state = 'reading' and reading <> 'rest')`, []any{b.Model, b.ID}, &n)
 	return n, err
 }
