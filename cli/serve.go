@@ -70,7 +70,8 @@ func (sv serveCmd) Run(e *env) error {
 		}
 		g.Go(func() error { return w.Listen(ctx, c.Listen) })
 	}
-	if err := g.Wait(); err != nil {
+	// A stop that comes in the middle of the start is an orderly one, too.
+	if err := g.Wait(); err != nil && (e.ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 		return err
 	}
 	e.log.Info("stopped")
