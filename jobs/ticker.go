@@ -47,6 +47,9 @@ func (e *Engine) drain(ctx context.Context, f func(context.Context) error) error
 	e.Store.Buried = buried
 	e.tries = nil // whoever starts anew wants stopped runs tried at once
 	if err := e.addSinks(ctx); err != nil {
+		if ctx.Err() != nil && !queue.Fatal(err) {
+			return nil
+		}
 		return err
 	}
 	e.worker = &queue.Worker{Store: e.Store, Lanes: e.Lanes, Handlers: e.handlers(), Log: e.Log, Grace: e.Grace}
