@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -214,6 +215,8 @@ type delivery struct {
 func receiver(t *testing.T, refuse int) (string, <-chan delivery) {
 	t.Helper()
 	seen := make(chan delivery, 50)
+	var left atomic.Int64
+	left.Store(int64(refuse))
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		unix, _ := strconv.ParseInt(r.Header.Get("Webhook-Timestamp"), 10, 64)
@@ -224,7 +227,7 @@ func receiver(t *testing.T, refuse int) (string, <-chan delivery) {
 			d.good = d.good || hmac.Equal([]byte(s), []byte(want))
 		}
 		d.two = len(signatures) == 2
-		if refuse--; refuse >= 0 {
+		if left.Add(-1) >= 0 {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 		seen <- d
