@@ -218,7 +218,7 @@ create table batch (
   status      text    not null default '',         -- the upstream's own word
   output_file text    not null default '',
   error_file  text    not null default '',
-  reading     text    not null default '',         -- output or error: the file being read
+  reading     text    not null default '',         -- output or errors: the file being read; rest or back: lines without an answer
   position    integer not null default 0,          -- bytes of it taken
   broken      integer not null default 0,          -- times its answers came incomplete
   polls       integer not null default 0,

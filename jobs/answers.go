@@ -18,12 +18,12 @@ import (
 const (
 	readOutput = "output"
 	readErrors = "errors"
-	readRest   = "rest" // the lines that got no answer go back
+	readRest   = "rest" // the lines that got no answer go back, which was a try
+	readBack   = "back" // the same, but nothing was tried
 )
 
 const (
-	maxBroken = 3    // times a file is fetched anew because its last line is cut
-	uncounted = 1000 // in Broken: the lines that go back have not been tried
+	maxBroken = 3 // times that answers which came incomplete are fetched or looked for anew
 	maxLine   = 16 << 20
 )
 
@@ -84,7 +84,7 @@ func (e *Engine) build(ctx context.Context, p *Pipeline, b queue.Batch) (f *os.F
 func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 	file := s.b.OutputFile
 	switch s.b.Reading {
-	case readRest:
+	case readRest, readBack:
 		return s.rest(), nil
 	case readErrors:
 		file = s.b.ErrorFile
@@ -190,7 +190,7 @@ func (s batchStep) rest() queue.Commit {
 		if why == "" {
 			why = "no answer came (" + s.b.Status + ")"
 		}
-		moved, err := tx.Requeue(s.b.ID, chunk, s.p.Ask.Attempts, s.b.Broken != uncounted, why)
+		moved, err := tx.Requeue(s.b.ID, chunk, s.p.Ask.Attempts, s.b.Reading == readRest, why)
 		if err != nil {
 			return err
 		}

@@ -110,7 +110,7 @@ func (s batchStep) refused(ub adapters.Batch) (queue.Commit, error) {
 		s.b.State = queue.BatchReading
 		s.b.Status = "failed"
 		if !count {
-			s.b.Broken = uncounted
+			s.b.Reading = readBack
 		}
 		tx.Again(0)
 		return tx.SaveBatch(s.b)

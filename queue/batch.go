@@ -37,7 +37,7 @@ type Batch struct {
 	Status     string
 	OutputFile string
 	ErrorFile  string
-	Reading    string // output or error: the file being read
+	Reading    string // output or errors: the file being read; rest or back: the lines without an answer
 	Position   int64  // bytes of it taken
 	Broken     int    // times its answers came incomplete
 	Polls      int
@@ -119,6 +119,6 @@ func (tx *Tx) SeenWebhook(id string) (bool, error) {
 // OtherBatches counts the batches of b's model that the upstream has or may have, b aside.
 func (tx *Tx) OtherBatches(b Batch) (int, error) {
 	var n int
-	err := tx.one(`select count(*) from batch where model = ? and id <> ? and (state in ('creating', 'running') or state = 'reading' and reading <> 'rest')`, []any{b.Model, b.ID}, &n)
+	err := tx.one(`select count(*) from batch where model = ? and id <> ? and (state in ('creating', 'running') or state = 'reading' and reading not in ('rest', 'back'))`, []any{b.Model, b.ID}, &n)
 	return n, err
 }
