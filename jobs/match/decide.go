@@ -71,7 +71,8 @@ func preferred(a, b *candidate) int {
 		cmp.Compare(b2i(b.ID != ""), b2i(a.ID != "")),
 		cmp.Compare(b2i(b.RoadAddress != ""), b2i(a.RoadAddress != "")),
 		cmp.Compare(a.Name, b.Name), cmp.Compare(a.RoadAddress, b.RoadAddress), cmp.Compare(a.Address, b.Address),
-		cmp.Compare(a.ID, b.ID), cmp.Compare(a.Finder, b.Finder), cmp.Compare(a.Lat, b.Lat), cmp.Compare(a.Lng, b.Lng))
+		cmp.Compare(a.ID, b.ID), cmp.Compare(a.Finder, b.Finder), cmp.Compare(a.Lat, b.Lat), cmp.Compare(a.Lng, b.Lng),
+		cmp.Compare(a.Category, b.Category), cmp.Compare(a.Phone, b.Phone), cmp.Compare(a.Link, b.Link))
 }
 
 func b2i(b bool) int {

@@ -30,5 +30,5 @@ func Same(a, b adapters.Candidate) bool {
 	if onMap(a.Lat, a.Lng) && onMap(b.Lat, b.Lng) && Distance(a.Lat, a.Lng, b.Lat, b.Lng) <= sameMetres {
 		return true
 	}
-	return addressKey(a) != "" && addressKey(a) == addressKey(b)
+	return PlaceKey(a) == PlaceKey(b)
 }
