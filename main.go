@@ -48,11 +48,17 @@ type memory struct{ store *queue.Store }
 
 func (m memory) LoadLimit(ctx context.Context, name string) (rest.LimitState, error) {
 	l, err := m.store.Limit(ctx, name)
-	return rest.LimitState{Day: l.Day, Used: l.Used, HeldUntil: l.HeldUntil, Reason: l.Reason, Stopped: l.Stopped, Dirty: l.Dirty, LastCall: l.LastCall, Key: l.Key}, err
+	return rest.LimitState{
+		Day: l.Day, Used: l.Used, HeldUntil: l.HeldUntil, Reason: l.Reason, Stopped: l.Stopped, Dirty: l.Dirty, Stray: l.Stray, LastCall: l.LastCall, Key: l.Key,
+		PerSecond: l.PerSecond, Guard: l.Guard, Bad: l.Bad, BadAt: l.BadAt, Refused: l.Refused,
+	}, err
 }
 
 func (m memory) SaveLimit(ctx context.Context, name string, s rest.LimitState) error {
-	return m.store.SaveLimit(ctx, queue.Limit{Name: name, Day: s.Day, Used: s.Used, HeldUntil: s.HeldUntil, Reason: s.Reason, Stopped: s.Stopped, Dirty: s.Dirty, LastCall: s.LastCall, Key: s.Key})
+	return m.store.SaveLimit(ctx, queue.Limit{
+		Name: name, Day: s.Day, Used: s.Used, HeldUntil: s.HeldUntil, Reason: s.Reason, Stopped: s.Stopped, Dirty: s.Dirty, Stray: s.Stray, LastCall: s.LastCall, Key: s.Key,
+		PerSecond: s.PerSecond, Guard: s.Guard, Bad: s.Bad, BadAt: s.BadAt, Refused: s.Refused,
+	})
 }
 
 // build wires the configured pipelines to their upstreams over one state file.
@@ -107,7 +113,7 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 		}
 		e.Pipelines = append(e.Pipelines, jobs.Matzip(pl))
 	}
-	return &cli.Built{Engine: e, PerSecond: c.Instagram.PerSecond * float64(len(c.Secrets.RapidAPI)), Close: b.close, Limits: b.limits, Checks: b.checks(source, batcher, finders)}, nil
+	return &cli.Built{Engine: e, Pace: instagramClient.Pace, Close: b.close, Limits: b.limits, Checks: b.checks(source, batcher, finders)}, nil
 }
 
 // sinkIdentity tells one collection of one server from another, without its credentials.
@@ -120,8 +126,9 @@ func sinkIdentity(c *config.Config) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// latency is how long an upstream takes to answer, on the high side; with the rate it says how many calls are in flight.
-const latency = 7 * time.Second
+// latency is how long an upstream takes to answer at most before its lane runs out of workers; with the rate it says how many
+// calls may be in flight. A worker that waits costs next to nothing.
+const latency = 15 * time.Second
 
 func price(c *config.Config) func(in, out int64) int64 {
 	pin, pout, known := c.Price(c.OpenAI.Model)

@@ -30,7 +30,7 @@ create table job (
   args       text    not null default '{}',
   priority   integer not null default 0,           -- the highest goes first; a page: pages that its list probably has left
   attempt    integer not null default 0,           -- failed attempts so far
-  run        integer not null default 0,           -- times handed out: a late worker's number no longer fits
+  run        integer not null default 0,           -- grows with each handing out and each end: a late worker's number no longer fits
   lost       integer not null default 0,           -- times handed out since the last orderly end
   alone      integer not null default 0,           -- 1 while it is deliberately the only one in flight
   hurried    integer not null default 0,           -- 1: asked to come at once while it was in flight
@@ -44,7 +44,8 @@ create table job (
 
 create unique index job_live_key on job (key) where state = 'live' and key is not null;
 create index job_later on job (due) where state = 'live' and message is null;
-create index job_pipeline on job (pipeline, state);
+create index job_live on job (pipeline, lane, attempt) where state = 'live';
+create index job_dead on job (due) where state = 'dead';
 create index job_taken on job (taken_at) where taken_at is not null;
 
 -- What went wrong, attempt by attempt; kept for 30 days, also when the job succeeded later.
@@ -77,8 +78,14 @@ create table upstream_limit (
   reason     text    not null default '',
   stopped    integer not null default 0,           -- waits for a person
   dirty      integer not null default 0,           -- 1 while a process uses it
-  last_call  text,
-  fingerprint text not null default ''             -- of the credential: what is remembered of another one does not hold
+  stray      integer not null default 0,           -- 1 when last_call is not all: some calls of that process had no claim
+  last_call  text,                                 -- while a process uses it: the newest claim
+  fingerprint text not null default '',            -- of the credential: what is remembered of another one does not hold
+  per_second real    not null default 0,           -- the rate that what follows was learnt for
+  guard_us   integer not null default 0,           -- microseconds added to the upstream's window when calls are spaced
+  bad_us     integer not null default 0,           -- the widest guard that saw a refusal; 0: none did
+  bad_at     text,                                 -- the last such refusal
+  refused    text    not null default '' check (refused in ('', 'count', 'free')) -- whether refused calls fill the window too
 ) strict;
 
 create table meta (
@@ -107,12 +114,23 @@ create table run (
   crawled_at text,                                 -- every walk has ended
   ended_at   text,
   pages      integer not null default 0,
+  fetch_ms   integer not null default 0,           -- what the upstream took for those pages, one after the other
   fresh      integer not null default 0,           -- new records
   changed    integer not null default 0,           -- known records that came back different
   note       text    not null default ''
 ) strict;
 
 create unique index run_unfinished on run (pipeline) where state <> 'done';
+
+-- What became of the calls that the limit of a run's lane would have allowed while the run crawled. Together they are
+-- limit × time, but for what passed while no process ran.
+create table slot (
+  run  integer not null,
+  lane text    not null,
+  what text    not null,                           -- call: made; guard: kept back so that none is refused; the others are lost
+  n    real    not null,
+  primary key (run, lane, what)
+) strict, without rowid;
 
 -- An account (seller, artist) of a pipeline.
 create table target (
@@ -166,28 +184,35 @@ create table record (
   target     text not null,                        -- where it was found first
   at         text not null,
   data       text not null,                        -- JSON
-  question   text,                                 -- what is asked about it; '' nothing; null not looked at yet
-  first_at   text not null,
+  question   integer,                              -- what is asked about it; 0 nothing; null not looked at yet
   fetched_at text not null,
+  raw        blob,                                 -- the upstream's own item without what expires: a zstd frame
   unique (stream, key)
 ) strict;
 
-create index record_question on record (question) where question <> '';
+create index record_question on record (question) where question is not null;
+
+-- What the items of a stream have in common. A frame names the dictionary that it needs.
+create table dictionary (
+  id     integer primary key,
+  stream text not null,
+  body   blob not null,                            -- a zstd frame without a dictionary
+  at     text not null
+) strict;
 
 -- Which list showed a record.
 create table listing (
-  walk   integer not null,
   record integer not null,
+  walk   integer not null,
   first  integer not null,                         -- the run that showed it first
   run    integer not null,                         -- and the one that showed it last
-  primary key (walk, record)
+  primary key (record, walk)
 ) strict, without rowid;
-
-create index listing_record on listing (record);
 
 -- A question to the model: one per caption text and prompt version, however many posts share it.
 create table question (
-  id          text primary key,
+  id          integer primary key,
+  key         text    not null unique,             -- prompt version and text in short; its line's id in a batch
   pipeline    text    not null,
   state       text    not null default 'waiting' check (state in ('waiting', 'sent', 'answered', 'dead', 'dropped')),
   body        text,                                -- the text put to the model; null once answered
@@ -240,32 +265,54 @@ create table mention (
   record     integer not null,
   n          integer not null,                     -- 0 is the first of the post
   pipeline   text    not null,
-  question   text    not null,
-  fields     text    not null,                     -- JSON as the model answered
-  name       text    not null,
+  question   integer not null,                     -- whose answer names it
+  entry      integer not null,                     -- and where in its list, from 0: the text is kept only there
   state      text    not null default 'waiting' check (state in ('place', 'none', 'review', 'waiting')),
   place      text,
   score      real,
-  reason     text    not null default '',
-  candidates text,                                 -- JSON: what was found, with scores and reasons, best first
-  queries    text,                                 -- JSON: what was searched
+  reason     integer,                              -- wording
+  candidates text,                                 -- JSON, best first: [candidate, score, wording]; a finder's name where nothing of its text is kept
+  queries    text,                                 -- JSON, in order: [finder, query, how many were found]
   decided_at text,
   unique (record, n)
 ) strict;
 
 create index mention_place on mention (place) where place is not null;
-create index mention_state on mention (state);
+create index mention_waiting on mention (pipeline) where state = 'waiting';
+
+-- Why something was decided. Few texts come again and again.
+create table wording (
+  id   integer primary key,
+  text text not null unique
+) strict;
 
 -- Answers of the finders, kept so that nobody asks the same twice.
 create table search (
   finder text not null,
   query  text not null,
-  answer text not null,                            -- JSON list of candidates
+  answer text not null,                            -- JSON list of candidates, the finder's order
   at     text not null,
   primary key (finder, query)
 ) strict, without rowid;
 
-create index search_at on search (at);
+-- What the finders' answers show, each entry once; it goes with the last answer that shows it.
+create table candidate (
+  id           integer primary key autoincrement,  -- never used again: an old decision must not show another entry
+  hash         integer not null,                   -- of all its text
+  finder       text    not null,
+  finder_id    text    not null,
+  name         text    not null,
+  category     text    not null,
+  address      text    not null,
+  road_address text    not null,
+  phone        text    not null,
+  link         text    not null,
+  lat          real    not null,                   -- both 0: unknown
+  lng          real    not null,
+  day          text    not null                    -- on which an answer showed it last
+) strict;
+
+create index candidate_hash on candidate (hash);
 
 create table place (
   id           text primary key,
@@ -333,7 +380,7 @@ select r.key as post, r.target as account,
   (select group_concat(list, ',') from (select distinct w.list from listing l join walk w on w.id = l.walk where l.record = r.id order by w.list)) as lists,
   r.at as taken_at, r.fetched_at,
   case when r.question is null then 'new'
-       when r.question = '' or q.state = 'dropped' then 'skipped'
+       when r.question = 0 or q.state = 'dropped' then 'skipped'
        when q.state in ('waiting', 'sent') then 'asked'
        when q.state = 'dead' then 'dead'
        when exists (select 1 from mention m where m.record = r.id and m.state = 'waiting') then 'matching'
@@ -344,8 +391,16 @@ from record r left join question q on q.id = r.question
 where r.stream = 'post';
 
 create view v_mentions as
-select r.key as post, m.n, m.name, m.state, m.place, m.score, m.reason, r.target as account, m.fields, m.candidates, m.queries, m.decided_at
-from mention m join record r on r.id = m.record;
+select r.key as post, m.n, case when json_valid(q.answer) then json_extract(q.answer, '$.restaurants[' || m.entry || '].name') end as name, m.state, m.place, m.score, coalesce(w.text, '') as reason,
+  r.target as account, case when json_valid(q.answer) then json_extract(q.answer, '$.restaurants[' || m.entry || ']') end as fields,
+  case when json_valid(m.candidates) then (
+    select json_group_array(json_object('name', coalesce(c.name, 'no longer kept'), 'address', coalesce(nullif(c.road_address, ''), c.address), 'link', c.link,
+      'finder', coalesce(c.finder, iif(typeof(x.value ->> 0) = 'text', x.value ->> 0, null)), 'score', x.value ->> 1, 'why', y.text))
+    from json_each(m.candidates) x left join candidate c on c.id = x.value ->> 0 left join wording y on y.id = x.value ->> 2) end as candidates,
+  case when json_valid(m.queries) then (
+    select json_group_array(json_object('finder', x.value ->> 0, 'query', x.value ->> 1, 'found', x.value ->> 2)) from json_each(m.queries) x) end as queries,
+  m.decided_at
+from mention m join record r on r.id = m.record left join question q on q.id = m.question left join wording w on w.id = m.reason;
 
 create view v_places as
 select p.id as place, p.name, p.category, p.road_address, p.address, p.phone, p.link, p.lat, p.lng, p.finder,
@@ -364,7 +419,7 @@ create view v_dead as
 select 'job' as what, cast(id as text) as id, pipeline, kind || ' ' || coalesce(key, '') as name, attempt, err as reason, due as at
 from job where state = 'dead'
 union all
-select 'question', q.id, q.pipeline, substr(replace(coalesce(q.body, ''), char(10), ' '), 1, 40), q.attempt, q.err, q.answered_at
+select 'question', q.key, q.pipeline, substr(replace(coalesce(q.body, ''), char(10), ' '), 1, 40), q.attempt, q.err, q.answered_at
 from question q where q.state = 'dead';
 
 create view v_runs as
@@ -375,6 +430,10 @@ select r.id as run, r.pipeline, r.state, case when r.whole then 'whole lists' el
   (select coalesce(sum(micro_usd), 0) from usage u where u.run = r.id) as micro_usd,
   r.note
 from run r;
+
+create view v_slots as
+select run, lane, what, round(n, 1) as slots, round(100 * n / sum(n) over (partition by run, lane), 1) as percent
+from slot;
 
 create view v_accounts as
 select t.pipeline, t.target as account, t.state, t.total as upstream_count,

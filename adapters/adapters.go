@@ -60,6 +60,7 @@ type Record struct {
 	Owner  string    // whose it is, as a target is named; "" unknown. Several targets may show one record
 	Pinned bool      // stands above its place in time
 	Data   json.RawMessage
+	Raw    json.RawMessage // the upstream's own item without what expires, for a later reading; nil where none is kept
 }
 
 // Credential is what a target logs in with. It prints and logs as [credential].

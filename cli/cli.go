@@ -31,11 +31,12 @@ const (
 
 // Built is what a configuration becomes over a state file.
 type Built struct {
-	Engine    *jobs.Engine
-	Limits    func() []rest.LimitInfo
-	PerSecond float64               // what the crawl's credentials allow together; 0 unlimited
-	Checks    []Check               // what doctor asks the upstreams
-	Close     func(context.Context) // lets the limits remember
+	Engine *jobs.Engine
+	Limits func() []rest.LimitInfo
+	// Pace returns the calls a second that the crawl's credentials allow together, and those that are made of them; 0 unlimited.
+	Pace   func() (limit, pace float64)
+	Checks []Check               // what doctor asks the upstreams
+	Close  func(context.Context) // lets the limits remember
 }
 
 // App is the program apart from its process.
@@ -58,6 +59,8 @@ type flags struct {
 	Demo        demoCmd        `cmd:"" help:"Run the whole main job against built-in imitations of the upstreams: no keys, no cost."`
 	Serve       serveCmd       `cmd:"" help:"Run the pipelines by their schedules, and listen."`
 	Run         runCmd         `cmd:"" help:"Run a pipeline now, or go on with its unfinished run."`
+	Plan        planCmd        `cmd:"" help:"Forecast a run: requests, time, tokens and money, before anything is called."`
+	Replay      replayCmd      `cmd:"" help:"Read what is stored again by today's code; calls nobody."`
 	Status      statusCmd      `cmd:"" help:"Show what is going on and what waits for a person."`
 	Jobs        jobsCmd        `cmd:"" help:"List, show, retry or drop jobs."`
 	Export      exportCmd      `cmd:"" help:"Print places or posts."`

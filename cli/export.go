@@ -57,6 +57,11 @@ func (e *env) places(s *queue.Store, f func(jobs.PlaceDocument) error) error {
 		if err != nil {
 			return err
 		}
+		for _, m := range d.Mentions {
+			if m.Name == "" {
+				e.log.Warn("what a post says of a place cannot be read", "post", m.Post, "place", d.ID)
+			}
+		}
 		return f(d)
 	})
 }

@@ -11,15 +11,16 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"sumbi/adapters/rest"
+	"sumbi/jobs"
 	"sumbi/queue"
 )
 
 // progress shows how far a run is until the returned function is called: one bar on a terminal, plain lines on a pipe.
-func (e *env) progress(s *queue.Store, run int64, limits func() []rest.LimitInfo, perSecond float64) func() {
+func (e *env) progress(s *queue.Store, run int64, limits func() []rest.LimitInfo, rates func() (limit, pace float64)) func() {
 	ctx, cancel := context.WithCancel(e.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		m := &meter{start: time.Now(), limits: limits, perSecond: perSecond}
+		m := &meter{start: time.Now(), limits: limits, rates: rates}
 		every := 5 * time.Second
 		if e.tty {
 			every = 250 * time.Millisecond
@@ -36,9 +37,14 @@ func (e *env) progress(s *queue.Store, run int64, limits func() []rest.LimitInfo
 				}
 				return
 			case <-tick.C:
-				if p, err := s.Progress(ctx, run); err == nil {
+				now := time.Now()
+				if !m.looks.due(now) {
+					continue
+				}
+				if p, err := m.look(ctx, s, run); err == nil {
 					m.show(e.Stdout, p)
 				}
+				m.looks.took(now, time.Now())
 			}
 		}
 	})
@@ -56,7 +62,32 @@ type meter struct {
 	since  time.Time // of the first count
 	before int       // pages at that moment
 
-	perSecond float64 // what the crawl's limit allows; 0 is unknown
+	rates     func() (limit, pace float64) // calls a second that the crawl's limit allows, and that are made of them
+	perSecond float64                      // the limit; 0 is unknown
+
+	looks looks
+	left  jobs.Forecast // the rest of the crawl
+}
+
+// look reads how far the run is, and forecasts the rest of its crawl.
+func (m *meter) look(ctx context.Context, s *queue.Store, run int64) (queue.Progress, error) {
+	p, err := s.Progress(ctx, run)
+	if err != nil {
+		return p, err
+	}
+	m.left = jobs.Forecast{}
+	if p.ListsLeft == 0 {
+		return p, nil
+	}
+	walks, err := s.Reaches(ctx, p.Run.Pipeline)
+	if err != nil {
+		return p, err
+	}
+	var pace float64
+	m.perSecond, pace = m.rates()
+	m.left = timeLeft(walks, p.Run, pace)
+	p.PagesLeft = m.left.Pages
+	return p, nil
 }
 
 func (m *meter) show(w io.Writer, p queue.Progress) {
@@ -94,9 +125,9 @@ func (m *meter) line(p queue.Progress) string {
 		} else {
 			add("%.1f requests/s", rate)
 		}
-		if rate > 0.1 {
-			add("crawl about %s more", time.Duration(float64(p.PagesLeft)/rate*float64(time.Second)).Round(time.Second))
-		}
+	}
+	if m.left.Bound > 0 && p.ListsLeft > 0 {
+		add("crawl about %s more", m.left.Bound.Round(time.Second))
 	}
 	if p.Waiting+p.InBatch+p.Answered > 0 {
 		add("captions %d of %d read", p.Answered, p.Answered+p.Waiting+p.InBatch)
@@ -123,13 +154,16 @@ func (m *meter) line(p queue.Progress) string {
 }
 
 // summary prints what a run brought.
-func (e *env) summary(ctx context.Context, s *queue.Store, r queue.Run) error {
+func (e *env) summary(ctx context.Context, s *queue.Store, r queue.Run, perSecond float64) error {
 	p, err := s.Progress(ctx, r.ID)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(e.Stdout, "run %d of %s done in %s: %d requests, %d pages, %d new posts, %d changed; %d places from %d mentions\n",
 		r.ID, r.Pipeline, r.Ended.Sub(r.Started).Round(100*time.Millisecond), p.Requests, r.Pages, r.Fresh, r.Changed, p.Places, p.Mentions)
+	if err := crawlReport(ctx, e.Stdout, s, r, perSecond); err != nil {
+		return err
+	}
 	troubles, err := s.Troubles(ctx)
 	if err != nil {
 		return err
@@ -138,6 +172,11 @@ func (e *env) summary(ctx context.Context, s *queue.Store, r queue.Run) error {
 		if t.Pipeline == r.Pipeline {
 			fmt.Fprintf(e.Stdout, "account %s is %s: %s\n", t.Target, t.State, t.Note)
 		}
+	}
+	if gaps, err := s.Gaps(ctx, r.ID); err != nil {
+		return err
+	} else if gaps > 0 {
+		fmt.Fprintf(e.Stdout, "%s could not be walked to the end; the next run comes by again, `select * from v_gaps` shows why\n", plural(gaps, "list", "lists"))
 	}
 	if p.Dead > 0 {
 		fmt.Fprintf(e.Stdout, "%d pieces of work were given up; `sumbi jobs list` shows them and why\n", p.Dead)

@@ -17,7 +17,7 @@ type runCmd struct {
 	Pipeline string   `arg:"" help:"Name of the pipeline."`
 	Targets  []string `arg:"" optional:"" help:"Only these accounts."`
 	Full     bool     `help:"Walk whole lists, not only what is new."`
-	Release  bool     `help:"Forget that quotas are used up: for when a plan was changed before its quota is renewed."`
+	Release  bool     `help:"Forget used-up quotas and what refusals have taught of the pace: for when a plan was changed."`
 }
 
 // Run runs a pipeline until crawl, batches, matches and delivery of its run are done.
@@ -90,7 +90,7 @@ func (r runCmd) ask(e *env, s *queue.Store) (run queue.Run, err error) {
 
 // runOnce shows progress while a run is worked on, and its result.
 func (e *env) runOnce(b *Built, run int64) error {
-	show := e.progress(b.Engine.Store, run, b.Limits, b.PerSecond)
+	show := e.progress(b.Engine.Store, run, b.Limits, b.Pace)
 	r, err := b.Engine.RunOnce(e.ctx, run)
 	show()
 	if err != nil {
@@ -102,7 +102,8 @@ func (e *env) runOnce(b *Built, run int64) error {
 	if r.State != queue.RunDone {
 		return fmt.Errorf("stopped before the end; nothing is lost, `sumbi run %s` goes on from here", r.Pipeline)
 	}
-	return e.summary(context.WithoutCancel(e.ctx), b.Engine.Store, r)
+	limit, _ := b.Pace()
+	return e.summary(context.WithoutCancel(e.ctx), b.Engine.Store, r, limit)
 }
 
 // follow asks the process that drains the file for a run and watches it. If that process ends, this one takes over.
@@ -117,7 +118,8 @@ func (r runCmd) follow(e *env, c *config.Config) error {
 		return err
 	}
 	e.log.Info("another sumbi works on this file: it does the run, this one watches", "run", run.ID)
-	show := e.progress(s, run.ID, nil, c.Instagram.PerSecond*float64(len(c.Secrets.RapidAPI)))
+	perSecond := c.Instagram.PerSecond * float64(len(c.Secrets.RapidAPI))
+	show := e.progress(s, run.ID, nil, func() (float64, float64) { return perSecond, perSecond })
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -137,7 +139,7 @@ func (r runCmd) follow(e *env, c *config.Config) error {
 			if err != nil {
 				return err
 			}
-			return e.summary(e.ctx, s, now)
+			return e.summary(e.ctx, s, now, perSecond)
 		case now.State == queue.RunStopped:
 			show()
 			s.Close()

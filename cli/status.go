@@ -89,15 +89,26 @@ func statusRuns(ctx context.Context, w io.Writer, s *queue.Store, idle bool) err
 	}
 	for _, x := range sc {
 		if last, err := s.LastRun(ctx, x.Pipeline); err == nil && last.State == queue.RunDone {
-			fmt.Fprintf(w, "%s: last run ended %s, next %s\n", x.Pipeline, when(last.Ended), when(x.Next))
+			fmt.Fprintf(w, "%s: last run ended %s, next %s\n", x.Pipeline, when(last.Ended), next(x))
 		} else if err != nil && !errors.Is(err, queue.ErrNotFound) {
 			return err
 		} else {
-			fmt.Fprintf(w, "%s: next run %s\n", x.Pipeline, when(x.Next))
+			fmt.Fprintf(w, "%s: next run %s\n", x.Pipeline, next(x))
 		}
 	}
 	return nil
 }
+
+// next says when a pipeline runs next.
+func next(sc queue.Schedule) string {
+	if sc.Next.IsZero() {
+		return "by hand"
+	}
+	return when(sc.Next)
+}
+
+// wideGuard is a guard that costs so much of the pace that a person should know.
+const wideGuard = 150 * time.Millisecond
 
 // statusWaits names what waits for a person or for a quota.
 func statusWaits(ctx context.Context, w io.Writer, s *queue.Store) error {
@@ -113,6 +124,10 @@ func statusWaits(ctx context.Context, w io.Writer, s *queue.Store) error {
 		return err
 	}
 	for _, l := range limits {
+		if l.Guard > wideGuard && l.PerSecond > 0 {
+			fmt.Fprintf(w, "slow: %s refused faster calls, so they are made at %.1f a second (its limit is %g); if that is over, `sumbi run --release` forgets it\n",
+				l.Name, l.PerSecond/(1+l.Guard.Seconds()), l.PerSecond)
+		}
 		switch {
 		case l.Stopped:
 			fmt.Fprintf(w, "WAITS FOR YOU: credential %s: %s\n", l.Name, l.Reason)

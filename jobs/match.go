@@ -122,123 +122,128 @@ func (e *Engine) match(ctx context.Context, j queue.Job) (queue.Commit, error) {
 	return s.run(ctx, e)
 }
 
-type asked struct {
-	Finder string `json:"finder"`
-	Query  string `json:"query"`
-	Found  int    `json:"found"`
-}
-
 type matchStep struct {
 	find  *Find
 	m     queue.Mention
 	mm    match.Mention
-	done  []asked
+	done  []queue.Asked
 	union []adapters.Candidate
+	ids   []int64  // ids[i] is union[i]'s number in the file; 0 where it is not kept
 	words []string // words[i] found union[i]
 }
 
-func (s *matchStep) add(finder, query string, cs []adapters.Candidate) {
-	s.done = append(s.done, asked{finder, query, len(cs)})
-	for _, c := range cs {
+// answer is what a finder answered, with the candidates' numbers where they are kept in the file.
+type answer struct {
+	found []adapters.Candidate
+	ids   []int64
+}
+
+func (s *matchStep) add(finder, query string, a answer) {
+	s.done = append(s.done, queue.Asked{Finder: finder, Query: query, Found: len(a.found)})
+	for i, c := range a.found {
 		known := false
 		for _, u := range s.union {
 			known = known || (u.Finder == c.Finder && u.ID == c.ID && u.Name == c.Name && u.Address == c.Address && u.RoadAddress == c.RoadAddress)
 		}
 		if !known {
+			var id int64
+			if a.ids != nil {
+				id = a.ids[i]
+			}
 			s.union = append(s.union, c)
+			s.ids = append(s.ids, id)
 			s.words = append(s.words, query)
 		}
 	}
 }
 
 func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
+	f, q, err := s.recall(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return s.decide(e), nil
+	}
+	key := askKey(f.Name(), q)
+	if !e.asking.begin(key) {
+		return again(busyPause), nil
+	}
+	// The context ends with the step, however that ends.
+	context.AfterFunc(ctx, func() { e.asking.end(key) })
+	cs, err := f.Find(ctx, q)
+	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
+		cs, err = nil, nil // words that the finder does not take find nothing; the other queries are still asked
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func(tx *queue.Tx) error {
+		tx.Again(0)
+		if s.find.fleeting(f.Name()) {
+			e.asking.keep(key, cs)
+			return nil
+		}
+		return tx.SaveSearch(f.Name(), q, cs)
+	}, nil
+}
+
+// recall gathers the answers that are remembered. It returns the first search whose answer is missing, nil when enough is
+// known to decide.
+func (s *matchStep) recall(ctx context.Context, e *Engine) (Finder, string, error) {
 	for _, q := range match.Queries(s.mm) {
 		for _, f := range s.find.Finders {
-			key := askKey(f.Name(), q)
-			cs, err := s.remembered(ctx, e, f.Name(), q)
-			if err == nil {
-				s.add(f.Name(), q, cs)
-				continue
-			}
-			if !errors.Is(err, queue.ErrNotFound) {
-				return nil, err
-			}
-			if !e.asking.begin(key) {
-				return again(busyPause), nil
-			}
-			// The context ends with the step, however that ends.
-			context.AfterFunc(ctx, func() { e.asking.end(key) })
-			cs, err = f.Find(ctx, q)
-			if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
-				cs, err = nil, nil // words that the finder does not take find nothing; the other queries are still asked
+			known, err := s.remembered(ctx, e, f.Name(), q)
+			if errors.Is(err, queue.ErrNotFound) {
+				return f, q, nil
 			}
 			if err != nil {
-				return nil, err
+				return nil, "", err
 			}
-			return func(tx *queue.Tx) error {
-				tx.Again(0)
-				if s.find.fleeting(f.Name()) {
-					e.asking.keep(key, cs)
-					return nil
-				}
-				return tx.SaveSearch(f.Name(), q, cs)
-			}, nil
+			s.add(f.Name(), q, known)
 		}
 		if match.Sure(s.mm, s.union) {
 			break
 		}
 	}
-	return s.decide(e), nil
+	return nil, "", nil
 }
 
 func askKey(finder, query string) string { return finder + "\x00" + query }
 
 // remembered is the answer to a question that was asked before; queue.ErrNotFound when it was not.
-func (s *matchStep) remembered(ctx context.Context, e *Engine, finder, query string) ([]adapters.Candidate, error) {
+func (s *matchStep) remembered(ctx context.Context, e *Engine, finder, query string) (a answer, err error) {
 	if !s.find.fleeting(finder) {
-		return e.Store.Search(ctx, finder, query, s.find.Cache[finder])
+		a.found, a.ids, err = e.Store.Search(ctx, finder, query, s.find.Cache[finder])
+		return a, err
 	}
 	if cs, ok := e.asking.known(askKey(finder, query)); ok {
-		return cs, nil
+		return answer{found: cs}, nil
 	}
-	return nil, queue.ErrNotFound
-}
-
-// considered is how a candidate is kept with the decision.
-type considered struct {
-	Name    string  `json:"name,omitempty"`
-	Address string  `json:"address,omitempty"`
-	Link    string  `json:"link,omitempty"`
-	Finder  string  `json:"finder"`
-	Score   float64 `json:"score"`
-	Why     string  `json:"why"`
+	return a, queue.ErrNotFound
 }
 
 // keptCandidates is how many candidates are kept with a decision.
 const keptCandidates = 8
 
-// decide chooses the one right place or none, and keeps what was considered.
-func (s *matchStep) decide(e *Engine) queue.Commit {
+// choose decides for the one right place or none, with what was considered.
+func (s *matchStep) choose() (queue.Mention, *queue.Place) {
 	d := match.Decide(s.mm, s.union)
-	kept := []considered{}
-	for _, sc := range d.Scored[:min(len(d.Scored), keptCandidates)] {
-		c := s.union[sc.Index]
-		k := considered{Finder: c.Finder, Score: sc.Score, Why: sc.Why}
-		if !s.find.OwnOnly {
-			k.Name, k.Address, k.Link = c.Name, c.RoadAddress, c.Link
-			if k.Address == "" {
-				k.Address = c.Address
-			}
-		}
-		kept = append(kept, k)
-	}
 	m := s.m
 	m.State, m.Score, m.Reason = string(d.State), d.Score, d.Reason
-	m.Candidates, m.Queries = args(kept), args(s.done)
-	var place *queue.Place
-	if d.State == match.Place {
-		place = s.place(s.union[d.Index], s.words[d.Index])
+	m.Candidates, m.Queries = []queue.Considered{}, s.done
+	for _, sc := range d.Scored[:min(len(d.Scored), keptCandidates)] {
+		m.Candidates = append(m.Candidates, queue.Considered{Candidate: s.ids[sc.Index], Finder: s.union[sc.Index].Finder, Score: sc.Score, Why: sc.Why})
 	}
+	if d.State != match.Place {
+		return m, nil
+	}
+	return m, s.place(s.union[d.Index], s.words[d.Index])
+}
+
+// decide stores what is chosen.
+func (s *matchStep) decide(e *Engine) queue.Commit {
+	m, place := s.choose()
 	return func(tx *queue.Tx) error {
 		for _, a := range s.done {
 			if s.find.Cache[a.Finder] <= 0 {

@@ -103,7 +103,7 @@ func Matzip(p *Pipeline) *Pipeline {
 	p.Lists, p.PageSize = []string{"posts", "reels"}, 12
 	p.Saved = p.askAbout
 	p.Ask.Check = func(answer json.RawMessage) error {
-		_, _, err := readAnswer(answer)
+		_, err := readAnswer(answer)
 		return err
 	}
 	p.Ask.Extracted = p.extracted
@@ -122,7 +122,7 @@ func (p *Pipeline) askAbout(tx *queue.Tx, all []queue.Stored) error {
 		if !namesSomething(po.Caption, r.Target, po.Account) {
 			// An edit that took everything away takes the mentions along.
 			if r.Question != "" {
-				if _, err := tx.Extracted(r, "", nil, nil); err != nil {
+				if _, err := tx.Extracted(r, "", nil); err != nil {
 					return err
 				}
 			}
@@ -158,7 +158,7 @@ func (p *Pipeline) askAbout(tx *queue.Tx, all []queue.Stored) error {
 func question(caption string) (id, text string) {
 	text = strings.TrimSpace(norm.NFC.String(strings.ToValidUTF8(caption, "")))
 	sum := sha256.Sum256([]byte(text))
-	return "v" + PromptVersion + "-" + hex.EncodeToString(sum[:16]), text
+	return "v" + PromptVersion + "-" + hex.EncodeToString(sum[:10]), text // 80 bits tell a billion captions apart
 }
 
 // namesSomething reports whether a caption could name a place: whether a letter or digit is left when mentions and hashtags
@@ -198,34 +198,33 @@ func splitTags(word string) []string {
 	return append(parts, word[start:])
 }
 
-// readAnswer returns the restaurants that an answer names, each with its name and as the model wrote it.
-func readAnswer(answer json.RawMessage) (names []string, fields []json.RawMessage, err error) {
+// readAnswer returns the entries of an answer that name a restaurant, counted from 0.
+func readAnswer(answer json.RawMessage) (entries []int, err error) {
 	var a struct {
 		Restaurants []json.RawMessage `json:"restaurants"`
 	}
 	if err := json.Unmarshal(answer, &a); err != nil {
-		return nil, nil, fmt.Errorf("the answer is not what was asked for: %w", err)
+		return nil, fmt.Errorf("the answer is not what was asked for: %w", err)
 	}
-	for _, raw := range a.Restaurants {
+	for i, raw := range a.Restaurants {
 		r, err := fieldsOf(raw)
 		if err != nil {
-			return nil, nil, fmt.Errorf("the answer is not what was asked for: %w", err)
+			return nil, fmt.Errorf("the answer is not what was asked for: %w", err)
 		}
-		if strings.TrimSpace(r.Name) == "" {
-			continue
+		if strings.TrimSpace(r.Name) != "" {
+			entries = append(entries, i)
 		}
-		names, fields = append(names, r.Name), append(fields, raw)
 	}
-	return names, fields, nil
+	return entries, nil
 }
 
 // extracted turns an answer into mentions and a search for each.
 func (p *Pipeline) extracted(tx *queue.Tx, rec queue.Stored, answer json.RawMessage) error {
-	names, fields, err := readAnswer(answer)
+	entries, err := readAnswer(answer)
 	if err != nil {
 		return fmt.Errorf("post %s: %w", rec.Key, err)
 	}
-	ids, err := tx.Extracted(rec, rec.Question, names, fields)
+	ids, err := tx.Extracted(rec, rec.Question, entries)
 	if err != nil {
 		return err
 	}
@@ -296,7 +295,7 @@ type MentionDocument struct {
 
 const documentTime = "2006-01-02T15:04:05.000Z"
 
-// Document composes a place with everybody who names it.
+// Document composes a place with everybody who names it. A mention whose fields cannot be read any more has an empty name.
 func Document(p queue.PlaceMentions) (PlaceDocument, error) {
 	d := PlaceDocument{
 		ID: p.ID, Name: p.Name, Link: p.Link,
@@ -313,7 +312,7 @@ func Document(p queue.PlaceMentions) (PlaceDocument, error) {
 	for _, m := range p.Mentions {
 		r, err := fieldsOf(m.Fields)
 		if err != nil {
-			return d, err
+			r = Restaurant{} // the place that was chosen stands
 		}
 		po, err := readPost(m.Record.Data)
 		if err != nil {

@@ -84,7 +84,7 @@ func TestQuestionKey(t *testing.T) {
 		w.model.answer = func(string) string { return restaurants() }
 		w.run()
 		equal(t, "sizes", w.model.sizes(), fmt.Sprint(1+len(other)))
-		keys := strings.Split(w.query(`select question from record order by cast(substr(key, 2) as integer)`), "\n")
+		keys := strings.Split(w.query(`select q.key from record r join question q on q.id = r.question order by cast(substr(r.key, 2) as integer)`), "\n")
 		for i, k := range keys {
 			if (k == keys[0]) != (i < len(same)) {
 				t.Errorf("%q has the key %s", ps[i].caption, k)

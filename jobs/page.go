@@ -1,9 +1,11 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"sumbi/adapters"
 	"sumbi/queue"
@@ -48,16 +50,25 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 	if w.State != queue.WalkWalking {
 		return nil, nil
 	}
-	t, err := e.Store.Target(ctx, w.Pipeline, w.Target)
-	if err != nil {
-		return nil, err
-	}
+	start := time.Now()
 	pg, err := p.Source.Fetch(ctx, adapters.Query{List: w.List, Target: w.Target, Cursor: w.Cursor, Since: w.Mark})
 	if err != nil {
 		return e.pageFailed(p, w, err)
 	}
+	took := time.Since(start)
+	packed, err := e.packer.Pack(ctx, e.Store, pg.Records)
+	for _, d := range e.packer.Damaged() {
+		e.Log.Warn("items that were kept earlier cannot be read any more; the crawl goes on, what it keeps now can be", "err", d)
+	}
+	if err != nil {
+		return nil, err
+	}
 	return func(tx *queue.Tx) error {
-		all, err := tx.Put(w, pg.Records)
+		all, err := tx.PutPacked(w, packed)
+		if err != nil {
+			return err
+		}
+		known, err := tx.Target(w.Pipeline, w.Target)
 		if err != nil {
 			return err
 		}
@@ -76,7 +87,7 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 				changed++
 			}
 		}
-		if err := tx.Count(w.Run, 1, fresh, changed); err != nil {
+		if err := tx.Count(w.Run, 1, fresh, changed, took); err != nil {
 			return err
 		}
 		if p.Saved != nil {
@@ -84,7 +95,12 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 				return err
 			}
 		}
-		return p.goOn(tx, w, max(pg.Total, t.Total))
+		if known.Total == 0 && pg.Total > 0 {
+			if err := p.recount(tx, w, pg.Total); err != nil {
+				return err
+			}
+		}
+		return p.goOn(tx, w, cmp.Or(pg.Total, known.Total))
 	}, nil
 }
 
@@ -171,6 +187,15 @@ func leave(w *queue.Walk, why string) {
 	w.State, w.Note = queue.WalkUnfinished, why
 }
 
+// addPage adds the next page of a walk, with the priority of what is known of its target.
+func (p *Pipeline) addPage(tx *queue.Tx, w queue.Walk) (added bool, err error) {
+	known, err := tx.Target(w.Pipeline, w.Target)
+	if err != nil {
+		return false, err
+	}
+	return tx.Add(p.pageJob(w, p.left(w, known.Total)))
+}
+
 // goOn adds the next page of a walk that goes on, and notes the end of the crawl when it was the last.
 func (p *Pipeline) goOn(tx *queue.Tx, w queue.Walk, total int) error {
 	if w.State == queue.WalkWalking {
@@ -198,23 +223,6 @@ func walkEnded(tx *queue.Tx, w queue.Walk) error {
 	return tx.Hurry(formKey(w.Pipeline))
 }
 
-// unknown is the priority of a list whose length nobody knows yet: its first page tells.
-const unknown = 1 << 20
-
-// left estimates how many pages a walk still has. The longest goes first, because pages of one list come one by one.
-func (p *Pipeline) left(w queue.Walk, total int) int {
-	switch {
-	case !w.Whole && !w.Mark.IsZero():
-		return 1 // what is new since the last run is short
-	case total > 0:
-		return max(total/max(p.PageSize, 1)-w.Pages, 1)
-	case w.Expected > 0:
-		return max(w.Expected-w.Pages, 1)
-	default:
-		return max(unknown-w.Pages, 1)
-	}
-}
-
 // pageFailed decides what a refusal means for the walk; what the engine decides passes through.
 func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, err error) (queue.Commit, error) {
 	c := adapters.Classify(err)
@@ -232,7 +240,11 @@ func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, err error) (queue.Commit,
 			if err := tx.Advance(&w); err != nil {
 				return err
 			}
-			return p.goOn(tx, w, 0)
+			known, err := tx.Target(w.Pipeline, w.Target)
+			if err != nil {
+				return err
+			}
+			return p.goOn(tx, w, known.Total)
 		}, nil
 	case c.Reason == adapters.ReasonGone || c.Reason == adapters.ReasonPrivate:
 		w.State, w.Cursor, w.Note = queue.WalkGone, "", err.Error()
@@ -246,7 +258,7 @@ func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, err error) (queue.Commit,
 			if err := tx.Advance(&w); err != nil {
 				return err
 			}
-			return p.goOn(tx, w, 0)
+			return walkEnded(tx, w)
 		}, nil
 	}
 	return nil, err

@@ -73,7 +73,13 @@ type Engine struct {
 	worker  *queue.Worker
 	batches batchMemory
 	asking  asking
-	tries   map[int64]time.Time // when a stopped run was last set going; used by the ticker alone
+	packer  queue.Packer
+	// Used by the ticker alone.
+	tries    map[int64]time.Time // when a stopped run was last set going
+	accounts map[int64]booked    // of the runs that crawl
+	closed   map[int64]bool      // runs whose crawl is accounted for
+	settled  map[string]float64  // the lane's account when no run crawled
+	began    time.Time           // when this process began to work
 }
 
 func (e *Engine) pipeline(name string) (*Pipeline, error) {

@@ -12,7 +12,8 @@ import (
 	"sumbi/queue"
 )
 
-// beat is how often the ticker looks at the clock and at the open runs; a commit makes it look at once.
+// beat is how often the ticker looks at the open runs; a commit makes it look at once. While there is none it looks when a
+// schedule says so, and every minute.
 const beat = time.Second
 
 // goneRuns is how many runs in a row must find an account gone before only runs over whole lists ask for it again:
@@ -45,6 +46,7 @@ func (e *Engine) RunOnce(ctx context.Context, id int64) (queue.Run, error) {
 // drain works while f does. An end of f ends the work in order.
 func (e *Engine) drain(ctx context.Context, f func(context.Context) error) error {
 	e.Store.Buried = buried
+	e.accounts, e.closed, e.settled, e.began = nil, nil, nil, e.Store.Now()
 	e.tries = nil // whoever starts anew wants stopped runs tried at once
 	if err := e.addSinks(ctx); err != nil {
 		if ctx.Err() != nil && !queue.Fatal(err) {
@@ -99,8 +101,6 @@ func (e *Engine) addSinks(ctx context.Context) error {
 
 // tick starts what is due, ends what is done, and returns when run only (if not 0) has ended or cannot go on.
 func (e *Engine) tick(ctx context.Context, schedule bool, only int64) error {
-	t := time.NewTicker(beat)
-	defer t.Stop()
 	cleaned := e.Store.Now()
 	for {
 		if now := e.Store.Now(); now.Sub(cleaned) > 24*time.Hour {
@@ -110,7 +110,8 @@ func (e *Engine) tick(ctx context.Context, schedule bool, only int64) error {
 			cleaned = now
 		}
 		changed := e.Store.Changed()
-		if err := e.round(ctx, schedule, only); err != nil || ctx.Err() != nil {
+		next, err := e.round(ctx, schedule, only)
+		if err != nil || ctx.Err() != nil {
 			return err
 		}
 		if only != 0 {
@@ -132,43 +133,50 @@ func (e *Engine) tick(ctx context.Context, schedule bool, only int64) error {
 				return nil
 			case <-time.After(beat / 10):
 			}
-		case <-t.C:
+		case <-time.After(next):
 		}
 	}
 }
 
-// round looks once at the clock and at every open run.
-func (e *Engine) round(ctx context.Context, schedule bool, only int64) error {
+// round looks once at the clock and at every open run, and says when to look again.
+func (e *Engine) round(ctx context.Context, schedule bool, only int64) (next time.Duration, err error) {
+	next = time.Minute
 	if schedule {
 		for _, p := range e.Pipelines {
-			if err := e.due(ctx, p); err != nil {
-				return err
+			at, err := e.due(ctx, p)
+			if err != nil {
+				return beat, err
+			}
+			if !at.IsZero() {
+				next = max(min(next, at.Sub(e.Store.Now())), time.Millisecond)
 			}
 		}
 	}
 	runs, err := e.Store.OpenRuns(ctx)
 	if err != nil {
-		return err
+		return beat, err
 	}
 	for _, r := range runs {
 		p, err := e.pipeline(r.Pipeline)
 		if err != nil || (only != 0 && r.ID != only) {
 			continue
 		}
+		next = beat
 		if err := e.follow(ctx, p, r, only != 0); err != nil {
-			return err
+			return beat, err
 		}
 	}
-	return nil
+	return next, nil
 }
 
-// due asks for a run when the schedule says so. What was missed while the process was down is one run.
-func (e *Engine) due(ctx context.Context, p *Pipeline) error {
+// due asks for a run when the schedule says so, and returns when it says so next; zero is never. What was missed while the
+// process was down is one run.
+func (e *Engine) due(ctx context.Context, p *Pipeline) (time.Time, error) {
 	known, err := e.Store.Schedule(ctx, p.Name)
 	if err != nil || (known.Spec == p.Spec && (known.Next.IsZero() || known.Next.After(e.Store.Now()))) {
-		return err
+		return known.Next, err
 	}
-	return e.Store.Tx(ctx, func(tx *queue.Tx) error {
+	err = e.Store.Tx(ctx, func(tx *queue.Tx) error {
 		sc, err := tx.Schedule(p.Name)
 		if err != nil {
 			return err
@@ -197,8 +205,10 @@ func (e *Engine) due(ctx context.Context, p *Pipeline) error {
 			}
 			sc.Next = p.Next(now)
 		}
+		known = sc
 		return tx.SetSchedule(sc)
 	})
+	return known.Next, err
 }
 
 // follow moves one run on: start, seed, end, or say why it stands still. Delivery belongs to a run that somebody waits for;
@@ -215,6 +225,9 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 			why := err.Error()
 			return e.Store.Tx(ctx, func(tx *queue.Tx) error { return tx.StopRun(r.ID, why) })
 		}
+		return err
+	}
+	if err := e.account(ctx, p, r); err != nil {
 		return err
 	}
 	lanes, err := e.Store.LiveLanes(ctx, p.Name)
@@ -237,6 +250,80 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 		return nil
 	}
 	return e.Store.Tx(ctx, func(tx *queue.Tx) error { return tx.StopRun(r.ID, why) })
+}
+
+// bookEvery is how often the account of a crawl is written down.
+const bookEvery = 2 * time.Second
+
+// booked is what of a lane's account is in the file already, and until when.
+type booked struct {
+	slots map[string]float64
+	at    time.Time
+}
+
+// account writes down what became of the calls that the limit allowed while the run crawled. How many were made is in the
+// books; the lane tells what others were lost to, and what nothing outside explains was lost by ourselves.
+func (e *Engine) account(ctx context.Context, p *Pipeline, r queue.Run) error {
+	at := e.Store.Now()
+	if !r.Crawled.IsZero() {
+		at = r.Crawled
+	}
+	last, begun := e.accounts[r.ID]
+	now, limit := e.worker.Slots(p.Lane, at)
+	switch {
+	case limit <= 0, !begun && !at.After(e.began), !begun && e.closed[r.ID]:
+		return nil
+	case !begun && len(e.accounts) == 0:
+		// While no run crawls nothing is booked, so all since then is this run's.
+		last = booked{e.settled, r.Started}
+		if e.began.After(last.at) {
+			last.at = e.began
+		}
+	case !begun:
+		last = booked{now, at}
+	case r.Crawled.IsZero() && at.Sub(last.at) < bookEvery:
+		return nil
+	}
+	if e.accounts == nil {
+		e.accounts, e.closed = map[int64]booked{}, map[int64]bool{}
+	}
+	shared := len(e.accounts) > 1
+	if e.accounts[r.ID] = (booked{now, at}); !r.Crawled.IsZero() {
+		delete(e.accounts, r.ID)
+		e.closed[r.ID] = true
+	}
+	if len(e.accounts) == 0 {
+		e.settled = now
+	}
+	return e.Store.Tx(ctx, func(tx *queue.Tx) error {
+		made, err := tx.UnbookedCalls(r.ID, p.Lane)
+		if err != nil {
+			return err
+		}
+		return tx.AddSlots(r.ID, p.Lane, split(last.slots, now, made, limit*at.Sub(last.at).Seconds(), shared))
+	})
+}
+
+// split is a run's part of what has become of a lane's calls between two looks at its ledger: made of them are the run's own,
+// and allowed were as many.
+func split(before, now map[string]float64, made, allowed float64, shared bool) map[string]float64 {
+	part := 1.0
+	calls := now[queue.SlotCall] - before[queue.SlotCall]
+	if shared && calls > 0 {
+		part = min(made/calls, 1)
+	}
+	more := map[string]float64{queue.SlotCall: made}
+	rest := allowed*part - made
+	for what, n := range now {
+		if what == queue.SlotCall {
+			continue
+		}
+		more[what] = (n - before[what]) * part
+		rest -= more[what]
+	}
+	// Calls are made when they leave and in the books when their answer is; in the end it adds up.
+	more[queue.LostOwn] = rest
+	return more
 }
 
 // first reports whether this process sees a run for the first time.
@@ -315,7 +402,7 @@ func (e *Engine) seed(ctx context.Context, p *Pipeline, r queue.Run) error {
 			return err
 		}
 		for _, w := range lost {
-			if _, err := tx.Add(p.pageJob(w, p.left(w, 0))); err != nil {
+			if _, err := p.addPage(tx, w); err != nil {
 				return err
 			}
 		}
@@ -367,14 +454,14 @@ func (e *Engine) stuck(lanes []queue.LiveLane, crawling bool) string {
 	stopped := e.worker.StoppedLanes()
 	var why []string
 	for _, l := range lanes {
-		if l.Running > 0 {
+		if l.Running {
 			return ""
 		}
 		if reason := stopped[l.Lane]; reason != "" {
 			why = append(why, reason)
 			continue
 		}
-		if crawling && l.Live == l.Forming {
+		if crawling && l.Forming {
 			continue // a batch that waits for the end of the crawl
 		}
 		if e.Held == nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,13 +100,17 @@ func TestFullEvery(t *testing.T) {
 // Accounts are read anew for each run; those that are no longer named are left alone.
 func TestAccountsAreReadAnew(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
-		w.tune = every(8 * time.Second)
+		var accounts atomic.Pointer[[]string]
+		accounts.Store(&[]string{"하나", "둘"})
+		w.tune = func(p *jobs.Pipeline) {
+			every(8 * time.Second)(p)
+			p.Targets = func() ([]string, error) { return *accounts.Load(), nil }
+		}
 		for _, a := range []string{"하나", "둘", "셋"} {
 			w.feed.put(a, "posts", posts(1, 1))
 		}
-		w.accounts = []string{"하나", "둘"}
 		w.boot()
-		time.AfterFunc(4*time.Second, func() { w.accounts = []string{"둘", "셋"} })
+		time.AfterFunc(4*time.Second, func() { accounts.Store(&[]string{"둘", "셋"}) })
 		w.serveOn(12 * time.Second)
 		c := w.feed.calls()
 		if c["하나/posts"] != 1 || c["둘/posts"] != 2 || c["셋/posts"] != 1 {

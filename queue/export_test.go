@@ -16,7 +16,13 @@ const LostLimit = lostLimit
 var ErrShutdown = errShutdown
 
 // Take hands out the lane's best job without a worker around it.
-func (s *Store) Take(ctx context.Context, lane string) (Job, bool, error) { return s.take(ctx, lane) }
+func (s *Store) Take(ctx context.Context, lane string) (Job, bool, error) {
+	js, err := s.take(ctx, lane, 1, true)
+	if err != nil || len(js) == 0 {
+		return Job{}, false, err
+	}
+	return js[0], true, nil
+}
 
 // Finish ends a job without a worker around it.
 func (s *Store) Finish(ctx context.Context, j Job, c Commit) error {
@@ -29,7 +35,10 @@ func (s *Store) PutBack(ctx context.Context, l Lane, j Job, cause error) error {
 }
 
 // Promote hands to goqite what has become due soon.
-func (s *Store) Promote(ctx context.Context) error { return s.promote(ctx) }
+func (s *Store) Promote(ctx context.Context) error {
+	_, err := s.promote(ctx)
+	return err
+}
 
 // Hold sets how long a taken job of the lane stays hidden.
 func (s *Store) Hold(lane string, d time.Duration) { s.queueHeld(lane, d) }
@@ -74,6 +83,30 @@ func (s *Store) Rows(ctx context.Context, query string, args ...any) ([]string, 
 
 // Exec changes the file behind the store's back.
 func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
-	_, err := s.write.ExecContext(ctx, query, args...)
+	_, err := s.write.conn.ExecContext(ctx, query, args...)
 	return err
+}
+
+// NoSync leaves the disk to itself: no test cuts the power.
+func (s *Store) NoSync() error {
+	s.write.fixed = true
+	return s.Exec(context.Background(), `pragma synchronous = off`)
+}
+
+// Queued returns how many commits wait for the next transaction.
+func (s *Store) Queued() int {
+	s.groups.mu.Lock()
+	defer s.groups.mu.Unlock()
+	return len(s.groups.waiting[light]) + len(s.groups.waiting[full])
+}
+
+// Transactions returns how many transactions have been committed.
+func (s *Store) Transactions() int64 { return s.groups.committed.Load() }
+
+// Synchronous returns the pragma of that name as the writing connection has it.
+func (s *Store) Synchronous(t interface{ Fatal(...any) }) (mode string) {
+	if err := s.write.conn.QueryRowContext(context.Background(), `select synchronous from pragma_synchronous`).Scan(&mode); err != nil {
+		t.Fatal(err)
+	}
+	return mode
 }

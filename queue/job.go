@@ -1,12 +1,14 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,7 +18,7 @@ import (
 )
 
 // near is how far ahead a job is handed to goqite; what is due later waits in its row, where it costs nothing.
-const near = time.Minute
+const near = 2 * time.Second
 
 // lostLimit is how often a job may be handed out without an end before it is run alone.
 const lostLimit = 20
@@ -66,7 +68,8 @@ func jobFields(j *Job) []any {
 	return []any{&j.ID, &j.Pipeline, &j.Lane, &j.Kind, &j.Key, (*[]byte)(&j.Args), &j.Priority, &j.Attempt, &j.run, &j.lost, &j.hurried, &j.message, instant{&j.At}, &j.created}
 }
 
-// Add adds a job unless a live one holds its key; it reports whether it did.
+// Add adds a job unless a live one holds its key; it reports whether it did. In the commit that ends a job, a job with the
+// same key follows it and takes its row.
 func (tx *Tx) Add(j Job) (bool, error) {
 	if j.At.IsZero() {
 		j.At = tx.now
@@ -74,9 +77,17 @@ func (tx *Tx) Add(j Job) (bool, error) {
 	if len(j.Args) == 0 {
 		j.Args = json.RawMessage("{}")
 	}
-	err := tx.one(`insert into job (pipeline, lane, kind, key, args, priority, due, created_at) values (?, ?, ?, nullif(?, ''), ?, ?, ?, ?)
+	if tx.ends && j.Key != "" && j.Key == tx.job.Key {
+		if tx.followed {
+			return false, nil
+		}
+		tx.followed = true
+		return true, tx.follow(j)
+	}
+	// What goes to goqite at once never enters the index of what waits in its row.
+	err := tx.one(`insert into job (pipeline, lane, kind, key, args, priority, message, due, created_at) values (?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?)
 		on conflict do nothing returning id`,
-		[]any{j.Pipeline, j.Lane, j.Kind, j.Key, string(j.Args), j.Priority, stamp(j.At), stamp(tx.now)}, &j.ID)
+		[]any{j.Pipeline, j.Lane, j.Kind, j.Key, string(j.Args), j.Priority, tx.soon(j.At), stamp(j.At), stamp(tx.now)}, &j.ID)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -84,6 +95,37 @@ func (tx *Tx) Add(j Job) (bool, error) {
 		return false, fmt.Errorf("add %s job %s: %w", j.Kind, j.Key, err)
 	}
 	return true, tx.send(j)
+}
+
+// follow makes the job that this commit ends into j: for a list that goes page by page that is a fraction of the work of
+// taking one row and one message away and making others.
+func (tx *Tx) follow(j Job) error {
+	before := tx.job
+	j.ID, j.message = before.ID, before.message
+	if j.Lane != before.Lane {
+		if err := tx.unsend(*before); err != nil {
+			return err
+		}
+		j.message = ""
+	}
+	message, err := tx.post(j)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.exec(`update job set pipeline = ?, lane = ?, kind = ?, args = ?, priority = ?, attempt = 0, run = run + 1, lost = 0, alone = 0, hurried = 0, err = null,
+		message = nullif(?, ''), due = ?, taken_at = null, created_at = ? where id = ?`,
+		j.Pipeline, j.Lane, j.Kind, string(j.Args), j.Priority, message, stamp(j.At), stamp(tx.now), j.ID); err != nil {
+		return fmt.Errorf("add %s job %s: %w", j.Kind, j.Key, err)
+	}
+	return nil
+}
+
+// soon is the message of a job until it has one: none while it is due later.
+func (tx *Tx) soon(at time.Time) any {
+	if at.Sub(tx.now) <= near {
+		return ""
+	}
+	return nil
 }
 
 // Again says, within the commit of a job, that the job is not over: it comes back after d. That is no attempt.
@@ -108,26 +150,57 @@ func (tx *Tx) Hurry(key string) error {
 	return err
 }
 
-// send puts a job's id into goqite if it is due soon and writes down where it is.
+// send puts a job's id into goqite if it is due soon, and writes down where it is.
 func (tx *Tx) send(j Job) error {
-	q := tx.s.queue(j.Lane)
-	if j.message != "" {
-		if err := q.DeleteTx(tx.ctx, tx.tx, goqite.ID(j.message)); err != nil {
-			return err
-		}
+	message, err := tx.post(j)
+	if err != nil {
+		return err
 	}
+	_, err = tx.exec(`update job set message = nullif(?, ''), due = ?, taken_at = null where id = ?`, message, stamp(j.At), j.ID)
+	return err
+}
+
+// post puts a job's id into goqite if it is due soon, at its priority, and takes it out otherwise. It returns the message.
+func (tx *Tx) post(j Job) (string, error) {
+	q := tx.s.queue(j.Lane)
 	wait := max(j.At.Sub(tx.now), 0)
-	var message any
-	if wait <= near {
-		id, err := q.SendAndGetIDTx(tx.ctx, tx.tx, goqite.Message{Body: strconv.AppendInt(nil, j.ID, 10), Delay: wait, Priority: j.Priority})
+	message := j.message
+	switch {
+	case wait > near:
+		if err := tx.unsend(j); err != nil {
+			return "", err
+		}
+		message = ""
+	case message != "":
+		// The message stays; goqite itself has no word for another priority.
+		now := time.Now()
+		n, err := tx.exec(`update goqite set timeout = ?, priority = ?, created = ? where id = ?`, stamp(now.Add(wait)), j.Priority, stamp(now), message)
 		if err != nil {
-			return err
+			return "", err
+		}
+		if n > 0 {
+			break
+		}
+		fallthrough
+	default:
+		id, err := q.SendAndGetIDTx(tx.ctx, tx.goq, goqite.Message{Body: strconv.AppendInt(nil, j.ID, 10), Delay: wait, Priority: j.Priority})
+		if err != nil {
+			return "", err
 		}
 		message = string(id)
+	}
+	if message != "" {
 		tx.wake[j.Lane] = true
 	}
-	_, err := tx.exec(`update job set message = ?, due = ?, taken_at = null where id = ?`, message, stamp(j.At), j.ID)
-	return err
+	return message, nil
+}
+
+// unsend takes a job's message out of goqite.
+func (tx *Tx) unsend(j Job) error {
+	if j.message == "" {
+		return nil
+	}
+	return tx.s.queue(j.Lane).DeleteTx(tx.ctx, tx.goq, goqite.ID(j.message))
 }
 
 func (s *Store) queue(lane string) *goqite.Queue { return s.queueHeld(lane, 0) }
@@ -138,72 +211,126 @@ func (s *Store) queueHeld(lane string, hold time.Duration) *goqite.Queue {
 	defer s.mu.Unlock()
 	q := s.queues[lane]
 	if q == nil || hold > 0 {
-		q = goqite.New(goqite.NewOpts{DB: s.write, Name: lane, Timeout: hold, MaxReceive: 1 << 40})
+		q = goqite.New(goqite.NewOpts{DB: s.write.db, Name: lane, Timeout: hold, MaxReceive: 1 << 40})
 		s.queues[lane] = q
 	}
 	return q
 }
 
-// promote hands to goqite what has become due soon.
-func (s *Store) promote(ctx context.Context) error {
-	const due = `from job where state = 'live' and message is null and taken_at is null and due <= ?`
-	var some bool
-	until := stamp(s.Now().Add(near))
-	if err := one(ctx, s.read, `select exists (select 1 `+due+`)`, []any{until}, &some); err != nil || !some {
-		return s.explain(err)
-	}
-	return s.Tx(ctx, func(tx *Tx) error {
-		rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` `+due+` order by due limit 500`, []any{until}, scanJob)
-		if err != nil {
-			return err
+// promoteChunk is how many jobs one commit hands to goqite.
+const promoteChunk = 500
+
+// promote hands to goqite what has become due soon, and returns when the next job is due; zero when none waits.
+func (s *Store) promote(ctx context.Context) (next time.Time, err error) {
+	const waits = `from job where state = 'live' and message is null and taken_at is null`
+	for {
+		until := s.Now().Add(near)
+		if err := one(ctx, s.read, `select min(due) `+waits, nil, instant{&next}); err != nil || next.IsZero() || next.After(until) {
+			return next, s.explain(err)
 		}
-		for _, j := range rows {
-			if err := tx.send(j); err != nil {
+		err := s.Tx(ctx, func(tx *Tx) error {
+			rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` `+waits+` and due <= ? order by due limit ?`, []any{stamp(until), promoteChunk}, scanJob)
+			if err != nil {
+				return err
+			}
+			for _, j := range rows {
+				if err := tx.send(j); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return next, err
+		}
+	}
+}
+
+// ready reports whether the lane has more than n jobs that can be taken now, else when the next one can be.
+func (s *Store) ready(ctx context.Context, lane string, n int) (ok bool, next time.Time, err error) {
+	now := stamp(s.Now())
+	err = one(ctx, s.read, `select exists (select 1 from goqite where queue = ? and timeout <= ? limit 1 offset ?)`, []any{lane, now, n}, &ok)
+	if err != nil || ok {
+		return ok, next, s.explain(err)
+	}
+	err = one(ctx, s.read, `select min(timeout) from goqite where queue = ? and timeout > ?`, []any{lane, now}, instant{&next})
+	return false, next, s.explain(err)
+}
+
+// take hands out up to n of the lane's best jobs, best first. paced says that each is a call under the lane's limits, which
+// then know when the last one was, however the process ends.
+func (s *Store) take(ctx context.Context, lane string, n int, paced bool) (jobs []Job, err error) {
+	err = s.inTx(ctx, light, nil, func(tx *Tx) error {
+		q := s.queue(lane)
+		for len(jobs) < n {
+			some, err := tx.receive(q, n-len(jobs))
+			if err != nil || len(some) == 0 {
+				return err
+			}
+			jobs = append(jobs, some...)
+			if !paced {
+				continue
+			}
+			if _, err := tx.exec(`update upstream_limit set last_call = ? where name > ? and name < ?`, stamp(tx.now), lane+"/", lane+"0"); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-}
-
-// ready reports whether the lane has a job that can be taken now, else when the next one can be.
-func (s *Store) ready(ctx context.Context, lane string) (ok bool, next time.Time, err error) {
-	err = one(ctx, s.read, `select exists (select 1 from goqite where queue = ? and timeout <= ?)`, []any{lane, stamp(s.Now())}, &ok)
-	if err != nil || ok {
-		return ok, next, s.explain(err)
+	if err != nil {
+		return nil, err
 	}
-	err = one(ctx, s.read, `select min(timeout) from goqite where queue = ?`, []any{lane}, instant{&next})
-	return false, next, s.explain(err)
+	return jobs, nil
 }
 
-// take hands out the lane's best job.
-func (s *Store) take(ctx context.Context, lane string) (j Job, ok bool, err error) {
-	err = s.Tx(ctx, func(tx *Tx) error {
-		q := s.queue(lane)
-		for {
-			m, err := q.ReceiveTx(tx.ctx, tx.tx)
-			if err != nil || m == nil {
-				return err
+// receive takes up to n messages and returns their jobs. It returns none only when there is no message left.
+func (tx *Tx) receive(q *goqite.Queue, n int) ([]Job, error) {
+	for {
+		var order []string // of the messages: as goqite gave them out
+		type taken struct {
+			ID      int64  `json:"id"`
+			Message string `json:"message"`
+		}
+		var all []taken
+		for len(all) < n {
+			m, err := q.ReceiveTx(tx.ctx, tx.goq)
+			if err != nil {
+				return nil, err
+			}
+			if m == nil {
+				break
 			}
 			id, err := strconv.ParseInt(string(m.Body), 10, 64)
 			if err != nil {
-				return fmt.Errorf("message %s of lane %s is no job id: %w", m.ID, lane, err)
+				return nil, fmt.Errorf("message %s is no job id: %w", m.ID, err)
 			}
-			err = tx.one(`update job set run = run + 1, lost = lost + 1, taken_at = ?, message = ? where id = ? and state = 'live' returning `+jobColumns,
-				[]any{stamp(tx.now), string(m.ID), id}, jobFields(&j)...)
-			if err == nil {
-				ok = true
-				return nil
-			}
-			if !errors.Is(err, ErrNotFound) {
-				return err
-			}
-			if err := q.DeleteTx(tx.ctx, tx.tx, m.ID); err != nil {
-				return err
+			all, order = append(all, taken{id, string(m.ID)}), append(order, string(m.ID))
+		}
+		if len(all) == 0 {
+			return nil, nil
+		}
+		b, err := json.Marshal(all)
+		if err != nil {
+			return nil, err
+		}
+		jobs, err := list(tx.ctx, tx.tx, `update job set run = run + 1, lost = lost + 1, taken_at = ?, message = m.value ->> 'message'
+			from json_each(?) m where job.id = m.value ->> 'id' and state = 'live' returning `+jobColumns, []any{stamp(tx.now), string(b)}, scanJob)
+		if err != nil {
+			return nil, err
+		}
+		// A message without a job is of no use.
+		for _, m := range order {
+			if !slices.ContainsFunc(jobs, func(j Job) bool { return j.message == m }) {
+				if err := q.DeleteTx(tx.ctx, tx.goq, goqite.ID(m)); err != nil {
+					return nil, err
+				}
 			}
 		}
-	})
-	return j, ok, err
+		if len(jobs) > 0 {
+			slices.SortFunc(jobs, func(a, b Job) int { return cmp.Compare(slices.Index(order, a.message), slices.Index(order, b.message)) })
+			return jobs, nil
+		}
+	}
 }
 
 // renew begins the hold of a taken job anew and notes whether it runs alone; false when somebody else has it now.
@@ -214,25 +341,23 @@ func (s *Store) renew(ctx context.Context, j Job, alone bool, hold time.Duration
 			return err
 		}
 		mine = true
-		return s.queue(j.Lane).ExtendTx(tx.ctx, tx.tx, goqite.ID(j.message), hold)
+		return s.queue(j.Lane).ExtendTx(tx.ctx, tx.goq, goqite.ID(j.message), hold)
 	})
 	return mine && err == nil, err
 }
 
 // finish ends a job in one transaction with everything that follows from it.
 func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Meter) error {
-	return s.inTx(ctx, &j, func(tx *Tx) error {
+	return s.inTx(ctx, full, &j, func(tx *Tx) error {
 		var hurried bool
-		err := tx.one(`delete from job where id = ? and run = ? and state = 'live' returning hurried`, []any{j.ID, j.run}, &hurried)
+		err := tx.one(`select hurried from job where id = ? and run = ? and state = 'live'`, []any{j.ID, j.run}, &hurried)
 		if errors.Is(err, ErrNotFound) {
 			return ErrStale
 		}
 		if err != nil {
 			return err
 		}
-		if err := s.queue(j.Lane).DeleteTx(tx.ctx, tx.tx, goqite.ID(j.message)); err != nil {
-			return err
-		}
+		tx.ends = true
 		if commit != nil {
 			if err := contain(func() error { return commit(tx) }); err != nil {
 				return err
@@ -241,18 +366,23 @@ func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Me
 		if err := tx.book(j.Pipeline, m); err != nil {
 			return err
 		}
-		if tx.again == nil {
+		switch {
+		case tx.followed:
 			return nil
+		case tx.again == nil:
+			if err := tx.unsend(j); err != nil {
+				return err
+			}
+			_, err := tx.exec(`delete from job where id = ?`, j.ID)
+			return err
 		}
 		j.At = tx.now.Add(*tx.again)
 		if hurried {
 			j.At = tx.now
 		}
-		if _, err := tx.exec(`insert into job (id, pipeline, lane, kind, key, args, priority, run, due, created_at) values (?, ?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?)`,
-			j.ID, j.Pipeline, j.Lane, j.Kind, j.Key, string(j.Args), j.Priority, j.run, stamp(j.At), j.created); err != nil {
-			return fmt.Errorf("put back %s job %s: %w", j.Kind, j.Key, err)
+		if _, err := tx.exec(`update job set attempt = 0, run = run + 1, lost = 0, alone = 0, hurried = 0, err = null where id = ?`, j.ID); err != nil {
+			return err
 		}
-		j.message = ""
 		return tx.send(j)
 	})
 }
@@ -277,7 +407,7 @@ func (b Backoff) delay(attempt int) time.Duration {
 // putBack returns a job that did not come to its end: later, or dead.
 func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adapters.Meter) error {
 	e := adapters.Classify(cause)
-	return s.inTx(ctx, &j, func(tx *Tx) error {
+	return s.inTx(ctx, full, &j, func(tx *Tx) error {
 		var before string
 		err := tx.one(`select coalesce(err, '') from job where id = ? and run = ? and state = 'live'`, []any{j.ID, j.run}, &before)
 		if errors.Is(err, ErrNotFound) {
@@ -305,11 +435,11 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		}
 		switch e.Kind {
 		case adapters.Throttled:
-			after := e.After
+			after := max(e.After, time.Second)
 			if l.Gate != nil && e.Upstream == l.Name {
-				after = min(after, near) // the gate does the waiting, and knows when it is over
+				after = min(e.After, time.Minute) // the gate does the waiting, and knows when it is over
 			}
-			j.At = tx.now.Add(max(after, time.Second))
+			j.At = tx.now.Add(after)
 			return tx.send(j)
 		case adapters.Unauthorized, adapters.NeedsHuman:
 			j.At = tx.now.Add(max(e.After, time.Second))
@@ -345,10 +475,8 @@ func (tx *Tx) story(j Job, cause error) error {
 
 // bury makes a job dead: it leaves goqite and frees its key.
 func (tx *Tx) bury(j Job, cause error) error {
-	if j.message != "" {
-		if err := tx.s.queue(j.Lane).DeleteTx(tx.ctx, tx.tx, goqite.ID(j.message)); err != nil {
-			return err
-		}
+	if err := tx.unsend(j); err != nil {
+		return err
 	}
 	_, err := tx.exec(`update job set state = 'dead', message = null, taken_at = null, alone = 0, attempt = attempt + 1, due = ?, err = ? where id = ?`,
 		stamp(tx.now), cause.Error(), j.ID)
@@ -411,8 +539,8 @@ func (tx *Tx) Drop(id int64) error {
 	if errors.Is(err, ErrNotFound) {
 		return missing(fmt.Sprintf("there is no job %d that waits; `sumbi jobs list` shows them", id))
 	}
-	if err != nil || j.message == "" {
+	if err != nil {
 		return err
 	}
-	return tx.s.queue(j.Lane).DeleteTx(tx.ctx, tx.tx, goqite.ID(j.message))
+	return tx.unsend(j)
 }

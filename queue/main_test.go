@@ -75,7 +75,7 @@ func open(t testing.TB, path string, mode queue.Mode) *queue.Store {
 	s, err := queue.Open(context.Background(), path, schema, mode)
 	check(t, err)
 	if _, bench := t.(*testing.B); !bench {
-		check(t, s.Exec(context.Background(), `pragma synchronous = off`)) // no test cuts the power
+		check(t, s.NoSync())
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s

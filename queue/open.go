@@ -17,14 +17,17 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// version is the schema's version. A file of a higher one was written by a newer sumbi and is not touched.
-const version = 1
+// version is the schema's version. A file of another one is not touched.
+const version = 2
 
 // appID marks the file as sumbi's own (pragma application_id): "sumb".
 const appID = 0x73756d62
 
 // smallFile is the size up to which the whole file is checked at each start; it takes about a tenth of a second.
 const smallFile = 16 << 20
+
+// newest is how many rows of a kind a start looks through at most, so that it takes no longer in a large file.
+const newest = 10_000
 
 // Mode says what a process wants of the file.
 type Mode int
@@ -139,9 +142,7 @@ func (s *Store) open(ctx context.Context, schema string) error {
 		q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, extra...), "_txlock": {"immediate"}}
 		return "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + q.Encode()
 	}
-	if s.read, err = sql.Open("sqlite", dsn("query_only(1)", "cache_size(-4000)")); err != nil {
-		return s.explain(err)
-	}
+	s.read = openDB(dsn("query_only(1)", "cache_size(-4000)"))
 	s.read.SetMaxOpenConns(4)
 	// A damaged file is refused before anything is written to it. In a large one this is left to doctor.
 	if info, err := os.Stat(abs); err == nil && s.owner && info.Size() > 0 && info.Size() <= smallFile {
@@ -149,12 +150,19 @@ func (s *Store) open(ctx context.Context, schema string) error {
 			return err
 		}
 	}
-	if s.write, err = sql.Open("sqlite", dsn("journal_mode(wal)", "synchronous(full)", "journal_size_limit(67108864)", "cache_size(-8000)")); err != nil {
+	empty, err := s.look(ctx)
+	if err != nil {
 		return s.explain(err)
 	}
-	s.write.SetMaxOpenConns(1)
-	if err := s.migrate(ctx, schema); err != nil {
+	s.write.db = openDB(dsn("journal_mode(wal)", "synchronous(full)", "temp_store(memory)", "journal_size_limit(67108864)", "cache_size(-8000)"))
+	s.write.db.SetMaxOpenConns(1)
+	if s.write.conn, err = s.write.db.Conn(ctx); err != nil {
 		return s.explain(err)
+	}
+	if empty {
+		if err := s.create(ctx, schema); err != nil {
+			return s.explain(err)
+		}
 	}
 	if !s.owner {
 		return nil
@@ -163,25 +171,33 @@ func (s *Store) open(ctx context.Context, schema string) error {
 	return s.explain(s.recover(ctx))
 }
 
-// migrate makes the schema in an empty file and refuses a file that is somebody else's or newer than this program.
-func (s *Store) migrate(ctx context.Context, schema string) error {
+// look refuses a file that is somebody else's or newer than this program; empty reports that it holds nothing yet. The
+// reading connection leaves the file as it is; the writing one would turn it to WAL.
+func (s *Store) look(ctx context.Context) (empty bool, err error) {
 	var have, app, tables int
-	// The reading connection leaves somebody else's file as it is; the writing one would turn it to WAL.
 	if err := one(ctx, s.read, `select (select user_version from pragma_user_version), (select application_id from pragma_application_id), (select count(*) from sqlite_schema)`, nil, &have, &app, &tables); err != nil {
-		return err
+		return false, err
 	}
 	switch {
 	case have == version && app == appID:
-		return nil
+		return false, nil
 	case tables == 0 && !s.owner:
-		return &FileError{Path: s.path, Text: "is empty; `sumbi run PIPELINE` or `sumbi serve` fills it"}
+		return false, &FileError{Path: s.path, Text: "is empty; `sumbi run PIPELINE` or `sumbi serve` fills it"}
 	case tables == 0:
+		return true, nil
 	case app != appID:
-		return &FileError{Path: s.path, Text: "belongs to another program; name another file with --state"}
+		return false, &FileError{Path: s.path, Text: "belongs to another program; name another file with --state"}
+	case have < version:
+		return false, &FileError{Path: s.path, Text: fmt.Sprintf("was written by an early sumbi (schema %d, this one knows %d); finish with that version, or move the file away and crawl anew", have, version)}
 	case have > version:
-		return &FileError{Path: s.path, Text: fmt.Sprintf("was written by a newer sumbi (schema %d, this one knows %d); install that version or a later one", have, version)}
+		return false, &FileError{Path: s.path, Text: fmt.Sprintf("was written by a newer sumbi (schema %d, this one knows %d); install that version or a later one", have, version)}
 	}
-	t, err := s.write.BeginTx(ctx, nil)
+	return false, nil
+}
+
+// create makes the schema.
+func (s *Store) create(ctx context.Context, schema string) error {
+	t, err := s.write.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -200,12 +216,12 @@ func (s *Store) recover(ctx context.Context) error {
 			return err
 		}
 		s.freed = n > 0
-		// Nothing in goqite lies further ahead, unless the clock was set back.
-		if _, err := tx.exec(`update goqite set timeout = ? where timeout > ?`, stamp(tx.now), stamp(tx.now.Add(near+time.Second))); err != nil {
+		// Nothing in goqite lies further ahead, unless the clock was set back. What is delayed there was sent lately.
+		if _, err := tx.exec(`update goqite set timeout = ? where timeout > ? and rowid > (select max(rowid) from goqite) - ?`, stamp(tx.now), stamp(tx.now.Add(near+time.Second)), newest); err != nil {
 			return err
 		}
 		// What waited long is looked at anew: a person may have started this process because the reason is gone.
-		if _, err := tx.exec(`update job set due = ? where state = 'live' and message is null and due > ?`, stamp(tx.now), stamp(tx.now)); err != nil {
+		if s.later, err = tx.hasten(newest); err != nil {
 			return err
 		}
 		// A job that ended its process while nothing else was in flight is the cause.
@@ -228,6 +244,12 @@ func (s *Store) recover(ctx context.Context) error {
 		}
 		return tx.clean()
 	})
+}
+
+// hasten makes up to n jobs due that wait for later, and reports whether there may be more.
+func (tx *Tx) hasten(n int) (more bool, err error) {
+	done, err := tx.exec(`update job set due = ? where id in (select id from job where state = 'live' and message is null and due > ? order by due limit ?)`, stamp(tx.now), stamp(tx.now), n)
+	return done == int64(n), err
 }
 
 // Clean removes what is kept for a time only.
@@ -276,7 +298,10 @@ func (s *Store) Close() error { return s.closeAll() }
 
 func (s *Store) closeAll() error {
 	var errs []error
-	for _, db := range []*sql.DB{s.read, s.write} {
+	if s.write.conn != nil {
+		errs = append(errs, s.write.conn.Close())
+	}
+	for _, db := range []*sql.DB{s.read, s.write.db} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}

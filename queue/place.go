@@ -8,29 +8,43 @@ import (
 	"fmt"
 	"math"
 	"time"
-
-	"sumbi/adapters"
 )
 
 // Mention is a restaurant that a record names.
 type Mention struct {
 	ID         int64
 	Record     Stored
-	N          int
+	N          int // 0 is the first of the record
 	Pipeline   string
-	Fields     json.RawMessage
-	Name       string
-	State      string // place, none, review, waiting
+	Fields     json.RawMessage // as the model answered; empty where its answer cannot be read
+	Name       string          // of Fields
+	State      string          // place, none, review, waiting
 	Place      string
 	Score      float64
 	Reason     string
-	Candidates json.RawMessage
-	Queries    json.RawMessage
+	Candidates []Considered // best first; not read back
+	Queries    []Asked      // in order; not read back
 }
 
-// Extracted replaces the mentions of a record by those of a new answer. It returns the ids of the new ones, in order.
-// Places that lose a mention are told to the sinks.
-func (tx *Tx) Extracted(rec Stored, question string, names []string, fields []json.RawMessage) ([]int64, error) {
+// Considered is one candidate of a decision. Candidate is its number in the file, 0 where nothing of its text is kept: then
+// only its finder is.
+type Considered struct {
+	Candidate int64
+	Finder    string
+	Score     float64
+	Why       string
+}
+
+// Asked is one search of a decision.
+type Asked struct {
+	Finder string
+	Query  string
+	Found  int // candidates
+}
+
+// Extracted replaces the mentions of a record by those entries of the answer to a question, counted from 0. It returns the
+// ids of the new ones, in order. Places that lose a mention are told to the sinks.
+func (tx *Tx) Extracted(rec Stored, question string, entries []int) ([]int64, error) {
 	old, err := list(tx.ctx, tx.tx, `select place from mention where record = ? and place is not null`, []any{rec.ID}, scanText)
 	if err != nil {
 		return nil, err
@@ -43,12 +57,12 @@ func (tx *Tx) Extracted(rec Stored, question string, names []string, fields []js
 			return nil, err
 		}
 	}
-	ids := make([]int64, len(names))
-	for i := range names {
-		err := tx.one(`insert into mention (record, n, pipeline, question, fields, name) values (?, ?, ?, ?, ?, ?) returning id`,
-			[]any{rec.ID, i, rec.Pipeline, question, string(fields[i]), names[i]}, &ids[i])
+	ids := make([]int64, len(entries))
+	for n, entry := range entries {
+		err := tx.one(`insert into mention (record, n, pipeline, question, entry) select ?, ?, ?, id, ? from question where key = ? returning id`,
+			[]any{rec.ID, n, rec.Pipeline, entry, question}, &ids[n])
 		if err != nil {
-			return nil, fmt.Errorf("mention %d of %s: %w", i, rec.Key, err)
+			return nil, fmt.Errorf("mention %d of %s: %w", n, rec.Key, err)
 		}
 	}
 	return ids, nil
@@ -60,26 +74,39 @@ func scanText(r *sql.Rows) (string, error) {
 	return s, err
 }
 
+// Where the answer to a question has what a mention m is made of. The text of it is kept only there; an answer that is no
+// JSON has nothing.
+const (
+	mentionColumns = `m.id, m.n, m.pipeline, m.state, coalesce(m.place, ''), coalesce(m.score, 0), coalesce(w.text, ''),
+		case when json_valid(a.answer) then coalesce(json_extract(a.answer, '$.restaurants[' || m.entry || ']'), '') else '' end,
+		case when json_valid(a.answer) then coalesce(json_extract(a.answer, '$.restaurants[' || m.entry || '].name'), '') else '' end, ` + storedColumns
+	mentionTables = `mention m join record r on r.id = m.record left join question a on a.id = m.question left join wording w on w.id = m.reason`
+)
+
+func scanMention(r *sql.Rows) (Mention, error) {
+	var m Mention
+	var fields, data string
+	err := r.Scan(append([]any{&m.ID, &m.N, &m.Pipeline, &m.State, &m.Place, &m.Score, &m.Reason, &fields, &m.Name}, storedFields(&m.Record, &data)...)...)
+	m.Fields, m.Record.Data = json.RawMessage(fields), json.RawMessage(data)
+	return m, err
+}
+
 // Mention reads one mention with its record.
 func (s *Store) Mention(ctx context.Context, id int64) (Mention, error) {
-	m := Mention{ID: id}
-	ms, err := list(ctx, s.read, `select m.n, m.pipeline, m.fields, m.name, m.state, coalesce(m.place, ''), `+storedColumns+`
-		from mention m join record r on r.id = m.record where m.id = ?`, []any{id}, func(r *sql.Rows) (Mention, error) {
-		m := m
-		var fields, data string
-		var q sql.NullString
-		st := &m.Record
-		err := r.Scan(&m.N, &m.Pipeline, &fields, &m.Name, &m.State, &m.Place, &st.ID, &st.Stream, &st.Key, &st.Pipeline, &st.Target, instant{&st.Time}, &data, &q)
-		m.Fields, st.Data, st.Question = json.RawMessage(fields), json.RawMessage(data), q.String
-		return m, err
-	})
+	ms, err := list(ctx, s.read, `select `+mentionColumns+` from `+mentionTables+` where m.id = ?`, []any{id}, scanMention)
 	if err != nil {
-		return m, s.explain(err)
+		return Mention{}, s.explain(err)
 	}
 	if len(ms) == 0 {
-		return m, ErrNotFound
+		return Mention{}, ErrNotFound
 	}
 	return ms[0], nil
+}
+
+// Mentions returns up to n mentions of a pipeline whose number is above after, in the order of their numbers.
+func (s *Store) Mentions(ctx context.Context, pipeline string, after int64, n int) ([]Mention, error) {
+	ms, err := list(ctx, s.read, `select `+mentionColumns+` from `+mentionTables+` where m.id > ? and m.pipeline = ? order by m.id limit ?`, []any{after, pipeline, n}, scanMention)
+	return ms, s.explain(err)
 }
 
 // Place is a restaurant on the map.
@@ -130,8 +157,12 @@ func (tx *Tx) Decide(m Mention, p *Place, merge func(known Place) (Place, bool))
 		}
 		place = id
 	}
-	_, err := tx.exec(`update mention set state = ?, place = ?, score = ?, reason = ?, candidates = ?, queries = ?, decided_at = ? where id = ?`,
-		m.State, place, m.Score, m.Reason, string(m.Candidates), string(m.Queries), stamp(tx.now), m.ID)
+	reason, candidates, queries, err := tx.considered(m)
+	if err != nil {
+		return fmt.Errorf("decide mention %d: %w", m.ID, err)
+	}
+	_, err = tx.exec(`update mention set state = ?, place = ?, score = ?, reason = ?, candidates = ?, queries = ?, decided_at = ? where id = ?`,
+		m.State, place, m.Score, reason, candidates, queries, stamp(tx.now), m.ID)
 	if err != nil {
 		return fmt.Errorf("decide mention %d: %w", m.ID, err)
 	}
@@ -223,22 +254,21 @@ func (s *Store) Places(ctx context.Context, f func(PlaceMentions) error) error {
 	}
 }
 
+// PlaceRow reads one place without its mentions; ErrNotFound when there is none.
+func (s *Store) PlaceRow(ctx context.Context, id string) (Place, error) {
+	var p Place
+	err := one(ctx, s.read, `select `+placeColumns+` from place p where p.id = ?`, []any{id}, placeFields(&p)...)
+	return p, s.explain(err)
+}
+
 // Place reads one place with its mentions; ErrNotFound when nobody names it.
 func (s *Store) Place(ctx context.Context, id string) (PlaceMentions, error) {
-	var pm PlaceMentions
-	if err := one(ctx, s.read, `select `+placeColumns+` from place p where p.id = ?`, []any{id}, placeFields(&pm.Place)...); err != nil {
-		return pm, s.explain(err)
+	p, err := s.PlaceRow(ctx, id)
+	pm := PlaceMentions{Place: p}
+	if err != nil {
+		return pm, err
 	}
-	ms, err := list(ctx, s.read, `select m.id, m.n, m.fields, m.name, coalesce(m.score, 0), `+storedColumns+`
-		from mention m join record r on r.id = m.record where m.place = ? order by r.at desc, r.key, m.n`, []any{id}, func(r *sql.Rows) (Mention, error) {
-		var m Mention
-		var fields, data string
-		var q sql.NullString
-		st := &m.Record
-		err := r.Scan(&m.ID, &m.N, &fields, &m.Name, &m.Score, &st.ID, &st.Stream, &st.Key, &st.Pipeline, &st.Target, instant{&st.Time}, &data, &q)
-		m.Fields, st.Data = json.RawMessage(fields), json.RawMessage(data)
-		return m, err
-	})
+	ms, err := list(ctx, s.read, `select `+mentionColumns+` from `+mentionTables+` where m.place = ? order by r.at desc, r.key, m.n`, []any{id}, scanMention)
 	if err != nil {
 		return pm, s.explain(err)
 	}
@@ -247,38 +277,4 @@ func (s *Store) Place(ctx context.Context, id string) (PlaceMentions, error) {
 	}
 	pm.Mentions = ms
 	return pm, nil
-}
-
-// Search reads a finder's remembered answer; ErrNotFound when there is none that is younger than maxAge.
-func (s *Store) Search(ctx context.Context, finder, query string, maxAge time.Duration) ([]adapters.Candidate, error) {
-	var text string
-	err := one(ctx, s.read, `select answer from search where finder = ? and query = ? and at > ?`, []any{finder, query, stamp(s.Now().Add(-maxAge))}, &text)
-	if err != nil {
-		return nil, s.explain(err)
-	}
-	var cs []adapters.Candidate
-	if err := json.Unmarshal([]byte(text), &cs); err != nil {
-		return nil, fmt.Errorf("remembered answer of %s to %q: %w", finder, query, err)
-	}
-	return cs, nil
-}
-
-// SaveSearch remembers a finder's answer.
-func (tx *Tx) SaveSearch(finder, query string, cs []adapters.Candidate) error {
-	if cs == nil {
-		cs = []adapters.Candidate{}
-	}
-	b, err := json.Marshal(cs)
-	if err != nil {
-		return err
-	}
-	_, err = tx.exec(`insert into search (finder, query, answer, at) values (?, ?, ?, ?) on conflict (finder, query) do update set answer = excluded.answer, at = excluded.at`,
-		finder, query, string(b), stamp(tx.now))
-	return err
-}
-
-// ForgetSearches forgets the answers that are older than maxAge.
-func (tx *Tx) ForgetSearches(maxAge time.Duration) error {
-	_, err := tx.exec(`delete from search where at < ?`, stamp(tx.now.Add(-maxAge)))
-	return err
 }

@@ -1,15 +1,14 @@
 package queue_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"sumbi/adapters"
 	"sumbi/queue"
 )
 
@@ -24,14 +23,17 @@ func mentioned(t *testing.T, s *queue.Store, target, key string, d int, names ..
 	return extracted(t, s, put(t, s, w, post(key, "맛집", d))[0], names...)
 }
 
+// extracted lets the answer to the question about a post name restaurants.
 func extracted(t *testing.T, s *queue.Store, st queue.Stored, names ...string) (_ queue.Stored, ids []int64) {
 	t.Helper()
-	fields := make([]json.RawMessage, len(names))
+	ns, fields := make([]int, len(names)), make([]string, len(names))
 	for i, n := range names {
-		fields[i] = json.RawMessage(fmt.Sprintf(`{"name":%q}`, n))
+		ns[i], fields[i] = i, fmt.Sprintf(`{"name":%q}`, n)
 	}
+	check(t, s.Exec(t.Context(), `insert into question (key, pipeline, state, answer, asked_at) values (?, 'matzip', 'answered', ?, '2025-03-10T03:00:00.000Z')
+		on conflict (key) do update set answer = excluded.answer`, "q-"+st.Key, `{"restaurants":[`+strings.Join(fields, ",")+`]}`))
 	within(t, s, func(tx *queue.Tx) (err error) {
-		ids, err = tx.Extracted(st, "q", names, fields)
+		ids, err = tx.Extracted(st, "q-"+st.Key, ns)
 		return err
 	})
 	return st, ids
@@ -45,7 +47,8 @@ func decide(t *testing.T, s *queue.Store, id int64, p *queue.Place) {
 	if p == nil {
 		m.State, m.Score, m.Reason = "none", 0, "못 찾음"
 	}
-	m.Candidates, m.Queries = json.RawMessage(`[{"name":"을밀대"}]`), json.RawMessage(`["을밀대 염리동"]`)
+	m.Candidates = []queue.Considered{{Finder: "naver", Score: 0.123456, Why: "이름과 주소"}}
+	m.Queries = []queue.Asked{{Finder: "naver", Query: "염리동 \"을밀대\"", Found: 1}}
 	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, p, byID(p)) })
 }
 
@@ -93,8 +96,10 @@ func TestMentions(t *testing.T) {
 	rows(t, s, `select post, n, name, state from v_mentions order by n`, "p1|0|을밀대|waiting", "p1|1|우래옥|waiting")
 	decide(t, s, ids[0], place("naver:1", "을밀대"))
 	decide(t, s, ids[1], nil)
+	const kept = `[{"name":"no longer kept","address":null,"link":null,"finder":"naver","score":0.1235,"why":"이름과 주소"}]|[{"finder":"naver","query":"염리동 \"을밀대\"","found":1}]`
 	rows(t, s, `select n, state, place, score, reason, candidates, queries from v_mentions order by n`,
-		`0|place|naver:1|0.97|이름과 주소|[{"name":"을밀대"}]|["을밀대 염리동"]`, `1|none|-|0|못 찾음|[{"name":"을밀대"}]|["을밀대 염리동"]`)
+		`0|place|naver:1|0.97|이름과 주소|`+kept, `1|none|-|0|못 찾음|`+kept)
+	rows(t, s, `select text from wording order by text`, "못 찾음", "이름과 주소")
 
 	// A new answer replaces the mentions.
 	extracted(t, s, st, "필동면옥")
@@ -251,28 +256,38 @@ func TestPlacesInOrder(t *testing.T) {
 	}
 }
 
-func TestSearches(t *testing.T) {
+// TestMalformedAnswer checks that an answer that is no JSON takes along nothing but its own mentions.
+func TestMalformedAnswer(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
-	now := day(1)
-	s.Now = func() time.Time { return now }
-	want := []adapters.Candidate{{Finder: "naver", Name: "을밀대", RoadAddress: "서울 마포구 숭문길 24", Lat: 37.5476, Lng: 126.9511}}
-	within(t, s, func(tx *queue.Tx) error {
-		return errors.Join(tx.SaveSearch("naver", "을밀대", nil), tx.SaveSearch("naver", "을밀대", want), tx.SaveSearch("kakao", "을밀대", nil))
-	})
-	got, err := s.Search(t.Context(), "naver", "을밀대", time.Hour)
+	_, bad := mentioned(t, s, "을지로골목", "p1", 1, "을밀대")
+	_, good := mentioned(t, s, "을지로골목", "p2", 2, "을밀대")
+	decide(t, s, bad[0], place("naver:1", "을밀대"))
+	decide(t, s, good[0], place("naver:1", "을밀대"))
+	check(t, s.Exec(t.Context(), `update question set answer = '{"restaurants":[{"name":' where key = 'q-p1'`))
+	check(t, s.Exec(t.Context(), `update mention set candidates = '[', queries = '국물' where id = ?`, bad[0]))
+
+	names := func(ms []queue.Mention) (all []string) {
+		for _, m := range ms {
+			all = append(all, fmt.Sprintf("%s %q %s", m.Record.Key, m.Name, m.Fields))
+		}
+		return all
+	}
+	ms, err := s.Mentions(t.Context(), "matzip", 0, 9)
 	check(t, err)
-	same(t, "answer", got, want)
-	got, err = s.Search(t.Context(), "kakao", "을밀대", time.Hour)
-	if err != nil || len(got) != 0 {
-		t.Errorf("an empty answer is remembered too: %v, %v", got, err)
-	}
-	now = now.Add(2 * time.Hour)
-	if _, err := s.Search(t.Context(), "naver", "을밀대", time.Hour); !errors.Is(err, queue.ErrNotFound) {
-		t.Errorf("too old: %v", err)
-	}
-	within(t, s, func(tx *queue.Tx) error {
-		return errors.Join(tx.SaveSearch("naver", "우래옥", nil), tx.ForgetSearches(time.Hour))
-	})
-	rows(t, s, `select finder, query from search`, "naver|우래옥")
+	same(t, "mentions", names(ms), []string{`p1 "" `, `p2 "을밀대" {"name":"을밀대"}`})
+	pm, err := s.Place(t.Context(), "naver:1")
+	check(t, err)
+	same(t, "of the place", names(pm.Mentions), []string{`p2 "을밀대" {"name":"을밀대"}`, `p1 "" `})
+	m, err := s.Mention(t.Context(), bad[0])
+	check(t, err)
+	same(t, "one", names([]queue.Mention{m}), []string{`p1 "" `})
+	var posts []string
+	check(t, s.PostMentions(t.Context(), func(m queue.PostMention) error {
+		posts = append(posts, m.Post+" "+m.Name+" "+m.Place)
+		return nil
+	}))
+	same(t, "by post", posts, []string{"p1  naver:1", "p2 을밀대 naver:1"})
+	rows(t, s, `select post, coalesce(name, '-'), coalesce(fields, '-'), place, coalesce(candidates, '-'), coalesce(queries, '-') from v_mentions where post = 'p1'`, "p1|-|-|naver:1|-|-")
+	rows(t, s, `select post, name, fields, place from v_mentions where post = 'p2'`, `p2|을밀대|{"name":"을밀대"}|naver:1`)
 }

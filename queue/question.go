@@ -13,29 +13,29 @@ import (
 
 // Skip notes that there is nothing to ask about a record.
 func (tx *Tx) Skip(record int64) error {
-	_, err := tx.exec(`update record set question = '' where id = ?`, record)
+	_, err := tx.exec(`update record set question = 0 where id = ?`, record)
 	return err
 }
 
 // Ask notes the question about a record, and asks it unless it was asked before. answer is what is known already, nil if nothing;
 // fresh reports that the question waits for a batch because of this call.
 func (tx *Tx) Ask(pipeline string, record int64, id, body string) (answer json.RawMessage, fresh bool, err error) {
-	if _, err := tx.exec(`update record set question = ? where id = ?`, id, record); err != nil {
-		return nil, false, err
-	}
-	n, err := tx.exec(`insert into question (id, pipeline, body, asked_at) values (?, ?, ?, ?) on conflict do nothing`, id, pipeline, body, stamp(tx.now))
+	n, err := tx.exec(`insert into question (key, pipeline, body, asked_at) values (?, ?, ?, ?) on conflict do nothing`, id, pipeline, body, stamp(tx.now))
 	if err != nil {
 		return nil, false, fmt.Errorf("ask %s: %w", id, err)
+	}
+	if _, err := tx.exec(`update record set question = (select id from question where key = ?) where id = ?`, id, record); err != nil {
+		return nil, false, err
 	}
 	if n > 0 {
 		return nil, true, nil
 	}
 	// What waits in a pipeline that may never run again goes with the one that wants it now.
-	if n, err = tx.exec(`update question set pipeline = ? where id = ? and state = 'waiting' and pipeline <> ?`, pipeline, id, pipeline); err != nil || n > 0 {
+	if n, err = tx.exec(`update question set pipeline = ? where key = ? and state = 'waiting' and pipeline <> ?`, pipeline, id, pipeline); err != nil || n > 0 {
 		return nil, n > 0, err
 	}
 	var a sql.NullString
-	if err := tx.one(`select answer from question where id = ? and state = 'answered'`, []any{id}, &a); err != nil {
+	if err := tx.one(`select answer from question where key = ? and state = 'answered'`, []any{id}, &a); err != nil {
 		if errors.Is(err, ErrNotFound) {
 			err = nil
 		}
@@ -46,7 +46,7 @@ func (tx *Tx) Ask(pipeline string, record int64, id, body string) (answer json.R
 
 // Askers returns the records that have this question.
 func (tx *Tx) Askers(question string) ([]Stored, error) {
-	return list(tx.ctx, tx.tx, `select `+storedColumns+` from record r where r.question = ?`, []any{question}, scanStored)
+	return list(tx.ctx, tx.tx, `select `+storedColumns+` from record r where r.question = (select id from question where key = ?)`, []any{question}, scanStored)
 }
 
 // Waiting is what waits for a batch in one pipeline.
@@ -81,20 +81,20 @@ func scanQuestion(r *sql.Rows) (Question, error) {
 
 // WaitingQuestions returns up to n questions that wait, those to be asked again first.
 func (s *Store) WaitingQuestions(ctx context.Context, pipeline string, n int) ([]Question, error) {
-	qs, err := list(ctx, s.read, `select id, body, attempt, 0 from question where pipeline = ? and state = 'waiting' order by attempt desc, asked_at, id limit ?`, []any{pipeline, n}, scanQuestion)
+	qs, err := list(ctx, s.read, `select key, body, attempt, 0 from question where pipeline = ? and state = 'waiting' order by attempt desc, asked_at, id limit ?`, []any{pipeline, n}, scanQuestion)
 	return qs, s.explain(err)
 }
 
 // BatchQuestions returns up to n questions of a batch whose line is above after, in the order of their lines.
 func (s *Store) BatchQuestions(ctx context.Context, batch int64, after, n int) ([]Question, error) {
-	qs, err := list(ctx, s.read, `select id, coalesce(body, ''), attempt, line from question where batch = ? and line > ? order by line limit ?`, []any{batch, after, n}, scanQuestion)
+	qs, err := list(ctx, s.read, `select key, coalesce(body, ''), attempt, line from question where batch = ? and line > ? order by line limit ?`, []any{batch, after, n}, scanQuestion)
 	return qs, s.explain(err)
 }
 
 // Choose puts questions into a batch, as its next lines.
 func (tx *Tx) Choose(b *Batch, qs []Question) error {
 	for _, q := range qs {
-		n, err := tx.exec(`update question set state = 'sent', batch = ?, line = ?, err = null where id = ? and state = 'waiting'`, b.ID, b.Lines+1, q.ID)
+		n, err := tx.exec(`update question set state = 'sent', batch = ?, line = ?, err = null where key = ? and state = 'waiting'`, b.ID, b.Lines+1, q.ID)
 		if err != nil {
 			return err
 		}
@@ -105,21 +105,21 @@ func (tx *Tx) Choose(b *Batch, qs []Question) error {
 
 // Answer stores the answer of one line of batch b. It reports false when the question has its answer already or is not in b.
 func (tx *Tx) Answer(b int64, a adapters.Answer) (bool, error) {
-	n, err := tx.exec(`update question set state = 'answered', answer = ?, body = null, err = null, answered_at = ? where id = ? and batch = ? and state = 'sent'`,
+	n, err := tx.exec(`update question set state = 'answered', answer = ?, body = null, err = null, answered_at = ? where key = ? and batch = ? and state = 'sent'`,
 		string(a.Body), stamp(tx.now), a.ID, b)
 	return n > 0, err
 }
 
 // Unanswered notes why a line of batch b has no usable answer yet; what becomes of it is decided when the batch ends.
 func (tx *Tx) Unanswered(b int64, id, why string) error {
-	_, err := tx.exec(`update question set err = ? where id = ? and batch = ? and state = 'sent'`, why, id, b)
+	_, err := tx.exec(`update question set err = ? where key = ? and batch = ? and state = 'sent'`, why, id, b)
 	return err
 }
 
 // Requeue takes up to n lines without an answer out of batch b: back to waiting, or dead when they have been tried limit
 // times. count says whether the try counts. It returns how many it moved.
 func (tx *Tx) Requeue(b int64, n, limit int, count bool, why string) (moved int, err error) {
-	qs, err := list(tx.ctx, tx.tx, `select id, '', attempt, line from question where batch = ? and state = 'sent' order by line limit ?`, []any{b, n}, scanQuestion)
+	qs, err := list(tx.ctx, tx.tx, `select key, '', attempt, line from question where batch = ? and state = 'sent' order by line limit ?`, []any{b, n}, scanQuestion)
 	if err != nil {
 		return 0, err
 	}
@@ -130,7 +130,7 @@ func (tx *Tx) Requeue(b int64, n, limit int, count bool, why string) (moved int,
 				state = "dead"
 			}
 		}
-		_, err := tx.exec(`update question set state = ?, attempt = ?, batch = null, line = null, err = coalesce(err, ?), answered_at = case when ? = 'dead' then ? end where id = ?`,
+		_, err := tx.exec(`update question set state = ?, attempt = ?, batch = null, line = null, err = coalesce(err, ?), answered_at = case when ? = 'dead' then ? end where key = ?`,
 			state, q.Attempt, why, state, stamp(tx.now), q.ID)
 		if err != nil {
 			return 0, err
@@ -147,13 +147,13 @@ func (tx *Tx) KillLine(b int64, line int, why string) error {
 
 // KillQuestion makes a waiting question dead.
 func (tx *Tx) KillQuestion(id, why string) error {
-	_, err := tx.exec(`update question set state = 'dead', err = ?, answered_at = ? where id = ? and state = 'waiting'`, why, stamp(tx.now), id)
+	_, err := tx.exec(`update question set state = 'dead', err = ?, answered_at = ? where key = ? and state = 'waiting'`, why, stamp(tx.now), id)
 	return err
 }
 
 // ReviveQuestion lets a dead question be asked again; it reports the question's pipeline.
 func (tx *Tx) ReviveQuestion(id string) (pipeline string, err error) {
-	err = tx.one(`update question set state = 'waiting', attempt = 0, err = null, asked_at = ? where id = ? and state = 'dead' returning pipeline`, []any{stamp(tx.now), id}, &pipeline)
+	err = tx.one(`update question set state = 'waiting', attempt = 0, err = null, asked_at = ? where key = ? and state = 'dead' returning pipeline`, []any{stamp(tx.now), id}, &pipeline)
 	if errors.Is(err, ErrNotFound) {
 		return "", missing(fmt.Sprintf("there is no dead question %s", id))
 	}
@@ -169,7 +169,7 @@ func (tx *Tx) AnyWaiting(pipeline string) (bool, error) {
 
 // DropQuestion lets a dead question rest: it is never asked again, and its posts count as having nothing to ask.
 func (tx *Tx) DropQuestion(id string) error {
-	n, err := tx.exec(`update question set state = 'dropped', body = null where id = ? and state = 'dead'`, id)
+	n, err := tx.exec(`update question set state = 'dropped', body = null where key = ? and state = 'dead'`, id)
 	if err == nil && n == 0 {
 		err = missing(fmt.Sprintf("there is no dead question %s", id))
 	}

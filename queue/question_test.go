@@ -72,7 +72,7 @@ func TestAsk(t *testing.T) {
 	s := fresh(t)
 	ps := asked(t, s, 3)
 	ask(t, s, ps[1].ID, "q0", false, "")
-	rows(t, s, `select id, state from question order by id`, "q0|waiting", "q1|waiting", "q2|waiting")
+	rows(t, s, `select key, state from question order by key`, "q0|waiting", "q1|waiting", "q2|waiting")
 	b := chosen(t, s)
 	ask(t, s, ps[2].ID, "q0", false, "")
 	answered(t, s, b, "q0", `{"식당":[]}`, true)
@@ -86,7 +86,7 @@ func TestAsk(t *testing.T) {
 		return err
 	})
 	ask(t, s, ps[0].ID, "q0", false, `{"식당":[]}`)
-	rows(t, s, `select body, answer, batch, line from question where id = 'q0'`, `-|{"식당":[]}|1|1`)
+	rows(t, s, `select body, answer, batch, line from question where key = 'q0'`, `-|{"식당":[]}|1|1`)
 	rows(t, s, `select post, state from v_posts`, "p0|done", "p1|done", "p2|done")
 
 	within(t, s, func(tx *queue.Tx) error { return tx.Skip(ps[2].ID) })
@@ -105,7 +105,7 @@ func TestWaiting(t *testing.T) {
 	check(t, err)
 	same(t, "nothing", w, queue.Waiting{})
 	asked(t, s, 3)
-	check(t, s.Exec(t.Context(), `update question set attempt = 2, asked_at = '2025-03-09T00:00:00.000Z' where id = 'q2'`))
+	check(t, s.Exec(t.Context(), `update question set attempt = 2, asked_at = '2025-03-09T00:00:00.000Z' where key = 'q2'`))
 	w, err = s.Waiting(t.Context(), "matzip")
 	check(t, err)
 	same(t, "three", w, queue.Waiting{Fresh: 2, Again: 1, Bytes: int64(3 * len("본문 q0")), Oldest: day(5)})
@@ -166,11 +166,11 @@ func TestAnswers(t *testing.T) {
 	within(t, s, func(tx *queue.Tx) error {
 		return errors.Join(tx.Unanswered(b.ID, "q0", "잘린 답"), tx.Unanswered(other.ID, "q1", "남의 것"))
 	})
-	rows(t, s, `select id, state, err from question order by id`, "q0|sent|잘린 답", "q1|sent|-")
+	rows(t, s, `select key, state, err from question order by key`, "q0|sent|잘린 답", "q1|sent|-")
 	answered(t, s, b, "q0", `{"식당":["을밀대"]}`, true)
 	answered(t, s, b, "q0", `{"식당":["우래옥"]}`, false)
 	within(t, s, func(tx *queue.Tx) error { return tx.Unanswered(b.ID, "q0", "늦은 탓") })
-	rows(t, s, `select answer, err from question where id = 'q0'`, `{"식당":["을밀대"]}|-`)
+	rows(t, s, `select answer, err from question where key = 'q0'`, `{"식당":["을밀대"]}|-`)
 }
 
 // TestRequeue checks what becomes of lines without an answer when their batch ends.
@@ -178,7 +178,7 @@ func TestRequeue(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
 	asked(t, s, 4)
-	check(t, s.Exec(t.Context(), `update question set attempt = 1 where id = 'q1'`))
+	check(t, s.Exec(t.Context(), `update question set attempt = 1 where key = 'q1'`))
 	b := chosen(t, s) // q1 is its first line
 	answered(t, s, b, "q3", `{}`, true)
 	within(t, s, func(tx *queue.Tx) error { return tx.Unanswered(b.ID, "q1", "잘린 답") })
@@ -195,7 +195,7 @@ func TestRequeue(t *testing.T) {
 	requeue(2, true, 2)
 	requeue(2, false, 1)
 	requeue(2, true, 0)
-	rows(t, s, `select id, state, attempt, batch, line, err, answered_at is not null from question order by id`,
+	rows(t, s, `select key, state, attempt, batch, line, err, answered_at is not null from question order by key`,
 		"q0|waiting|1|-|-|답이 없다|0", "q1|dead|2|-|-|잘린 답|1", "q2|waiting|0|-|-|답이 없다|0", "q3|answered|0|1|4|-|1")
 	answered(t, s, b, "q0", `{}`, false) // too late: it is out of the batch
 	rows(t, s, `select what, id, name, attempt, reason from v_dead`, "question|q1|본문 q1|2|잘린 답")
@@ -209,7 +209,7 @@ func TestDeadQuestions(t *testing.T) {
 	b := chosen(t, s)
 	within(t, s, func(tx *queue.Tx) error { return tx.KillLine(b.ID, 2, "거절된 글") })
 	within(t, s, func(tx *queue.Tx) error { return tx.KillLine(b.ID, 9, "없는 줄") })
-	rows(t, s, `select id, err, batch from question where state = 'dead'`, "q1|거절된 글|-")
+	rows(t, s, `select key, err, batch from question where state = 'dead'`, "q1|거절된 글|-")
 	ask(t, s, ps[0].ID, "q1", false, "")
 
 	within(t, s, func(tx *queue.Tx) error {
@@ -219,10 +219,10 @@ func TestDeadQuestions(t *testing.T) {
 		}
 		return err
 	})
-	rows(t, s, `select state, attempt, err, body from question where id = 'q1'`, "waiting|0|-|본문 q1")
+	rows(t, s, `select state, attempt, err, body from question where key = 'q1'`, "waiting|0|-|본문 q1")
 	within(t, s, func(tx *queue.Tx) error { return tx.KillQuestion("q0", "보낸 것은 아니다") })
 	within(t, s, func(tx *queue.Tx) error { return tx.KillQuestion("q1", "너무 길다") })
-	rows(t, s, `select id, err from question where state = 'dead'`, "q1|너무 길다")
+	rows(t, s, `select key, err from question where state = 'dead'`, "q1|너무 길다")
 
 	for _, f := range []func(tx *queue.Tx) error{
 		func(tx *queue.Tx) error { _, err := tx.ReviveQuestion("q2"); return err },
@@ -235,7 +235,7 @@ func TestDeadQuestions(t *testing.T) {
 		sentence(t, err.Error(), "there is no dead question q2")
 	}
 	within(t, s, func(tx *queue.Tx) error { return tx.DropQuestion("q1") })
-	rows(t, s, `select state, body from question where id = 'q1'`, "dropped|-")
+	rows(t, s, `select state, body from question where key = 'q1'`, "dropped|-")
 	rows(t, s, `select post from v_posts where state = 'skipped'`, "p0", "p1")
 }
 

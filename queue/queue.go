@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"maragu.dev/goqite"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // layout is RFC 3339 with milliseconds; in UTC its text order is the order in time.
@@ -35,8 +37,9 @@ func (missing) Is(target error) bool { return target == ErrNotFound }
 
 // Store is one state file. All methods are safe for concurrent use.
 type Store struct {
-	write  *sql.DB // one connection: the file has one writer
+	write  writer // the file has one
 	read   *sql.DB
+	groups groups
 	path   string
 	unlock func()
 	owner  bool
@@ -46,11 +49,15 @@ type Store struct {
 	// Buried runs in the transaction that makes a job dead, so that what waited for the job learns of it. May be nil.
 	Buried func(tx *Tx, j Job, cause error) error
 
+	// Separate gives every commit a transaction of its own, to measure what it brings to share one. Set before anything starts.
+	Separate bool
+
 	mu      sync.Mutex
 	queues  map[string]*goqite.Queue
 	wakes   map[string]chan struct{}
 	changed chan struct{}
 	freed   bool  // the process before did not stop in order
+	later   bool  // more jobs wait for later than opening the file has made due
 	graves  []Job // buried while the file was opened, before anybody could be told
 
 	alone sync.RWMutex // held for writing by a job that must run alone
@@ -67,13 +74,18 @@ func (s *Store) Unclean() bool { return s.freed }
 
 // Tx is one transaction. Everything in it happens at one moment, Now.
 type Tx struct {
-	tx    *sql.Tx
-	s     *Store
-	ctx   context.Context
-	now   time.Time
-	job   *Job
-	again *time.Duration
-	wake  map[string]bool
+	tx       *sql.Conn // in the transaction
+	goq      *sql.Tx   // the same, as goqite wants it
+	s        *Store
+	ctx      context.Context
+	asked    context.Context // the caller's own
+	now      time.Time
+	job      *Job // the one that this commit is about
+	ends     bool // it ends the job
+	again    *time.Duration
+	followed bool  // a job with its key follows it
+	lost     error // why the transaction is no more
+	wake     map[string]bool
 }
 
 // Commit runs in the transaction that completes a job.
@@ -83,42 +95,40 @@ type Commit func(tx *Tx) error
 func (tx *Tx) Now() time.Time { return tx.now }
 
 // Tx runs f in a transaction outside any job: the ticker, a webhook, the command line. It commits unless f returns an error.
+// f may run in another goroutine, together with others; it must not call Tx itself.
 func (s *Store) Tx(ctx context.Context, f func(tx *Tx) error) error {
-	return s.inTx(ctx, nil, f)
-}
-
-// inTx is the one way to write. Every commit goes through it.
-func (s *Store) inTx(ctx context.Context, j *Job, f func(tx *Tx) error) error {
-	t, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return s.explain(err)
-	}
-	defer func() { _ = t.Rollback() }()
-	tx := &Tx{tx: t, s: s, ctx: ctx, now: s.Now().UTC(), job: j, wake: map[string]bool{}}
-	if err := f(tx); err != nil {
-		return s.explain(err)
-	}
-	if err := t.Commit(); err != nil {
-		return s.explain(err)
-	}
-	for lane := range tx.wake {
-		s.wakeLane(lane)
-	}
-	s.signal()
-	return nil
+	return s.inTx(ctx, full, nil, f)
 }
 
 func (tx *Tx) exec(query string, args ...any) (int64, error) {
+	if tx.lost != nil {
+		return 0, tx.lost
+	}
 	r, err := tx.tx.ExecContext(tx.ctx, query, args...)
 	if err != nil {
-		return 0, err
+		return 0, tx.failed(err)
 	}
 	return r.RowsAffected()
 }
 
+// failed remembers an error at which SQLite takes the whole transaction back. What came after it would be written for good,
+// whatever becomes of the rest.
+func (tx *Tx) failed(err error) error {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_CORRUPT:
+			tx.lost = err
+		}
+	}
+	return err
+}
+
 // one scans a single row; ErrNotFound when there is none.
 func (tx *Tx) one(query string, args []any, dest ...any) error {
-	return one(tx.ctx, tx.tx, query, args, dest...)
+	if tx.lost != nil {
+		return tx.lost
+	}
+	return tx.failed(one(tx.ctx, tx.tx, query, args, dest...))
 }
 
 type querier interface {
@@ -241,6 +251,18 @@ func (i instant) Scan(v any) error {
 	default:
 		return fmt.Errorf("instant of type %T in the state file", v)
 	}
+}
+
+// milliseconds scans a duration.
+type milliseconds struct{ d *time.Duration }
+
+func (m milliseconds) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("duration of type %T in the state file", v)
+	}
+	*m.d = time.Duration(n) * time.Millisecond
+	return nil
 }
 
 // Day returns the Korean day of t.

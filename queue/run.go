@@ -33,12 +33,21 @@ type Run struct {
 	Crawled  time.Time // every walk has ended
 	Ended    time.Time
 	Pages    int
+	Fetch    time.Duration // what the upstream took for those pages, one after the other
 	Fresh    int
 	Changed  int
 	Note     string
 }
 
-const runColumns = `id, pipeline, state, whole, coalesce(targets, ''), asked_at, started_at, seeded_at, crawled_at, ended_at, pages, fresh, changed, note`
+// Latency is how long the upstream took for a page; 0 when it was asked for none.
+func (r Run) Latency() time.Duration {
+	if r.Pages == 0 {
+		return 0
+	}
+	return r.Fetch / time.Duration(r.Pages)
+}
+
+const runColumns = `id, pipeline, state, whole, coalesce(targets, ''), asked_at, started_at, seeded_at, crawled_at, ended_at, pages, fetch_ms, fresh, changed, note`
 
 func runFields(r *Run, targets *string) []any {
 	return []any{
@@ -48,7 +57,9 @@ func runFields(r *Run, targets *string) []any {
 		instant{&r.Seeded},
 		instant{&r.Crawled},
 		instant{&r.Ended},
-		&r.Pages, &r.Fresh, &r.Changed, &r.Note,
+		&r.Pages,
+		milliseconds{&r.Fetch},
+		&r.Fresh, &r.Changed, &r.Note,
 	}
 }
 
@@ -145,10 +156,14 @@ func (tx *Tx) CrawledRun(id int64) (bool, error) {
 }
 
 // EndRun ends a run whose crawl is over and whose pipeline has no live work left, deliveries included or not; it reports
-// whether it did.
+// whether it did. The job that this commit ends does not count.
 func (tx *Tx) EndRun(id int64, delivery bool) (bool, error) {
+	var ending int64
+	if tx.ends && !tx.followed {
+		ending = tx.job.ID
+	}
 	n, err := tx.exec(`update run set state = 'done', ended_at = ? where id = ? and state <> 'done' and crawled_at is not null
-		and not exists (select 1 from job j where j.pipeline = run.pipeline and j.state = 'live' and (? or j.kind <> 'deliver'))`, stamp(tx.now), id, delivery)
+		and not exists (select 1 from job j where j.pipeline = run.pipeline and j.state = 'live' and (? or j.kind <> 'deliver') and j.id <> ?)`, stamp(tx.now), id, delivery, ending)
 	return n > 0, err
 }
 
@@ -229,20 +244,27 @@ func (tx *Tx) NeverRan(pipeline string) (bool, error) {
 	return !some, err
 }
 
-// LiveLane counts a pipeline's live jobs in one lane.
+// LiveLane is a lane in which a pipeline has live jobs.
 type LiveLane struct {
 	Lane     string
-	Live     int
-	Running  int
-	Forming  int  // jobs that gather a batch
+	Running  bool // some are in flight
+	Forming  bool // there is nothing but jobs that gather a batch
 	Delivers bool // the lane of a sink
 }
 
-// LiveLanes counts a pipeline's live jobs by lane.
+// LiveLanes lists the lanes with live jobs of a pipeline. It takes no longer when there are a million of them.
 func (s *Store) LiveLanes(ctx context.Context, pipeline string) ([]LiveLane, error) {
-	ls, err := list(ctx, s.read, `select lane, count(*), count(taken_at), sum(kind = 'batch' and key like 'batch:form:%'), max(kind = 'deliver') from job where pipeline = ? and state = 'live' group by lane order by lane`, []any{pipeline}, func(r *sql.Rows) (LiveLane, error) {
+	const forming = `kind = 'batch' and key like 'batch:form:%'`
+	ls, err := list(ctx, s.read, `with recursive l (lane) as (
+			select min(lane) from job where pipeline = ? and state = 'live'
+			union all select (select min(j.lane) from job j where j.pipeline = ? and j.state = 'live' and j.lane > l.lane) from l where l.lane is not null)
+		select l.lane,
+			exists (select 1 from job j indexed by job_taken where j.pipeline = ? and j.lane = l.lane and j.taken_at is not null),
+			not exists (select 1 from job j where j.pipeline = ? and j.lane = l.lane and j.state = 'live' and not (`+forming+`)),
+			(select j.kind = 'deliver' from job j where j.pipeline = ? and j.lane = l.lane and j.state = 'live' limit 1)
+		from l where l.lane is not null order by l.lane`, []any{pipeline, pipeline, pipeline, pipeline, pipeline}, func(r *sql.Rows) (LiveLane, error) {
 		var l LiveLane
-		err := r.Scan(&l.Lane, &l.Live, &l.Running, &l.Forming, &l.Delivers)
+		err := r.Scan(&l.Lane, &l.Running, &l.Forming, &l.Delivers)
 		return l, err
 	})
 	return ls, s.explain(err)

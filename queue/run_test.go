@@ -57,9 +57,9 @@ func TestAskRun(t *testing.T) {
 	first.State, first.Started, first.Note = queue.RunStopped, day(2), "구독이 끝났다"
 	askRun(first, false, false)
 	within(t, s, func(tx *queue.Tx) error {
-		return errors.Join(tx.StartRun(1), tx.Count(1, 2, 24, 3), tx.Count(1, 1, 0, 1))
+		return errors.Join(tx.StartRun(1), tx.Count(1, 2, 24, 3, 9*time.Second), tx.Count(1, 1, 0, 1, 5*time.Second))
 	})
-	first.State, first.Note, first.Pages, first.Fresh, first.Changed = queue.RunRunning, "", 3, 24, 4
+	first.State, first.Note, first.Pages, first.Fetch, first.Fresh, first.Changed = queue.RunRunning, "", 3, 14*time.Second, 24, 4
 	got, err := s.Run(t.Context(), 1)
 	check(t, err)
 	same(t, "run", got, first)

@@ -180,7 +180,7 @@ type Summary struct {
 func (s *Store) Summary(ctx context.Context) (Summary, error) {
 	var m Summary
 	err := one(ctx, s.read, `select
-		(select count(*) from record), (select count(*) from record where question = ''),
+		(select count(*) from record), (select count(*) from record where question = 0),
 		(select count(*) from question where state in ('waiting', 'sent')), (select count(*) from question where state = 'answered'),
 		(select count(*) from mention), (select count(*) from mention where state = 'place'), (select count(*) from mention where state = 'none'), (select count(*) from mention where state = 'review'),
 		(select count(*) from place), (select count(*) from outbox), (select count(*) from target),
@@ -212,8 +212,8 @@ type PostMention struct {
 
 // PostMentions lists every post with its mentions; a post without one has one row with an empty name.
 func (s *Store) PostMentions(ctx context.Context, f func(PostMention) error) error {
-	rows, err := s.read.QueryContext(ctx, `select r.key, coalesce(m.name, ''), coalesce(m.state, ''), coalesce(m.place, ''), coalesce(p.name, ''), coalesce(p.road_address, ''), coalesce(p.address, '')
-		from record r left join mention m on m.record = r.id left join place p on p.id = m.place where r.stream = 'post' order by r.key, m.n`)
+	rows, err := s.read.QueryContext(ctx, `select r.key, case when json_valid(q.answer) then coalesce(json_extract(q.answer, '$.restaurants[' || m.entry || '].name'), '') else '' end, coalesce(m.state, ''), coalesce(m.place, ''), coalesce(p.name, ''), coalesce(p.road_address, ''), coalesce(p.address, '')
+		from record r left join mention m on m.record = r.id left join question q on q.id = m.question left join place p on p.id = m.place where r.stream = 'post' order by r.key, m.n`)
 	if err != nil {
 		return s.explain(err)
 	}

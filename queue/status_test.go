@@ -26,7 +26,10 @@ func full(t *testing.T, s *queue.Store) {
 		t.Error("the shared post is new")
 	}
 	within(t, s, func(tx *queue.Tx) error {
-		errs := []error{tx.Skip(all["p3"].ID), tx.SeeTarget("matzip", "을지로골목", 321), tx.MissTarget(gone[0], queue.WalkGone, "계정이 없다"), tx.SeedRun(run.ID), tx.Count(run.ID, 2, 7, 0)}
+		errs := []error{
+			tx.Skip(all["p3"].ID), tx.SeeTarget("matzip", "을지로골목", 321), tx.MissTarget(gone[0], queue.WalkGone, "계정이 없다"), tx.SeedRun(run.ID), tx.Count(run.ID, 2, 7, 0, 9*time.Second),
+			tx.AddSlots(run.ID, "인스타", map[string]float64{queue.SlotCall: 2, "no page": 1.5}), tx.AddSlots(run.ID, "인스타", map[string]float64{queue.SlotCall: 1, "held": 0}),
+		}
 		for _, k := range []string{"p1", "p2", "p5", "p6", "p7"} {
 			_, _, err := tx.Ask("matzip", all[k].ID, "q-"+k, "본문\n"+k)
 			errs = append(errs, err)
@@ -78,7 +81,7 @@ func TestProgressAndSummary(t *testing.T) {
 	p, err := s.Progress(t.Context(), 1)
 	check(t, err)
 	want := queue.Progress{
-		Run:   queue.Run{ID: 1, Pipeline: "matzip", State: queue.RunRunning, Asked: day(10), Started: day(10), Seeded: day(10), Pages: 2, Fresh: 7},
+		Run:   queue.Run{ID: 1, Pipeline: "matzip", State: queue.RunRunning, Asked: day(10), Started: day(10), Seeded: day(10), Pages: 2, Fetch: 9 * time.Second, Fresh: 7},
 		Lists: 3, ListsLeft: 3, PagesLeft: 5, Posts: 7, Waiting: 1, InBatch: 1, Batches: 1, BatchStatus: "running (in_progress)", Answered: 2, Mentions: 4, MentionsLeft: 1, Places: 1,
 		Outbox: 1, Dead: 2, Requests: 3,
 	}

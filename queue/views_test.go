@@ -54,6 +54,9 @@ matzip|인스타|page|바로|ready|5|0|-`,
 job|matzip|page 마름|1|인스타: 국물이 식었다|1
 question|matzip|본문 p5|0|거절|1`,
 		"select run, pipeline, state, what, pages, new_posts, changed, lists_left, requests, micro_usd, note, started_at, ended_at from v_runs": `1|matzip|running|new only|2|7|0|3|3|50||` + at + `|-`,
+		"select * from v_slots order by what": `
+1|인스타|call|3.0|66.7
+1|인스타|no page|1.5|33.3`,
 		"select * from v_accounts order by account": `
 matzip|사라진집|gone|0|0|-|posts walking|1|` + at + `|계정이 없다
 matzip|을지로골목|ok|321|7|2025-03-07T03:00:00.000Z|posts walking, reels walking|0|` + at + `|`,

@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"sumbi/adapters"
@@ -177,54 +180,186 @@ type Stored struct {
 	Question string // what is asked about it; "" nothing yet
 }
 
-// Put writes the records of one page of w. A record that is known is updated when its data differ.
+// Put is PutPacked for records without a raw item to be kept.
 func (tx *Tx) Put(w Walk, recs []adapters.Record) ([]Stored, error) {
-	all := make([]Stored, 0, len(recs))
-	for _, r := range recs {
-		st := Stored{Record: r, Pipeline: w.Pipeline, Target: w.Target}
-		var data string
-		var question sql.NullString
-		err := tx.one(`select id, pipeline, target, data, question from record where stream = ? and key = ?`, []any{r.Stream, r.Key}, &st.ID, &st.Pipeline, &st.Target, &data, &question)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			st.New = true
-			err = tx.one(`insert into record (stream, key, pipeline, target, at, data, first_at, fetched_at) values (?, ?, ?, ?, ?, ?, ?, ?) returning id`,
-				[]any{r.Stream, r.Key, w.Pipeline, w.Target, stamp(r.Time), string(r.Data), stamp(tx.now), stamp(tx.now)}, &st.ID)
-		case err == nil:
-			st.Changed = data != string(r.Data)
-			st.Question = question.String
-			if err == nil && w.Pipeline == st.Pipeline && closer(w.Target, st.Target, r.Owner) {
-				st.Target = w.Target
-				err = tx.moveRecord(st)
-			}
-			if err == nil && st.Changed {
-				_, err = tx.exec(`update record set data = ?, at = ?, fetched_at = ? where id = ?`, string(r.Data), stamp(r.Time), stamp(tx.now), st.ID)
-			}
-		}
-		if err != nil {
-			return nil, fmt.Errorf("put %s %s: %w", r.Stream, r.Key, err)
-		}
-		var first, run int64
-		err = tx.one(`select first, run from listing where walk = ? and record = ?`, []any{w.ID, st.ID}, &first, &run)
-		st.Here = err != nil || first > w.Clean
-		switch {
-		case errors.Is(err, ErrNotFound):
-			_, err := tx.exec(`insert into listing (walk, record, first, run) values (?, ?, ?, ?)`, w.ID, st.ID, w.Run, w.Run)
-			if err != nil {
-				return nil, err
-			}
-		case err != nil:
+	packed := make([]Packed, len(recs))
+	for i, r := range recs {
+		packed[i] = Packed{Record: r}
+	}
+	return tx.PutPacked(w, packed)
+}
+
+// PutPacked writes the records of one page of w, as they come. A record that is known is updated when its data differ; its
+// raw item is written then, and when none was kept.
+func (tx *Tx) PutPacked(w Walk, recs []Packed) ([]Stored, error) {
+	all, err := tx.put(w, recs)
+	if err != nil {
+		err = fmt.Errorf("put a page of %s %s: %w", w.Target, w.List, err)
+	}
+	return all, err
+}
+
+func (tx *Tx) put(w Walk, recs []Packed) ([]Stored, error) {
+	known := make(map[recordKey]*stored, len(recs))
+	var last int64 // whoever writes is alone: what has a higher id is new
+	if err := tx.one(`select coalesce(max(id), 0) from record`, nil, &last); err != nil {
+		return nil, err
+	}
+	// On its way through a list for the first time a walk mostly meets what is new, later what is known.
+	complete := false
+	if w.Clean == 0 {
+		var err error
+		if complete, err = tx.insert(w, recs, known, last); err != nil {
 			return nil, err
-		case run == w.Run:
+		}
+	}
+	if !complete {
+		if err := tx.known(w, recs, known, last); err != nil {
+			return nil, err
+		}
+		if _, err := tx.insert(w, recs, known, last); err != nil {
+			return nil, err
+		}
+	}
+	all := make([]Stored, 0, len(recs))
+	var shown []int64 // records that this list had not shown before
+	for _, r := range recs {
+		k := known[recordKey{r.Stream, r.Key}]
+		st, err := tx.update(w, r, k)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", r.Stream, r.Key, err)
+		}
+		st.Here = k.listed == 0 || k.listed > w.Clean
+		switch {
+		case k.shown == w.Run:
 			st.Again = true
+		case k.listed == 0:
+			k.listed = w.Run
+			shown = append(shown, k.ID)
 		default:
-			if _, err := tx.exec(`update listing set run = ? where walk = ? and record = ?`, w.Run, w.ID, st.ID); err != nil {
+			if _, err := tx.exec(`update listing set run = ? where record = ? and walk = ?`, w.Run, st.ID, w.ID); err != nil {
 				return nil, err
 			}
 		}
+		k.shown = w.Run
 		all = append(all, st)
 	}
-	return all, nil
+	return all, tx.list(w, shown)
+}
+
+type recordKey struct{ stream, key string }
+
+// stored is a record as the file had it, or as this page has just made it.
+type stored struct {
+	Stored
+	data   string
+	kept   bool  // its raw item is in the file
+	listed int64 // the run in which the walk's list showed it first; 0 never
+	shown  int64 // and last
+}
+
+// known adds those of a page's records that the file has; those above last are new.
+func (tx *Tx) known(w Walk, recs []Packed, known map[recordKey]*stored, last int64) error {
+	keys := map[string][]string{}
+	for _, r := range recs {
+		keys[r.Stream] = append(keys[r.Stream], r.Key)
+	}
+	for stream, ks := range keys {
+		b, err := json.Marshal(ks)
+		if err != nil {
+			return err
+		}
+		rs, err := list(tx.ctx, tx.tx, `select r.id, r.key, r.pipeline, r.target, r.data, r.raw is not null, coalesce((select q.key from question q where q.id = r.question), ''), coalesce(l.first, 0), coalesce(l.run, 0)
+			from json_each(?) k cross join record r on r.stream = ? and r.key = k.value left join listing l on l.walk = ? and l.record = r.id`,
+			[]any{string(b), stream, w.ID}, func(r *sql.Rows) (*stored, error) {
+				var s stored
+				return &s, r.Scan(&s.ID, &s.Key, &s.Pipeline, &s.Target, &s.data, &s.kept, &s.Question, &s.listed, &s.shown)
+			})
+		if err != nil {
+			return err
+		}
+		for _, s := range rs {
+			s.New = s.ID > last
+			known[recordKey{stream, s.Key}] = s
+		}
+	}
+	return nil
+}
+
+// insertChunk is how many rows one statement writes: the texts of SQL stay few, so that each is compiled once.
+const insertChunk = 12
+
+// insert writes the records that are not in known, with ids above last. It adds them to known and reports true unless the
+// file has had one of them.
+func (tx *Tx) insert(w Walk, recs []Packed, known map[recordKey]*stored, last int64) (bool, error) {
+	const columns = 9
+	fresh := make(map[recordKey]*stored, len(recs))
+	var rows []any
+	now := stamp(tx.now)
+	for _, r := range recs {
+		k := recordKey{r.Stream, r.Key}
+		if known[k] != nil || fresh[k] != nil {
+			continue
+		}
+		last++
+		fresh[k] = &stored{Stored: Stored{ID: last, Pipeline: w.Pipeline, Target: w.Target, New: true}, kept: r.frame != nil}
+		rows = append(rows, last, r.Stream, r.Key, w.Pipeline, w.Target, stamp(r.Time), string(r.Data), now, blob(r.frame))
+	}
+	var written int64
+	for part := range slices.Chunk(rows, columns*insertChunk) {
+		n, err := tx.exec(`insert into record (id, stream, key, pipeline, target, at, data, fetched_at, raw) values `+places(len(part)/columns, columns)+` on conflict do nothing`, part...)
+		if err != nil {
+			return false, err
+		}
+		written += n
+	}
+	if written < int64(len(fresh)) {
+		return false, nil
+	}
+	maps.Copy(known, fresh)
+	return true, nil
+}
+
+// update brings a record that the file knew up to date.
+func (tx *Tx) update(w Walk, r Packed, k *stored) (Stored, error) {
+	st := Stored{Record: r.Record, ID: k.ID, Pipeline: k.Pipeline, Target: k.Target, New: k.New, Question: k.Question}
+	if k.New {
+		k.New, k.data = false, string(r.Data)
+		return st, nil
+	}
+	st.Changed = k.data != string(r.Data)
+	if w.Pipeline == st.Pipeline && closer(w.Target, st.Target, r.Owner) {
+		st.Target, k.Target = w.Target, w.Target
+		if err := tx.moveRecord(st); err != nil {
+			return st, err
+		}
+	}
+	if !st.Changed && (k.kept || r.frame == nil) {
+		return st, nil
+	}
+	k.data, k.kept = string(r.Data), r.frame != nil
+	_, err := tx.exec(`update record set data = ?, at = ?, fetched_at = iif(?, ?, fetched_at), raw = ? where id = ?`, string(r.Data), stamp(r.Time), st.Changed, stamp(tx.now), blob(r.frame), st.ID)
+	return st, err
+}
+
+// list notes that w's list shows records which it had not shown before.
+func (tx *Tx) list(w Walk, records []int64) error {
+	for part := range slices.Chunk(records, insertChunk) {
+		args := make([]any, 0, 4*len(part))
+		for _, id := range part {
+			args = append(args, id, w.ID, w.Run, w.Run)
+		}
+		if _, err := tx.exec(`insert into listing (record, walk, first, run) values `+places(len(part), 4), args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// places returns the placeholders of n rows.
+func places(n, columns int) string {
+	row := "(?" + strings.Repeat(", ?", columns-1) + ")"
+	return row + strings.Repeat(", "+row, n-1)
 }
 
 // closer reports whether a record that both targets show belongs to a rather than to b: to its owner, else to the first by
@@ -241,6 +376,11 @@ func (tx *Tx) moveRecord(st Stored) error {
 	if _, err := tx.exec(`update record set target = ? where id = ?`, st.Target, st.ID); err != nil {
 		return err
 	}
+	return tx.tellPlaces(st)
+}
+
+// tellPlaces tells the sinks of the places that a record names.
+func (tx *Tx) tellPlaces(st Stored) error {
 	places, err := list(tx.ctx, tx.tx, `select distinct place from mention where record = ? and place is not null`, []any{st.ID}, scanText)
 	if err != nil {
 		return err
@@ -253,22 +393,25 @@ func (tx *Tx) moveRecord(st Stored) error {
 	return nil
 }
 
-// Count adds what a page brought to the run's own figures.
-func (tx *Tx) Count(run int64, pages, fresh, changed int) error {
-	_, err := tx.exec(`update run set pages = pages + ?, fresh = fresh + ?, changed = changed + ? where id = ?`, pages, fresh, changed, run)
+// Count adds to the run's own figures what a page brought, and how long the upstream took for it.
+func (tx *Tx) Count(run int64, pages, fresh, changed int, took time.Duration) error {
+	_, err := tx.exec(`update run set pages = pages + ?, fresh = fresh + ?, changed = changed + ?, fetch_ms = fetch_ms + ? where id = ?`, pages, fresh, changed, took.Milliseconds(), run)
 	return err
 }
 
 func scanStored(r *sql.Rows) (Stored, error) {
 	var st Stored
 	var data string
-	var q sql.NullString
-	err := r.Scan(&st.ID, &st.Stream, &st.Key, &st.Pipeline, &st.Target, instant{&st.Time}, &data, &q)
-	st.Data, st.Question = json.RawMessage(data), q.String
+	err := r.Scan(storedFields(&st, &data)...)
+	st.Data = json.RawMessage(data)
 	return st, err
 }
 
-const storedColumns = `r.id, r.stream, r.key, r.pipeline, r.target, r.at, r.data, r.question`
+func storedFields(st *Stored, data *string) []any {
+	return []any{&st.ID, &st.Stream, &st.Key, &st.Pipeline, &st.Target, instant{&st.Time}, data, &st.Question}
+}
+
+const storedColumns = `r.id, r.stream, r.key, r.pipeline, r.target, r.at, r.data, coalesce((select k.key from question k where k.id = r.question), '')`
 
 // Walk reads one walk within the transaction.
 func (tx *Tx) Walk(id int64) (Walk, error) {

@@ -148,7 +148,6 @@ func TestPut(t *testing.T) {
 		}
 	}
 	rows(t, s, `select post, lists, state, caption, fetched_at from v_posts`, "p1|posts,reels|new|육개장|2025-03-14T03:00:00.000Z")
-	rows(t, s, `select first_at from record`, "2025-03-10T03:00:00.000Z")
 
 	// The same key is something else in another stream, and a page may name a record twice.
 	s.Now = time.Now

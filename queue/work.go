@@ -2,11 +2,13 @@ package queue
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sumbi/adapters"
@@ -15,7 +17,7 @@ import (
 // errShutdown marks a job that was let go because the process stops. It is no attempt.
 var errShutdown = errors.New("the process stopped")
 
-// poll is how often a lane looks for work that nobody announced: delayed jobs and those of other processes.
+// poll is how often a worker looks for what nobody announced: jobs that have become due, and what other processes wrote.
 const poll = time.Second
 
 // Gate lets a lane start a call. Permit waits for the credential that is free first and returns a context that carries
@@ -48,6 +50,7 @@ type Worker struct {
 	mu      sync.Mutex
 	running int
 	stopped map[string]string
+	ledgers map[string]*ledger
 }
 
 // Run works until ctx is cancelled, then takes nothing new and waits Grace for what is in flight. It returns an error
@@ -68,7 +71,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		w.Store.queueHeld(l.Name, l.hold())
 		wg.Go(func() { w.lane(ctx, hard, l, fail) })
 	}
-	wg.Go(func() { w.promote(ctx, fail) })
+	wg.Go(func() { w.watch(ctx, fail) })
 	<-ctx.Done()
 	grace := time.AfterFunc(w.Grace, cut)
 	defer grace.Stop()
@@ -96,11 +99,56 @@ func (w *Worker) tellGraves(ctx context.Context) error {
 	return nil
 }
 
-func (w *Worker) promote(ctx context.Context, fail context.CancelCauseFunc) {
+// hasten makes due what opening the file has left for later, a piece at a time.
+func (w *Worker) hasten(ctx context.Context) error {
+	if !w.Store.later {
+		return nil
+	}
+	return w.Store.Tx(ctx, func(tx *Tx) (err error) {
+		w.Store.later, err = tx.hasten(newest)
+		return err
+	})
+}
+
+// watch wakes the lanes and whoever waits for news when the file was changed or a delayed job has become due. While nothing
+// happens it asks for no more than the file's version.
+func (w *Worker) watch(ctx context.Context, fail context.CancelCauseFunc) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
+	var conn *sql.Conn // the version is told to a connection
+	defer func() {
+		if conn != nil {
+			_ = conn.Close()
+		}
+	}()
+	seen, due := int64(-1), time.Time{}
+	look := func() (err error) {
+		if conn == nil {
+			if conn, err = w.Store.read.Conn(ctx); err != nil {
+				return err
+			}
+		}
+		var version int64
+		if err := one(ctx, conn, `pragma data_version`, nil, &version); err != nil {
+			return w.Store.explain(err)
+		}
+		if version == seen && (due.IsZero() || !w.Store.Now().Add(near).After(due)) {
+			return nil
+		}
+		if due, err = w.Store.promote(ctx); err != nil {
+			return err
+		}
+		if version != seen && seen >= 0 {
+			w.Store.signal()
+		}
+		seen = version
+		for _, l := range w.Lanes {
+			w.Store.wakeLane(l.Name)
+		}
+		return nil
+	}
 	for {
-		if err := w.Store.promote(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(w.hasten(ctx), look()); err != nil && ctx.Err() == nil {
 			w.trouble(err, fail)
 		}
 		select {
@@ -120,75 +168,127 @@ func (w *Worker) trouble(err error, fail context.CancelCauseFunc) {
 	w.Log.Error("state file", "err", err)
 }
 
+// claims is how many claims of a lane may be on their way at once: the pace must not wait for the disk.
+const claims = 8
+
+// laneRun is a lane at work.
+type laneRun struct {
+	*Worker
+	Lane
+	book  *ledger
+	slots chan struct{}
+	fail  context.CancelCauseFunc
+	wg    sync.WaitGroup
+
+	claiming atomic.Int32
+}
+
 func (w *Worker) lane(ctx, hard context.Context, l Lane, fail context.CancelCauseFunc) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	slots := make(chan struct{}, max(l.Workers, 1))
-	for {
+	r := &laneRun{Worker: w, Lane: l, book: w.ledger(l), slots: make(chan struct{}, max(l.Workers, 1)), fail: fail}
+	defer r.wg.Wait()
+	more := false // the last claim got all it asked for
+	for w.Stopped(l.Name) == "" {
+		r.book.wait(lostBusy)
 		select {
-		case slots <- struct{}{}:
+		case r.slots <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}
-		if !w.wait(ctx, l, fail) {
+		r.book.waited()
+		if l.Gate == nil {
+			// Nothing holds the lane back: all free workers are served by one claim, which itself tells whether there is something.
+			if !more && !r.wait(ctx) {
+				return
+			}
+			n := 1 + r.free()
+			more = r.claim(ctx, hard, ctx, n, func() {}) == n
+			continue
+		}
+		if !r.wait(ctx) {
 			return
 		}
 		// The permit comes first, the job second: so the best job is chosen at the last moment.
-		pctx, release := ctx, func() {}
-		if l.Gate != nil {
-			var err error
-			if pctx, release, err = l.Gate.Permit(ctx); err != nil {
-				if ctx.Err() != nil {
-					return
-				}
-				if k := adapters.Classify(err).Kind; k == adapters.NeedsHuman || k == adapters.Unauthorized {
-					w.stop(ctx, l.Name, err)
-					return
-				}
-				w.Log.Warn("permit", "lane", l.Name, "err", err)
-				<-slots
-				sleep(ctx, poll)
-				continue
+		pctx, release, err := r.book.permit(ctx, l.Gate)
+		if err != nil {
+			if ctx.Err() != nil {
+				return
 			}
-		}
-		j, ok, err := w.Store.take(ctx, l.Name)
-		if err != nil || !ok {
-			release()
-			<-slots
-			if err != nil && ctx.Err() == nil {
-				w.trouble(err, fail)
-				sleep(ctx, poll)
+			if k := adapters.Classify(err).Kind; k == adapters.NeedsHuman || k == adapters.Unauthorized {
+				w.stop(ctx, l.Name, err)
+				return
 			}
+			w.Log.Warn("permit", "lane", l.Name, "err", err)
+			<-r.slots
+			sleep(ctx, poll)
 			continue
 		}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			w.step(context.WithoutCancel(pctx), ctx, hard, release, l, j, fail)
+		r.claiming.Add(1)
+		r.wg.Go(func() {
+			defer w.Store.wakeLane(l.Name) // whoever waits for work has counted this claim
+			defer r.claiming.Add(-1)
+			r.book.taken(r.claim(ctx, hard, pctx, 1, release) > 0)
 		})
-		if w.Stopped(l.Name) != "" {
-			return
+	}
+}
+
+// free takes the slots of all free workers.
+func (r *laneRun) free() (n int) {
+	for {
+		select {
+		case r.slots <- struct{}{}:
+			n++
+		default:
+			return n
 		}
 	}
 }
 
-// wait blocks until the lane has something to take; false when the work ends.
-func (w *Worker) wait(ctx context.Context, l Lane, fail context.CancelCauseFunc) bool {
-	wake := w.Store.wakeChan(l.Name)
+// claim takes up to n jobs, for which as many slots are held, and sets them going under the permit in pctx. It returns how
+// many there were.
+func (r *laneRun) claim(ctx, hard, pctx context.Context, n int, release func()) int {
+	jobs, err := r.Store.take(ctx, r.Name, n, r.book != nil)
+	for range n - len(jobs) {
+		<-r.slots
+	}
+	if len(jobs) == 0 {
+		release()
+		if err != nil && ctx.Err() == nil {
+			r.trouble(err, r.fail)
+			sleep(ctx, poll)
+		}
+	}
+	for _, j := range jobs {
+		r.wg.Go(func() {
+			defer func() { <-r.slots }()
+			r.step(context.WithoutCancel(pctx), ctx, hard, release, r.Lane, j, r.fail)
+		})
+	}
+	return len(jobs)
+}
+
+// wait blocks until the lane has more to take than is being claimed already; false when the work ends.
+func (r *laneRun) wait(ctx context.Context) bool {
+	wake := r.Store.wakeChan(r.Name)
 	for {
-		if w.Stopped(l.Name) != "" {
+		if r.Stopped(r.Name) != "" {
 			return false
 		}
-		ok, next, err := w.Store.ready(ctx, l.Name)
-		if ok {
-			return true
+		ok, next, err := false, time.Time{}, error(nil)
+		if n := int(r.claiming.Load()); n < claims {
+			if ok, next, err = r.Store.ready(ctx, r.Name, n); ok {
+				return true
+			}
 		}
 		if err != nil && ctx.Err() == nil {
-			w.trouble(err, fail)
+			r.trouble(err, r.fail)
 		}
-		d := poll
-		if !next.IsZero() {
-			d = min(d, max(next.Sub(w.Store.Now()), time.Millisecond))
+		d := time.Minute // or until it is woken
+		if err != nil {
+			d = poll
+		} else if !next.IsZero() {
+			d = min(d, max(next.Sub(r.Store.Now()), time.Millisecond))
 		}
+		r.book.wait(r.book.idle(ctx))
 		t := time.NewTimer(d)
 		select {
 		case <-ctx.Done():
@@ -198,6 +298,7 @@ func (w *Worker) wait(ctx context.Context, l Lane, fail context.CancelCauseFunc)
 			t.Stop()
 		case <-t.C:
 		}
+		r.book.waited()
 	}
 }
 

@@ -20,6 +20,7 @@ type account struct {
 	followers          int
 	bothLists          float64 // share of its reels that are in the grid too
 	grid, reels        []*post
+	counted            int // what media found; 0 after a change
 }
 
 // post is one media. Two accounts show it when they made it together.
@@ -85,6 +86,13 @@ func (w *world) populate(rng *rand.Rand, o Options) {
 	for _, n := range o.Gone {
 		w.register(rng, &account{name: n, gone: true})
 	}
+	w.mute = o.Mute
+	if len(o.Lists) > 0 {
+		for i, l := range o.Lists {
+			w.fill(rng, w.accounts[i], l, o.Epoch)
+		}
+		return
+	}
 	for _, a := range w.accounts {
 		n := max(3, int(float64(o.Posts)*math.Exp(rng.NormFloat64()*0.5-0.125)))
 		// Long histories are denser, so that none goes back before Instagram.
@@ -138,7 +146,11 @@ func (w *world) addPost(rng *rand.Rand, a *account, t time.Time) *post {
 		p.location = p.caption.mentions[0].Place
 		p.cityPin = rng.IntN(2) == 0
 	}
+	if w.mute {
+		p.caption, p.location = nil, nil
+	}
 	w.posts[p.pk] = p
+	a.counted = 0
 	if p.form == 2 {
 		a.reels = append(a.reels, p)
 	}
@@ -302,6 +314,7 @@ func (w *world) remove(p *post) {
 	p.deleted = true
 	for _, a := range []*account{p.owner, p.guest} {
 		if a != nil {
+			a.counted = 0
 			a.grid = slices.DeleteFunc(a.grid, func(q *post) bool { return q == p })
 			a.reels = slices.DeleteFunc(a.reels, func(q *post) bool { return q == p })
 		}

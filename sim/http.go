@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -33,6 +34,14 @@ const html502 = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>
 // through wraps an upstream's handler in its gate.
 func (s *Server) through(g gate, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		took := &drawn{}
+		if s.o.Arrival > 0 {
+			took.arrival = time.Duration(float64(s.o.Arrival) * s.dice.float())
+			if !sleep(r, took.arrival) {
+				panic(http.ErrAbortHandler)
+			}
+		}
+		r = r.WithContext(context.WithValue(r.Context(), drawnKey{}, took))
 		now := time.Now()
 		s.stats.arrived(g.name, now)
 		key, ok := g.key(w, r)
@@ -63,12 +72,27 @@ func (s *Server) through(g gate, next http.HandlerFunc) http.HandlerFunc {
 			g.refuse(w, r, v)
 			return
 		}
-		s.answer(g, w, r, next)
+		s.stats.admitted(g.name, now)
+		defer s.stats.count(g.name, func(c *Calls) { c.InFlight-- })
+		s.answer(g, w, r, took, next)
 	}
 }
 
+// drawn is what chance made of one call on its way.
+type drawn struct{ latency, arrival time.Duration }
+
+type drawnKey struct{}
+
+// drawnFor returns what was drawn for a call that passed its gate.
+func drawnFor(r *http.Request) drawn {
+	if d, ok := r.Context().Value(drawnKey{}).(*drawn); ok {
+		return *d
+	}
+	return drawn{}
+}
+
 // answer lets an admitted call wait, fail or succeed.
-func (s *Server) answer(g gate, w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
+func (s *Server) answer(g gate, w http.ResponseWriter, r *http.Request, took *drawn, next http.HandlerFunc) {
 	faulted := func() { s.stats.count(g.name, func(c *Calls) { c.Faulted++ }) }
 	if s.dice.hit(&g.faults.Stall) {
 		faulted()
@@ -78,8 +102,11 @@ func (s *Server) answer(g gate, w http.ResponseWriter, r *http.Request, next htt
 	if s.dice.hit(&g.faults.Slow) {
 		mean *= 10
 	}
-	if mean > 0 && !sleep(r, time.Duration(float64(mean)*(1+s.o.Jitter*(2*s.dice.float()-1)))) {
-		panic(http.ErrAbortHandler)
+	if mean > 0 {
+		took.latency = time.Duration(float64(mean) * (1 + s.o.Jitter*(2*s.dice.float()-1)))
+		if !sleep(r, took.latency) {
+			panic(http.ErrAbortHandler)
+		}
 	}
 	switch {
 	case s.dice.hit(&g.faults.Error500):
@@ -100,6 +127,7 @@ func (s *Server) answer(g gate, w http.ResponseWriter, r *http.Request, next htt
 	default:
 		s.stats.count(g.name, func(c *Calls) { c.Served++ })
 		next(w, r)
+		s.stats.count(g.name, func(c *Calls) { c.LastAnswer = time.Now() })
 	}
 }
 
@@ -175,5 +203,9 @@ func (s *Server) routes() {
 	s.routeNaver()
 	s.routeKakao()
 	s.mux.HandleFunc("GET /sim/stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Stats()) })
+	s.mux.HandleFunc("POST /sim/reset", func(w http.ResponseWriter, _ *http.Request) {
+		s.ResetStats()
+		w.WriteHeader(http.StatusNoContent)
+	})
 	s.mux.HandleFunc("GET /sim/accounts", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Accounts()) })
 }

@@ -128,14 +128,14 @@ func (s *Server) info(w http.ResponseWriter, r *http.Request) {
 func (s *Server) list(name string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if a := s.whom(w, r); a != nil {
-			status, body := s.listPage(a, name, r.URL.Query().Get("pagination_token"))
+			status, body := s.listPage(a, name, r.URL.Query().Get("pagination_token"), drawnFor(r))
 			reply(w, status, body)
 		}
 	}
 }
 
 // listPage makes the answer to one call of a list.
-func (s *Server) listPage(a *account, list, asked string) (status int, body object) {
+func (s *Server) listPage(a *account, list, asked string, took drawn) (status int, body object) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a.private {
@@ -154,7 +154,7 @@ func (s *Server) listPage(a *account, list, asked string) (status int, body obje
 		return http.StatusOK, s.envelope(a, nil, s.hand(at))
 	}
 	items, next := s.cut(at)
-	s.stats.page(a.name, list, at.page)
+	s.stats.page(a.name, list, at.page, took)
 	token := ""
 	if next != nil {
 		token = s.hand(*next)

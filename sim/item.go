@@ -83,7 +83,7 @@ func (s *Server) item(p *post, viewer *account) object {
 		it["coauthor_producers"] = []object{viewer.user()}
 	}
 	if s.o.PadBytes > 0 {
-		it["video_dash_manifest"] = strings.Repeat("<MPD/>", s.o.PadBytes/6+1)[:s.o.PadBytes]
+		it["video_dash_manifest"] = s.pad
 	}
 	return it
 }
@@ -143,6 +143,9 @@ func (p *post) counts(it object) {
 
 // media is the account's own count: a post in both lists counts once.
 func (a *account) media() int {
+	if a.counted != 0 {
+		return a.counted
+	}
 	shown := map[*post]bool{}
 	for _, list := range [][]*post{a.grid, a.reels} {
 		for _, p := range list {
@@ -151,7 +154,8 @@ func (a *account) media() int {
 			}
 		}
 	}
-	return len(shown)
+	a.counted = len(shown)
+	return a.counted
 }
 
 func (p *post) isAd() bool {

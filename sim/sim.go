@@ -19,6 +19,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 )
@@ -58,6 +59,8 @@ type Options struct {
 	Seed     uint64
 	Accounts int       // influencers; 0 means 8
 	Posts    int       // mean posts of an account; 0 means 100
+	Lists    []Lengths // one account each, with lists of exactly these lengths, instead of Accounts and Posts
+	Mute     bool      // no post has a caption, so that nothing follows a crawl
 	Epoch    time.Time // when the newest post was made; zero means the last midnight UTC
 	Gone     []string  // account names that answer 404; not among Accounts
 	Private  []string  // account names that are private; not among Accounts
@@ -70,6 +73,7 @@ type Options struct {
 	OpenAILatency time.Duration // 0 means Latency/10
 	SearchLatency time.Duration // of Naver and Kakao; 0 means Latency/40
 	Jitter        float64       // 0 to 1: answers take between (1-Jitter) and (1+Jitter) times the mean
+	Arrival       time.Duration // a call reaches its meter a random time below this after it was received
 
 	InstagramPerSecond, NaverPerSecond, KakaoPerSecond int // calls of one key in any sliding second, by arrival; 0 unlimited
 	CountRefused                                       bool
@@ -96,7 +100,7 @@ func (o Options) withDefaults() Options {
 			*s = d
 		}
 	}
-	if o.Accounts == 0 {
+	if o.Accounts = max(o.Accounts, len(o.Lists)); o.Accounts == 0 {
 		o.Accounts = 8
 	}
 	if o.Posts == 0 {
@@ -153,6 +157,7 @@ type Server struct {
 	meters  meters
 	ai      *openAI
 	client  *http.Client // delivers webhooks
+	pad     string       // Options.PadBytes of ballast
 	mux     *http.ServeMux
 
 	life   sync.Mutex // guards closed and the growth of wg
@@ -178,6 +183,7 @@ func New(o Options) *Server {
 		mux:     http.NewServeMux(),
 		client:  &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		done:    make(chan struct{}),
+		pad:     strings.Repeat("<MPD/>", o.PadBytes/6+1)[:o.PadBytes],
 		rng:     rand.New(rand.NewPCG(o.Seed, 0x73756d6269)),
 		tokens:  map[string]cursor{},
 	}
@@ -189,7 +195,8 @@ func New(o Options) *Server {
 	return s
 }
 
-// Handler returns the handler of all upstreams, each below its base path, and of /sim/stats and /sim/accounts.
+// Handler returns the handler of all upstreams, each below its base path, of /sim/stats and
+// /sim/accounts, and of POST /sim/reset, which begins to count anew.
 func (s *Server) Handler() http.Handler { return s.mux }
 
 // Start serves on a free port of 127.0.0.1 until stop is called. stop also does what Close does.

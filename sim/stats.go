@@ -3,6 +3,8 @@ package sim
 import (
 	"fmt"
 	"maps"
+	"math"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,14 +18,20 @@ type Calls struct {
 	Unauthorized int       `json:"unauthorized"`
 	Misdirected  int       `json:"misdirected"` // wrong path
 	Faulted      int       `json:"faulted"`     // broken on purpose
-	First        time.Time `json:"first"`
-	Last         time.Time `json:"last"`
+	InFlight     int       `json:"inFlight"`    // passed the limit and are not answered yet
+	First        time.Time `json:"first"`       // when the first call arrived
+	Last         time.Time `json:"last"`        // and the last one
+	LastAnswer   time.Time `json:"lastAnswer"`  // when the last whole answer was written
 }
 
 // Pages counts what was served of one list of one account.
 type Pages struct {
 	Served int         `json:"served"`
 	Asked  map[int]int `json:"asked"` // how often each page was served, by number from 1
+
+	// The sums over its pages, each counted the first time, in nanoseconds: nobody who asks page after page is faster.
+	Latency time.Duration `json:"latency"` // of the answers
+	Arrival time.Duration `json:"arrival"` // of the ways to the meter
 }
 
 // Stats is what the server has seen so far.
@@ -33,6 +41,9 @@ type Stats struct {
 	Pages       map[string]Pages `json:"pages"`       // by account/list
 	PagesServed int              `json:"pagesServed"`
 	PagesAgain  int              `json:"pagesAgain"` // those of PagesServed that had been served before
+
+	// Arrivals are the seconds from the first Instagram call to each one that passed the limit, at most 131,072 of them.
+	Arrivals []float64 `json:"arrivals"`
 
 	Files           int            `json:"files"`           // uploaded
 	Batches         int            `json:"batches"`         // created
@@ -81,7 +92,7 @@ func (c *counters) misdirected(upstream string) {
 	c.count(upstream, func(n *Calls) { n.Requests++; n.Misdirected++ })
 }
 
-func (c *counters) page(account, list string, number int) {
+func (c *counters) page(account, list string, number int, took drawn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := account + "/" + list
@@ -95,7 +106,24 @@ func (c *counters) page(account, list string, number int) {
 	c.st.PagesServed++
 	if p.Asked[number] > 1 {
 		c.st.PagesAgain++
+	} else {
+		p.Latency += took.latency
+		p.Arrival += took.arrival
+		c.st.Pages[key] = p
 	}
+}
+
+// maxArrivals bounds the memory of a server that runs for days.
+const maxArrivals = 1 << 17
+
+// admitted notes a call that passed the limit.
+func (c *counters) admitted(upstream string, now time.Time) {
+	c.count(upstream, func(n *Calls) {
+		n.InFlight++
+		if upstream == "instagram" && len(c.st.Arrivals) < maxArrivals {
+			c.st.Arrivals = append(c.st.Arrivals, math.Round(now.Sub(n.First).Seconds()*1e4)/1e4)
+		}
+	})
 }
 
 // add changes the totals.
@@ -110,9 +138,11 @@ func (s *Server) Stats() Stats {
 	s.stats.mu.Lock()
 	out := s.stats.st
 	out.Calls = maps.Clone(out.Calls)
+	out.Arrivals = slices.Clone(out.Arrivals)
 	out.Pages = map[string]Pages{}
 	for k, p := range s.stats.st.Pages {
-		out.Pages[k] = Pages{Served: p.Served, Asked: maps.Clone(p.Asked)}
+		p.Asked = maps.Clone(p.Asked)
+		out.Pages[k] = p
 	}
 	s.stats.mu.Unlock()
 	out.WorstSecond = s.meters.worst()

@@ -31,6 +31,7 @@ type Place struct {
 
 // world is the map and who writes about it.
 type world struct {
+	mute      bool // no new post has a caption
 	districts []*district
 	kinds     []*kind
 	places    []*Place

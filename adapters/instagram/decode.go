@@ -89,6 +89,8 @@ func (a *answer) data(dec *json.Decoder) error {
 			return read(dec, &a.user.Username)
 		case "is_private":
 			return read(dec, &a.user.IsPrivate)
+		case "media_count":
+			return read(dec, &a.user.MediaCount)
 		default:
 			return skip(dec)
 		}
@@ -102,12 +104,13 @@ func (a *answer) list(dec *json.Decoder) error {
 		return err
 	}
 	a.listed = true
+	var whole json.RawMessage // one item at a time, in one buffer
 	for dec.More() {
-		var it item
-		if err := read(dec, &it); err != nil {
+		if err := read(dec, &whole); err != nil {
 			return err
 		}
-		if !it.identify() {
+		it, ok := readItem(cut(whole))
+		if !ok {
 			a.skipped++
 			continue
 		}

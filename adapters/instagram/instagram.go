@@ -132,10 +132,7 @@ func (s *Source) get(ctx context.Context, path string, query url.Values) (*answe
 func (a *answer) page(list, account string) adapters.Page {
 	p := adapters.Page{Next: adapters.Cursor(a.next())}
 	for i := range a.items {
-		it := &a.items[i]
-		r := adapters.Record{
-			Stream: StreamPost, Key: it.key, Time: it.time(), Owner: it.owner(), Pinned: it.pinned(), Data: it.post(list).encode(),
-		}
+		r := a.items[i].record(list)
 		if !r.Pinned && r.Time.After(p.Newest) {
 			p.Newest = r.Time
 		}

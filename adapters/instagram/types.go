@@ -76,7 +76,8 @@ type item struct {
 	Metrics    counts   `json:"metrics"`
 	counts              // newer lists have them here, or at both places
 
-	key string // media id
+	key string          // media id
+	raw json.RawMessage // what all of this was read from
 }
 
 type counts struct {

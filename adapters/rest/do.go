@@ -50,9 +50,14 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	body := &body{rc: resp.Body, left: c.maxBody, max: c.maxBody, ctx: ctx, c: c, path: out.URL.Path}
+	var said Announcement
+	if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusTooManyRequests { // others may come from somebody in between
+		said = c.announced(resp.Header)
+		limit.heed(said.PerSecond)
+	}
 	if resp.StatusCode/100 == 2 {
 		resp.Body = body
-		limit.accepted(began)
+		limit.accepted(trip)
 		c.metrics.observe(c.upstream, outcomeOK, took)
 		return resp, nil
 	}
@@ -63,16 +68,19 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 		return nil, ctx.Err()
 	}
 	e := c.read(resp, out, redact(text, out.Header, limit.o.Header))
+	if e.Kind == adapters.Throttled && said.Quota > 0 {
+		e.Reason, e.After = adapters.ReasonQuota, max(e.After, said.Quota)
+	}
 	c.metrics.observe(c.upstream, outcome(e), took)
-	return nil, c.refused(ctx, limit, e, began)
+	return nil, c.refused(ctx, limit, e, trip)
 }
 
 // refused makes the limit heed e and returns what the engine is told.
-func (c *Client) refused(ctx context.Context, l *Limit, e *adapters.Error, sent time.Time) error {
+func (c *Client) refused(ctx context.Context, l *Limit, e *adapters.Error, t *trip) error {
 	var err error
 	switch e.Kind {
 	case adapters.Throttled:
-		err = l.hold(ctx, e, sent)
+		err = l.hold(ctx, e, t)
 	case adapters.NeedsHuman:
 		err = l.stop(ctx, e)
 	case adapters.Unauthorized:
@@ -81,7 +89,7 @@ func (c *Client) refused(ctx context.Context, l *Limit, e *adapters.Error, sent 
 		}
 		err = l.stop(ctx, e)
 	default:
-		l.accepted(sent)
+		l.accepted(t)
 		return e
 	}
 	if err != nil {
@@ -139,6 +147,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 type trip struct {
 	limit *Limit
 	sent  atomic.Bool // bytes of it may have reached the upstream
+	left  departed    // the newest departure; the lock of limit guards it
 }
 
 type tripKey struct{}
@@ -169,7 +178,7 @@ func (d *departure) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if !d.traces {
 		t.sent.Store(true)
-		if err := d.leave(ctx, t.limit); err != nil {
+		if err := d.leave(ctx, t); err != nil {
 			return nil, err
 		}
 		return d.next.RoundTrip(req)
@@ -177,7 +186,7 @@ func (d *departure) RoundTrip(req *http.Request) (*http.Response, error) {
 	// Calls are spaced where they leave, not before a handshake that takes some of them longer than others. When ctx ends
 	// in leave, the transport sees it too.
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:      func(httptrace.GotConnInfo) { _ = d.leave(ctx, t.limit) },
+		GotConn:      func(httptrace.GotConnInfo) { _ = d.leave(ctx, t) },
 		WroteHeaders: func() { t.sent.Store(true) },
 	})
 	return d.next.RoundTrip(req.WithContext(ctx))
@@ -190,9 +199,11 @@ func (d *departure) CloseIdleConnections() {
 	}
 }
 
-func (d *departure) leave(ctx context.Context, l *Limit) error {
-	if err := sleep(ctx, l.depart(), nil); err != nil {
-		return err
+func (d *departure) leave(ctx context.Context, t *trip) error {
+	for ok := false; !ok; ok = !t.limit.again() {
+		if err := sleep(ctx, t.limit.depart(t), nil); err != nil {
+			return err
+		}
 	}
 	adapters.CountCall(ctx, d.upstream)
 	return nil

@@ -11,15 +11,33 @@ import (
 const (
 	firstHold = time.Second
 	maxHold   = time.Minute
-	quotaHold = time.Hour // when the upstream does not say when the quota is renewed
+	quotaHold = time.Hour       // when the upstream does not say when the quota is renewed
+	longAfter = 5 * time.Second // an upstream that asks for a longer pause does not speak of the calls of a second
+	fewSpaces = 5               // of pause where refused calls are not counted
+	outSpaces = 8               // until a refused call, those that left right behind it and as many again are out of a sliding window
 )
 
-// hold keeps l still after a refusal of a call that left at sent.
-func (l *Limit) hold(ctx context.Context, e *adapters.Error, sent time.Time) error {
+// refusal is one for the rate.
+type refusal struct {
+	at     time.Time // the call left
+	plain  bool      // no accident: others were refused behind it, or nothing but our own calls can have filled the window
+	passed bool      // a call behind it was accepted
+}
+
+func (r refusal) before(t time.Time) bool { return !r.at.IsZero() && t.After(r.at) }
+
+// hold keeps l still after a refusal of the call of trip t, and learns from it.
+func (l *Limit) hold(ctx context.Context, e *adapters.Error, t *trip) error {
 	defer l.ring()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := time.Now()
+	now, sent := time.Now(), t.left.at
+	// What was under way when the limit was held already is the same refusal, not a further one.
+	first := !sent.Before(l.heldAt)
+	paced := e.Reason == adapters.ReasonRate && e.After <= longAfter && l.pace != nil
+	if paced {
+		l.learn(t.left, first)
+	}
 	after := e.After
 	if after <= 0 {
 		switch {
@@ -27,22 +45,65 @@ func (l *Limit) hold(ctx context.Context, e *adapters.Error, sent time.Time) err
 			after = nextKoreanMidnight(now).Sub(now)
 		case e.Reason == adapters.ReasonQuota:
 			after = quotaHold
-		case sent.Before(l.heldAt):
-			// It was under way when the limit was held already: the same refusal, not a further one.
+		case !first:
 			after = l.state.HeldUntil.Sub(now)
+			if l.streak == 1 && l.state.Refused != RefusedFree && l.pace != nil {
+				after = max(after, min(l.guard.second, outSpaces*l.space)) // it fills the window, too
+			}
 		default:
-			after = min(maxHold, firstHold<<min(l.streak, 10))
+			after = min(maxHold, l.pause())
 		}
 	}
-	if !sent.Before(l.heldAt) {
+	if first {
 		l.streak++
-		l.heldAt = now
+		l.heldAt, l.refusal = now, refusal{}
+		if paced {
+			l.refusal = refusal{at: sent, plain: t.left.prior > 0}
+		}
 	}
 	next := l.state
 	if until := now.Add(after); until.After(next.HeldUntil) {
 		next.HeldUntil, next.Reason = until, e.Reason
 	}
 	return l.keep(ctx, next)
+}
+
+// learn widens the guard after a refusal for the rate, unless the call followed a pause: then its pace is not to blame. A
+// refusal that follows another one says that refused calls count, until a call behind them is accepted.
+func (l *Limit) learn(left departed, first bool) {
+	if !first {
+		if l.refusal.before(left.at) {
+			l.refusal.plain = true
+			if !l.refusal.passed {
+				l.state.Refused = RefusedCount
+			}
+		}
+		return
+	}
+	if l.state.Refused == RefusedFree && left.at.Sub(l.state.HeldUntil) < l.guard.second {
+		l.state.Refused = RefusedCount // the short pause was not enough
+	}
+	if left.paced {
+		l.guard.refused(left.guard, left.prior, left.at)
+		l.respace()
+	}
+}
+
+// pause is how long a refusal holds. After the first one a sliding window needs only a few calls to leave it; a second one
+// says that it does not slide, or that somebody else fills it.
+func (l *Limit) pause() time.Duration {
+	if l.pace == nil {
+		return firstHold << min(l.streak, 10)
+	}
+	whole := max(firstHold, l.guard.second)
+	switch {
+	case l.state.Refused == RefusedFree:
+		return min(whole, fewSpaces*l.space) << min(l.streak, 10)
+	case l.streak == 0:
+		return min(whole, outSpaces*l.space)
+	default:
+		return whole << min(l.streak-1, 10)
+	}
 }
 
 // stop keeps l still until the next start.
@@ -59,12 +120,24 @@ func (l *Limit) stop(ctx context.Context, e *adapters.Error) error {
 	return l.keep(ctx, next)
 }
 
-// accepted ends a row of refusals.
-func (l *Limit) accepted(sent time.Time) {
+// accepted ends a row of refusals and lets the guard narrow. A call that left after a refused one, and was accepted all the
+// same, shows that refused calls do not count.
+func (l *Limit) accepted(t *trip) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !sent.Before(l.heldAt) {
-		l.streak = 0
+	sent := t.left.at
+	if sent.Before(l.heldAt) {
+		// One call that lost its place to the jitter of another says nothing of those behind it.
+		if l.refusal.before(sent) && l.refusal.plain {
+			l.state.Refused, l.refusal.passed = RefusedFree, true
+		}
+		return
+	}
+	l.streak = 0
+	if l.pace != nil {
+		l.guard.answered(time.Since(sent))
+		l.guard.accepted(t.left.full, sent)
+		l.respace()
 	}
 }
 

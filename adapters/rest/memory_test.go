@@ -14,14 +14,17 @@ func TestStart(t *testing.T) {
 	t.Parallel()
 	// synctest begins at this moment.
 	now := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	const window = 1050 * time.Millisecond
+	const window = 1032 * time.Millisecond
 	for _, c := range []struct {
 		name  string
 		state rest.LimitState
 		want  time.Duration
 	}{
 		{"fresh", rest.LimitState{}, 0},
-		{"unclean", rest.LimitState{Dirty: true, LastCall: now.Add(-time.Hour)}, window},
+		{"unclean, calls without a claim", rest.LimitState{Dirty: true, Stray: true, LastCall: now.Add(-time.Hour)}, window},
+		{"unclean, no claim", rest.LimitState{Dirty: true}, window},
+		{"unclean, last claim long ago", rest.LimitState{Dirty: true, LastCall: now.Add(-time.Hour)}, 0},
+		{"unclean, last claim just now", rest.LimitState{Dirty: true, LastCall: now.Add(-300 * time.Millisecond)}, window - 250*time.Millisecond},
 		{"clean, long ago", rest.LimitState{LastCall: now.Add(-time.Hour)}, 0},
 		{"clean, just now", rest.LimitState{LastCall: now.Add(-300 * time.Millisecond)}, window - 300*time.Millisecond},
 		{"clock set back", rest.LimitState{LastCall: now.Add(time.Hour)}, window},
@@ -46,6 +49,44 @@ func TestStart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The memory knows by the claims when the last call was, unless one left without a permit drawn for it.
+func TestStray(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		mem := newMemory()
+		cl := client(&upstream{}, rest.NewLimit(rest.LimitOptions{Name: "naver/1", PerSecond: 8, Memory: mem}))
+		ctx, release, err := cl.Permit(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		if err := get(ctx, cl); err != nil {
+			t.Fatal(err)
+		}
+		if mem.get("naver/1").Stray {
+			t.Error("a call with its permit is stray")
+		}
+		if err := get(ctx, cl); err != nil {
+			t.Fatal(err)
+		}
+		if !mem.get("naver/1").Stray {
+			t.Error("a second call of a step is not stray")
+		}
+		if err := cl.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if s := mem.get("naver/1"); s.Stray || s.Dirty {
+			t.Errorf("after Close: %+v", s)
+		}
+		if err := get(t.Context(), cl); err != nil {
+			t.Fatal(err)
+		}
+		if !mem.get("naver/1").Stray {
+			t.Error("a call without a permit is not stray")
+		}
+	})
 }
 
 func TestUnlimitedStartsAtOnce(t *testing.T) {

@@ -21,6 +21,8 @@ type Metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	held     *prometheus.Desc
+	guard    *prometheus.Desc
+	pace     *prometheus.Desc
 
 	mu      sync.Mutex
 	clients []*Client
@@ -36,31 +38,43 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "sumbi_request_seconds", Help: "Time until the header of an answer.",
 			Buckets: []float64{0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"upstream"}),
-		held: prometheus.NewDesc("sumbi_limit_held", "Limits that are held or stopped now.", []string{"upstream"}, nil),
+		held:  prometheus.NewDesc("sumbi_limit_held", "Limits that are held or stopped now.", []string{"upstream"}, nil),
+		guard: prometheus.NewDesc("sumbi_limit_guard_seconds", "The widest guard in force.", []string{"upstream"}, nil),
+		pace:  prometheus.NewDesc("sumbi_limit_pace", "Calls a second that are made at most; 0 is unlimited.", []string{"upstream"}, nil),
 	}
 	reg.MustRegister(m.requests, m.seconds, m)
 	return m
 }
 
 // Describe sends what Collect will send.
-func (m *Metrics) Describe(ch chan<- *prometheus.Desc) { ch <- m.held }
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.held
+	ch <- m.guard
+	ch <- m.pace
+}
 
-// Collect counts the limits that are held at the moment of the scrape.
+// Collect looks at the limits at the moment of the scrape.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	type gauges struct{ held, guard, pace float64 }
 	m.mu.Lock()
-	held := map[string]int{}
+	now := map[string]gauges{}
 	for _, c := range m.clients {
-		n := 0
+		g := now[c.upstream]
 		for _, l := range c.Limits() {
 			if l.Stopped || !l.HeldUntil.IsZero() {
-				n++
+				g.held++
 			}
+			g.guard = max(g.guard, l.Guard.Seconds())
 		}
-		held[c.upstream] += n
+		_, pace := c.Pace()
+		g.pace += pace
+		now[c.upstream] = g
 	}
 	m.mu.Unlock()
-	for upstream, n := range held {
-		ch <- prometheus.MustNewConstMetric(m.held, prometheus.GaugeValue, float64(n), upstream)
+	for upstream, g := range now {
+		ch <- prometheus.MustNewConstMetric(m.held, prometheus.GaugeValue, g.held, upstream)
+		ch <- prometheus.MustNewConstMetric(m.guard, prometheus.GaugeValue, g.guard, upstream)
+		ch <- prometheus.MustNewConstMetric(m.pace, prometheus.GaugeValue, g.pace, upstream)
 	}
 }
 

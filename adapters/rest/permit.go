@@ -56,7 +56,7 @@ func (c *Client) admit(ctx context.Context) (*Limit, error) {
 		if err != nil {
 			return nil, err
 		}
-		return s.limit, nil
+		return s.limit, c.stray(ctx, s.limit)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,28 +77,90 @@ func (c *Client) admit(ctx context.Context) (*Limit, error) {
 		return nil, err
 	}
 	p.limit, p.bound = s.limit, true
-	return s.limit, nil
+	return s.limit, c.stray(ctx, s.limit)
 }
 
-// draw takes a call from the limit that is free first. A wait longer than patience, or beyond the deadline of ctx, is
-// refused at once as Throttled unless patience is forever.
+// stray has the memory know that it cannot tell by the claims when the last call of l was.
+func (c *Client) stray(ctx context.Context, l *Limit) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.state.Stray {
+		return nil
+	}
+	next := l.state
+	next.Stray, next.Used = true, max(next.Used, l.used)
+	if err := l.save(ctx, next); err != nil {
+		return c.fail(&adapters.Error{Kind: adapters.Temporary, Err: err})
+	}
+	return nil
+}
+
+// draw takes a call from the limit that is free first; whoever came first is served first. A wait longer than patience, or
+// beyond the deadline of ctx, is refused at once as Throttled unless patience is forever.
 func (c *Client) draw(ctx context.Context, limits []*Limit, patience time.Duration) (*slot, error) {
-	for {
+	q := c.lineOf(limits)
+	turn, ahead := q.join()
+	defer q.leave(turn)
+	if patience == forever {
+		select {
+		case <-turn:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		return c.take(ctx, limits, forever)
+	}
+	began := time.Now()
+	giveUp := time.NewTimer(patience)
+	defer giveUp.Stop()
+	for mine := false; !mine; ahead = 0 {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		changed := c.changed.listen() // before looking, so that no change is missed
-		best, a, err := soonest(ctx, limits)
-		if err == nil && best != nil && a.wait == 0 {
-			a, err = best.ask(ctx, true)
+		select {
+		case <-turn:
+			mine = true
+			continue
+		default:
+		}
+		best, a, err := c.look(ctx, limits)
+		if err != nil {
+			return nil, err
+		}
+		a.wait += behind(limits, ahead)
+		if a.wait > patience-time.Since(began) || beyond(ctx, a.wait) {
+			return nil, c.tooLong(best, a)
+		}
+		select {
+		case <-turn:
+			mine = true
+		case <-changed:
+		case <-giveUp.C:
+			return nil, c.tooLong(best, a)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return c.take(ctx, limits, patience-time.Since(began))
+}
+
+// take is draw for the first in line.
+func (c *Client) take(ctx context.Context, limits []*Limit, patience time.Duration) (*slot, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		changed := c.changed.listen()
+		best, a, err := c.look(ctx, limits)
+		if err != nil {
+			return nil, err
+		}
+		if a.wait == 0 {
+			if a, err = best.ask(ctx, true); err != nil {
+				return nil, c.failed(ctx, err)
+			}
 		}
 		switch {
-		case err != nil && ctx.Err() != nil:
-			return nil, ctx.Err()
-		case err != nil:
-			return nil, c.fail(&adapters.Error{Kind: adapters.Temporary, Err: err})
-		case best == nil:
-			return nil, c.allStopped(limits)
 		case a.slot != nil:
 			return a.slot, nil
 		case a.wait == 0 || a.stopped:
@@ -107,10 +169,69 @@ func (c *Client) draw(ctx context.Context, limits []*Limit, patience time.Durati
 		if patience != forever && (a.wait > patience || beyond(ctx, a.wait)) {
 			return nil, c.tooLong(best, a)
 		}
-		if err := sleep(ctx, a.wait, changed); err != nil {
+		began := time.Now()
+		held := a.reason != "" && len(limits) == len(c.limits)
+		if held {
+			c.held.start(began)
+		}
+		err = sleep(ctx, a.wait, changed)
+		if held {
+			c.held.stop(time.Now())
+		}
+		if err != nil {
 			return nil, err
 		}
+		if patience != forever {
+			patience -= time.Since(began)
+		}
 	}
+}
+
+// look returns the limit that is free first.
+func (c *Client) look(ctx context.Context, limits []*Limit) (*Limit, answer, error) {
+	best, a, err := soonest(ctx, limits)
+	switch {
+	case err != nil:
+		return nil, a, c.failed(ctx, err)
+	case best == nil:
+		return nil, a, c.allStopped(limits)
+	}
+	return best, a, nil
+}
+
+// failed classifies an error of the memory.
+func (c *Client) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return c.fail(&adapters.Error{Kind: adapters.Temporary, Err: err})
+}
+
+// lineOf returns the line for one of limits. Clients that share a limit share its line.
+func (c *Client) lineOf(limits []*Limit) *line {
+	if len(limits) == 1 {
+		return limits[0].line
+	}
+	return c.line
+}
+
+// behind is how long so many who came earlier will take.
+func behind(limits []*Limit, ahead int) time.Duration {
+	perSecond := 0.0
+	for _, l := range limits {
+		_, pace, stopped := l.rates()
+		switch {
+		case stopped:
+		case pace == 0:
+			return 0
+		default:
+			perSecond += pace
+		}
+	}
+	if ahead == 0 || perSecond == 0 {
+		return 0
+	}
+	return time.Duration(float64(ahead) / perSecond * float64(time.Second))
 }
 
 // soonest returns the limit with the least wait; nil when all are stopped.
@@ -154,42 +275,4 @@ func (c *Client) allStopped(limits []*Limit) error {
 func beyond(ctx context.Context, wait time.Duration) bool {
 	deadline, ok := ctx.Deadline()
 	return ok && time.Until(deadline) < wait
-}
-
-// sleep waits for d, or until changed is closed.
-func sleep(ctx context.Context, d time.Duration, changed <-chan struct{}) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-changed:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// bell wakes everybody who listens.
-type bell struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-func newBell() *bell { return &bell{ch: make(chan struct{})} }
-
-func (b *bell) listen() <-chan struct{} {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.ch
-}
-
-func (b *bell) ring() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	close(b.ch)
-	b.ch = make(chan struct{})
 }

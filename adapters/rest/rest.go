@@ -30,6 +30,7 @@ type Options struct {
 	MaxBody   int64             // bytes of an answer, 0 = 16 MiB
 	Limits    []*Limit          // one a credential; none = one that is unlimited
 	Classify  Classifier        // reads a non-2xx answer; nil = the default reading
+	Announce  Announcer         // reads what the header of any answer says of the limits; nil = Announced
 	Transport http.RoundTripper // nil = a transport of its own
 	Metrics   *Metrics          // may be nil
 }
@@ -38,17 +39,24 @@ type Options struct {
 // credentials that were sent are blotted out of it.
 type Classifier = func(status int, h http.Header, body []byte) *adapters.Error
 
+// Announcer reads the limits that the header of an answer announces. They are obeyed where they are lower than the
+// configured ones.
+type Announcer = func(h http.Header) Announcement
+
 // Client calls one upstream within the limits of its credentials. Safe for concurrent use.
 type Client struct {
-	upstream string
-	base     *url.URL
-	maxBody  int64
-	timeout  time.Duration
-	limits   []*Limit
-	classify Classifier
-	http     *http.Client
-	metrics  *Metrics
-	changed  *bell
+	upstream  string
+	base      *url.URL
+	maxBody   int64
+	timeout   time.Duration
+	limits    []*Limit
+	classify  Classifier
+	announced Announcer
+	http      *http.Client
+	metrics   *Metrics
+	changed   *bell
+	line      *line
+	held      stopwatch
 }
 
 // New returns a client. It panics when BaseURL is not an absolute http or https URL, which the configuration has checked before.
@@ -58,14 +66,19 @@ func New(o Options) *Client {
 		panic(fmt.Sprintf("rest: base URL of %s is not an absolute http or https URL", o.Upstream))
 	}
 	c := &Client{
-		upstream: o.Upstream,
-		base:     base,
-		maxBody:  o.MaxBody,
-		timeout:  o.Timeout,
-		limits:   o.Limits,
-		classify: o.Classify,
-		metrics:  o.Metrics,
-		changed:  newBell(),
+		upstream:  o.Upstream,
+		base:      base,
+		maxBody:   o.MaxBody,
+		timeout:   o.Timeout,
+		limits:    o.Limits,
+		classify:  o.Classify,
+		announced: o.Announce,
+		metrics:   o.Metrics,
+		changed:   newBell(),
+		line:      &line{},
+	}
+	if c.announced == nil {
+		c.announced = Announced
 	}
 	if c.maxBody <= 0 {
 		c.maxBody = defaultMaxBody
@@ -150,11 +163,13 @@ func (c *Client) Close(ctx context.Context) error {
 // LimitInfo is what status shows of one limit.
 type LimitInfo struct {
 	Name      string
-	Used      int       // calls of this Korean day
-	PerDay    int       // 0 is unlimited
-	HeldUntil time.Time // zero when it is not held now
-	Reason    string    // why it is held or stopped
-	Stopped   bool      // until the next start
+	Used      int           // calls of this Korean day
+	PerDay    int           // 0 is unlimited
+	PerSecond float64       // as configured; 0 is unlimited
+	Guard     time.Duration // added to the second in which so many calls are allowed; they are spaced by (1 s + Guard) / PerSecond
+	HeldUntil time.Time     // zero when it is not held now
+	Reason    string        // why it is held or stopped
+	Stopped   bool          // until the next start
 }
 
 // Limits returns what is known of the limits, in the order of Options. Before the first call it has not read the memory.
@@ -165,6 +180,27 @@ func (c *Client) Limits() []LimitInfo {
 	}
 	return infos
 }
+
+// Pace returns the calls a second that the configuration allows over all credentials that are not stopped, and those that
+// are made with the guards in force and the limits that were announced. Both are 0 when a credential is unlimited, and when
+// all are stopped.
+func (c *Client) Pace() (limit, pace float64) {
+	for _, l := range c.limits {
+		allowed, made, stopped := l.rates()
+		switch {
+		case stopped:
+		case allowed == 0:
+			return 0, 0
+		default:
+			limit, pace = limit+allowed, pace+made
+		}
+	}
+	return limit, pace
+}
+
+// Held returns how long, in all, nobody got a permit because every credential was held after a refusal or for its quota
+// while somebody waited.
+func (c *Client) Held() time.Duration { return c.held.read(time.Now()) }
 
 // fail names the upstream in e.
 func (c *Client) fail(e *adapters.Error) *adapters.Error {

@@ -35,6 +35,13 @@ func run() error {
 	flag.DurationVar(&o.BatchStep, "batch-step", 2*time.Second, "time of a batch in each state")
 	flag.Int64Var(&o.EnqueuedTokens, "enqueued-tokens", 0, "tokens of all unfinished batches of one model; 0 unlimited")
 	flag.StringVar(&o.WebhookURL, "webhook", "", "`URL` that gets OpenAI's events")
+	flag.DurationVar(&o.Arrival, "arrival", 0, "a call reaches its meter a random time below this after it was received")
+	flag.BoolVar(&o.CountRefused, "count-refused", false, "refused calls count against the limit, too")
+	flag.BoolVar(&o.Mute, "mute", false, "no post has a caption, so that nothing follows a crawl")
+	flag.Func("lists", "exact `lengths` of lists in pages, posts by reels, one pair an account: 30x15,8x2", func(s string) (err error) {
+		o.Lists, err = sim.ParseLengths(s)
+		return err
+	})
 	flag.IntVar(&o.PadBytes, "pad", 0, "ballast in each Instagram item, bytes")
 	trouble := flag.Float64("trouble", 0, "probability of each of the common faults")
 	flag.Parse()

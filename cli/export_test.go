@@ -1,0 +1,29 @@
+package cli
+
+import (
+	"time"
+
+	"sumbi/config"
+	"sumbi/jobs"
+	"sumbi/queue"
+)
+
+// Looks spaces the looks at the file.
+type Looks = looks
+
+// Due reports whether it is time for a look.
+func (l *looks) Due(now time.Time) bool { return l.due(now) }
+
+// Took notes how long a look took.
+func (l *looks) Took(began, ended time.Time) { l.took(began, ended) }
+
+// TimeLeft forecasts the rest of a crawl.
+func TimeLeft(walks []queue.Reach, run queue.Run, perSecond float64) jobs.Forecast {
+	return timeLeft(walks, run, perSecond)
+}
+
+// PlanInput is what a configuration says to a plan.
+func PlanInput(c *config.Config, p config.Pipeline) jobs.PlanInput { return planInput(c, p) }
+
+// Allowed is how many calls a second a limit lets go.
+func Allowed(perSecond float64, guard time.Duration) float64 { return allowed(perSecond, guard) }
