@@ -116,15 +116,15 @@ func (b *bench) showCrawl(w workload, all []*crawled) {
 	b.out.line("%s\n", w.words())
 	rows := [][]string{}
 	for _, c := range all {
-		chain, way := longestChain(c.stats)
+		chain := longestChain(c.stats)
 		bd, best := bound(w.pages(), float64(w.limit), chain), ideal(w.pages(), float64(w.limit), w.latency, chain)
 		calls := c.calls()
 		rows = append(rows, []string{
 			c.who, sec(c.took), sec(bd), ratio(c.took, bd), ratio(c.took, best), fmt.Sprint(calls.Refused), fmt.Sprint(c.stats.PagesAgain),
-			fmt.Sprint(c.stats.WorstSecond["instagram/1"]), ratio(c.took, all[0].took), sec(c.wall), mb(c.peak), sec(c.cpu), sec(way),
+			fmt.Sprint(c.stats.WorstSecond["instagram/1"]), ratio(c.took, all[0].took), sec(c.wall), mb(c.peak), sec(c.cpu), sec(chain),
 		})
 	}
-	b.out.table([]string{"", "crawl", "bound", "÷ bound", "÷ ideal", "refused", "pages again", "worst second", "÷ sumbi", "process", "peak RSS", "CPU", "longest list with its ways"}, rows)
+	b.out.table([]string{"", "crawl", "bound", "÷ bound", "÷ ideal", "refused", "pages again", "worst second", "÷ sumbi", "process", "peak RSS", "CPU", "longest list"}, rows)
 }
 
 // words describe a workload.

@@ -111,12 +111,12 @@ func share(arrivals []float64, perSecond float64) float64 {
 	return float64(j-i) / (perSecond * (to - from))
 }
 
-// longestChain is the most that the pages of one list took in all, on the server's side.
-func longestChain(st sim.Stats) (latency, withWay time.Duration) {
+// longestChain is the most that the pages of one list took in all, on the way to the server and there.
+func longestChain(st sim.Stats) (d time.Duration) {
 	for _, p := range st.Pages {
-		latency, withWay = max(latency, p.Latency), max(withWay, p.Latency+p.Arrival)
+		d = max(d, p.Latency+p.Arrival)
 	}
-	return latency, withWay
+	return d
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -49,7 +49,7 @@ func (b *bench) steadyRuns(ctx context.Context, w workload, up *world) ([][]stri
 		if err := b.crawlOnce(ctx, c, w, up, pr, "--full"); err != nil {
 			return nil, err
 		}
-		chain, _ := longestChain(c.stats)
+		chain := longestChain(c.stats)
 		bd := bound(w.pages(), float64(w.limit), chain)
 		rows = append(rows, []string{
 			fmt.Sprintf("up to %s", w.arrival), run, percent(share(c.stats.Arrivals, float64(w.limit))), fmt.Sprint(c.calls().Refused),

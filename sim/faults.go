@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"hash/fnv"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -112,10 +113,12 @@ type dice struct {
 	rng    *rand.Rand
 	faults Faults
 	seen   map[*Fault]int // chances so far, by field of faults
+	seed   uint64
+	drawn  map[string]uint64 // draws so far, by what they are for
 }
 
 func newDice(o Options) *dice {
-	return &dice{rng: rand.New(rand.NewPCG(o.Seed, 0x64696365)), faults: o.Faults, seen: map[*Fault]int{}}
+	return &dice{rng: rand.New(rand.NewPCG(o.Seed, 0x64696365)), faults: o.Faults, seen: map[*Fault]int{}, seed: o.Seed, drawn: map[string]uint64{}}
 }
 
 // hit reports whether the fault happens now. f must be a field of d.faults.
@@ -137,10 +140,23 @@ func (d *dice) hit(f *Fault) bool {
 	}
 }
 
-func (d *dice) float() float64 {
+// nth draws a number in [0, 1) that depends on nothing but the seed, what it is for and how many were drawn for that before: the
+// pages of one list take equally long whoever asks for them and in whatever order with others.
+func (d *dice) nth(what string) float64 {
+	d.mu.Lock()
+	n := d.drawn[what]
+	d.drawn[what]++
+	d.mu.Unlock()
+	h := fnv.New64a()
+	h.Write([]byte(what))
+	return rand.New(rand.NewPCG(d.seed, h.Sum64()+n)).Float64()
+}
+
+// again forgets how many were drawn.
+func (d *dice) again() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.rng.Float64()
+	clear(d.drawn)
 }
 
 func (d *dice) intN(n int) int {

@@ -36,7 +36,7 @@ func (s *Server) through(g gate, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		took := &drawn{}
 		if s.o.Arrival > 0 {
-			took.arrival = time.Duration(float64(s.o.Arrival) * s.dice.float())
+			took.arrival = time.Duration(float64(s.o.Arrival) * s.dice.nth("way "+listOf(r)))
 			if !sleep(r, took.arrival) {
 				panic(http.ErrAbortHandler)
 			}
@@ -91,6 +91,11 @@ func drawnFor(r *http.Request) drawn {
 	return drawn{}
 }
 
+// listOf names what a call reads; searches of one upstream are one list.
+func listOf(r *http.Request) string {
+	return r.URL.Path + " " + r.URL.Query().Get("username_or_id_or_url")
+}
+
 // answer lets an admitted call wait, fail or succeed.
 func (s *Server) answer(g gate, w http.ResponseWriter, r *http.Request, took *drawn, next http.HandlerFunc) {
 	faulted := func() { s.stats.count(g.name, func(c *Calls) { c.Faulted++ }) }
@@ -103,7 +108,7 @@ func (s *Server) answer(g gate, w http.ResponseWriter, r *http.Request, took *dr
 		mean *= 10
 	}
 	if mean > 0 {
-		took.latency = time.Duration(float64(mean) * (1 + s.o.Jitter*(2*s.dice.float()-1)))
+		took.latency = time.Duration(float64(mean) * (1 + s.o.Jitter*(2*s.dice.nth("answer "+listOf(r))-1)))
 		if !sleep(r, took.latency) {
 			panic(http.ErrAbortHandler)
 		}

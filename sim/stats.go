@@ -150,8 +150,10 @@ func (s *Server) Stats() Stats {
 	return out
 }
 
-// ResetStats begins to count anew, so that a second run can be told from the first. What was answered well is remembered.
+// ResetStats begins to count anew, so that a second run can be told from the first. What was answered well is remembered, and
+// calls take as long again as they did.
 func (s *Server) ResetStats() {
+	s.dice.again()
 	s.stats.mu.Lock()
 	s.stats.st = newCounters().st
 	s.stats.mu.Unlock()
