@@ -59,6 +59,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 func Open(ctx context.Context, path, schema string, mode Mode) (*Store, error) {
 	s := &Store{
 		path: path, owner: mode == Owner, Now: time.Now,
+		health: health{walLimit: walLimit},
 		queues: map[string]*goqite.Queue{}, wakes: map[string]chan struct{}{}, changed: make(chan struct{}),
 	}
 	info, err := os.Stat(path)
@@ -144,17 +145,17 @@ func (s *Store) open(ctx context.Context, schema string) error {
 	}
 	s.read = openDB(s.dsn("query_only(1)", "cache_size(-4000)"))
 	s.read.SetMaxOpenConns(4)
-	// A damaged file is refused before anything is written to it. In a large one this is left to doctor.
-	if info, err := os.Stat(abs); err == nil && s.owner && info.Size() > 0 && info.Size() <= smallFile {
-		if err := s.Check(ctx); err != nil {
-			return err
-		}
-	}
 	have, err := s.look(ctx)
 	if err != nil {
 		return s.explain(err)
 	}
-	s.write.db = openDB(s.dsn("journal_mode(wal)", "synchronous(full)", "temp_store(memory)", "journal_size_limit(67108864)", "cache_size(-8000)"))
+	// A damaged file is refused before anything is written to it.
+	if info, err := os.Stat(abs); err == nil && s.owner && have > 0 {
+		if err := s.examine(ctx, info.Size()); err != nil {
+			return s.explain(err)
+		}
+	}
+	s.write.db = openDB(s.dsn("journal_mode(wal)", "synchronous(full)", "temp_store(memory)", fmt.Sprintf("journal_size_limit(%d)", walLimit), "cache_size(-8000)"))
 	s.write.db.SetMaxOpenConns(1)
 	if s.write.conn, err = s.write.db.Conn(ctx); err != nil {
 		return s.explain(err)
@@ -173,7 +174,10 @@ func (s *Store) open(ctx context.Context, schema string) error {
 		return nil
 	}
 	s.sweep()
-	return s.explain(s.recover(ctx))
+	if err := s.recover(ctx); err != nil {
+		return s.explain(err)
+	}
+	return s.know()
 }
 
 // look returns the schema that the file has, 0 for an empty one, and refuses what this process cannot use. The reading
@@ -249,7 +253,7 @@ func (s *Store) recover(ctx context.Context) error {
 		if _, err := tx.exec(`delete from lane_stop`); err != nil {
 			return err
 		}
-		return tx.clean()
+		return errors.Join(tx.begun(), tx.clean())
 	})
 }
 
@@ -290,18 +294,14 @@ func (s *Store) spool() string { return strings.TrimSuffix(s.path, filepath.Ext(
 
 // Check runs SQLite's own check of the whole file.
 func (s *Store) Check(ctx context.Context) error {
-	var res string
-	if err := one(ctx, s.read, `pragma quick_check(1)`, nil, &res); err != nil {
-		return s.explain(err)
-	}
-	if res != "ok" {
-		return &FileError{Path: s.path, Text: "is damaged (" + strings.Join(strings.Fields(res), " ") + "); restore a copy"}
-	}
-	return nil
+	return s.check(ctx, `pragma quick_check(1)`)
 }
 
 // Close ends the use of the file.
-func (s *Store) Close() error { return s.closeAll() }
+func (s *Store) Close() error {
+	s.rest()
+	return s.closeAll()
+}
 
 func (s *Store) closeAll() error {
 	var errs []error

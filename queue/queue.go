@@ -46,6 +46,7 @@ type Store struct {
 	owner  bool
 
 	upgraded *Upgrade
+	health   health
 
 	// Now is the clock; tests replace it before they start anything.
 	Now func() time.Time
