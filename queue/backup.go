@@ -42,6 +42,10 @@ func (s *Store) Backup(ctx context.Context, file string, replace bool) (size int
 		_ = os.Remove(tmp.Name()) // it has another name once it is done
 	}()
 	if err := s.copyTo(ctx, tmp.Name()); err != nil {
+		// A number of a page that is far too large is a full disk to SQLite.
+		if damage := s.Check(ctx); Fatal(damage) {
+			return 0, damage
+		}
 		if e, ok := errors.AsType[*sqlite.Error](err); ok {
 			switch e.Code() & 0xff {
 			case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN:

@@ -140,7 +140,7 @@ func (s *Store) open(ctx context.Context, schema string) error {
 		_ = f.Close()
 	}
 	s.dsn = func(extra ...string) string {
-		q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, extra...), "_txlock": {"immediate"}}
+		q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, extra...), "_txlock": {"immediate"}, "mode": {"rw"}}
 		return "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + q.Encode()
 	}
 	s.read = openDB(s.dsn("query_only(1)", "cache_size(-4000)"))

@@ -163,7 +163,11 @@ func (w *Worker) watch(ctx context.Context, fail context.CancelCauseFunc) {
 		return nil
 	}
 	for {
-		if err := errors.Join(w.tend(ctx), w.hasten(ctx), look()); err != nil && ctx.Err() == nil {
+		err := w.tend(ctx)
+		if err == nil {
+			err = errors.Join(w.hasten(ctx), look())
+		}
+		if err != nil && ctx.Err() == nil {
 			w.trouble(err, fail)
 		}
 		select {
