@@ -63,6 +63,7 @@ type flags struct {
 	Replay      replayCmd      `cmd:"" help:"Read what is stored again by today's code; calls nobody."`
 	Status      statusCmd      `cmd:"" help:"Show what is going on and what waits for a person."`
 	Jobs        jobsCmd        `cmd:"" help:"List, show, retry or drop jobs."`
+	Backup      backupCmd      `cmd:"" help:"Copy the state file while sumbi works on it."`
 	Export      exportCmd      `cmd:"" help:"Print places or posts."`
 	Eval        evalCmd        `cmd:"" help:"Measure the choice of places against labelled cases."`
 	Doctor      doctorCmd      `cmd:"" help:"Check configuration, keys, upstreams, state file and clock."`

@@ -43,6 +43,13 @@ func when(t time.Time) string {
 
 // printStatus writes what is going on; idle says that no process works on the file.
 func printStatus(ctx context.Context, w io.Writer, s *queue.Store, idle bool) error {
+	damage, err := s.Damage(ctx)
+	if err != nil {
+		return err
+	}
+	if damage != "" {
+		fmt.Fprintf(w, "WAITS FOR YOU: %s\n", damage)
+	}
 	m, err := s.Summary(ctx)
 	if err != nil {
 		return err

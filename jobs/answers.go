@@ -35,7 +35,7 @@ func (e *Engine) build(ctx context.Context, p *Pipeline, b queue.Batch) (f *os.F
 		return nil, 0, "", err
 	}
 	if f, err = os.CreateTemp(dir, "upload-*.jsonl"); err != nil {
-		return nil, 0, "", err
+		return nil, 0, "", e.Store.SpoolError(err)
 	}
 	name := f.Name()
 	defer func() {
@@ -75,7 +75,7 @@ func (e *Engine) build(ctx context.Context, p *Pipeline, b queue.Batch) (f *os.F
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil {
-		return nil, 0, "", fmt.Errorf("file of batch %d: %w", b.ID, err)
+		return nil, 0, "", e.Store.SpoolError(fmt.Errorf("file of batch %d: %w", b.ID, err))
 	}
 	return f, size, shard, nil
 }
@@ -249,19 +249,19 @@ func (s batchStep) spool(ctx context.Context, file string) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	part, err := os.Create(path + ".part")
+	part, err := os.OpenFile(path+".part", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
-		return "", err
+		return "", s.e.Store.SpoolError(err)
 	}
 	defer os.Remove(path + ".part")
 	if _, err := s.p.Ask.Batcher.Download(ctx, file, part); err != nil {
 		_ = part.Close()
-		return "", err
+		return "", s.e.Store.SpoolError(err)
 	}
 	if err := errors.Join(part.Sync(), part.Close()); err != nil {
-		return "", err
+		return "", s.e.Store.SpoolError(err)
 	}
-	return path, os.Rename(path+".part", path)
+	return path, s.e.Store.SpoolError(os.Rename(path+".part", path))
 }
 
 // lines reads up to chunk answers from the batch's position. cut says that the file ends in the middle of a line.

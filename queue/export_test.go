@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -109,4 +110,16 @@ func (s *Store) Synchronous(t interface{ Fatal(...any) }) (mode string) {
 		t.Fatal(err)
 	}
 	return mode
+}
+
+// Sound reports whether the whole file is known to be whole.
+func (s *Store) Sound() bool { return s.health.sound.Load() }
+
+// LimitLog sets the size above which the log is emptied.
+func (s *Store) LimitLog(bytes int64) { s.health.walLimit = bytes }
+
+// Tend looks after the files once.
+func (s *Store) Tend(ctx context.Context) error {
+	s.health.walNext = time.Time{}
+	return (&Worker{Store: s, Log: slog.New(slog.DiscardHandler)}).tend(ctx)
 }

@@ -17,8 +17,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// version is the schema's version. A file of another one is not touched.
-const version = 2
+// version is the schema's version. An owner upgrades a file of an earlier one.
+const version = 3
 
 // appID marks the file as sumbi's own (pragma application_id): "sumb".
 const appID = 0x73756d62
@@ -59,6 +59,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 func Open(ctx context.Context, path, schema string, mode Mode) (*Store, error) {
 	s := &Store{
 		path: path, owner: mode == Owner, Now: time.Now,
+		health: health{walLimit: walLimit},
 		queues: map[string]*goqite.Queue{}, wakes: map[string]chan struct{}{}, changed: make(chan struct{}),
 	}
 	info, err := os.Stat(path)
@@ -138,61 +139,71 @@ func (s *Store) open(ctx context.Context, schema string) error {
 	} else {
 		_ = f.Close()
 	}
-	dsn := func(extra ...string) string {
-		q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, extra...), "_txlock": {"immediate"}}
+	s.dsn = func(extra ...string) string {
+		q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, extra...), "_txlock": {"immediate"}, "mode": {"rw"}}
 		return "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + q.Encode()
 	}
-	s.read = openDB(dsn("query_only(1)", "cache_size(-4000)"))
+	s.read = openDB(s.dsn("query_only(1)", "cache_size(-4000)"))
 	s.read.SetMaxOpenConns(4)
-	// A damaged file is refused before anything is written to it. In a large one this is left to doctor.
-	if info, err := os.Stat(abs); err == nil && s.owner && info.Size() > 0 && info.Size() <= smallFile {
-		if err := s.Check(ctx); err != nil {
-			return err
-		}
-	}
-	empty, err := s.look(ctx)
+	have, err := s.look(ctx)
 	if err != nil {
 		return s.explain(err)
 	}
-	s.write.db = openDB(dsn("journal_mode(wal)", "synchronous(full)", "temp_store(memory)", "journal_size_limit(67108864)", "cache_size(-8000)"))
+	// A damaged file is refused before anything is written to it.
+	if info, err := os.Stat(abs); err == nil && s.owner && have > 0 {
+		if err := s.examine(ctx, info.Size()); err != nil {
+			return s.explain(err)
+		}
+	}
+	s.write.db = openDB(s.dsn("journal_mode(wal)", "synchronous(full)", "temp_store(memory)", fmt.Sprintf("journal_size_limit(%d)", walLimit), "cache_size(-8000)"))
 	s.write.db.SetMaxOpenConns(1)
 	if s.write.conn, err = s.write.db.Conn(ctx); err != nil {
 		return s.explain(err)
 	}
-	if empty {
-		if err := s.create(ctx, schema); err != nil {
-			return s.explain(err)
-		}
+	switch have {
+	case version:
+	case 0:
+		err = s.create(ctx, schema)
+	default:
+		err = s.upgrade(ctx, schema, have)
+	}
+	if err != nil {
+		return s.explain(err)
 	}
 	if !s.owner {
 		return nil
 	}
 	s.sweep()
-	return s.explain(s.recover(ctx))
+	if err := s.recover(ctx); err != nil {
+		return s.explain(err)
+	}
+	return s.know()
 }
 
-// look refuses a file that is somebody else's or newer than this program; empty reports that it holds nothing yet. The
-// reading connection leaves the file as it is; the writing one would turn it to WAL.
-func (s *Store) look(ctx context.Context) (empty bool, err error) {
-	var have, app, tables int
+// look returns the schema that the file has, 0 for an empty one, and refuses what this process cannot use. The reading
+// connection leaves the file as it is; the writing one would turn it to WAL.
+func (s *Store) look(ctx context.Context) (have int, err error) {
+	var app, tables int
 	if err := one(ctx, s.read, `select (select user_version from pragma_user_version), (select application_id from pragma_application_id), (select count(*) from sqlite_schema)`, nil, &have, &app, &tables); err != nil {
-		return false, err
+		return 0, err
 	}
 	switch {
 	case have == version && app == appID:
-		return false, nil
+		return have, nil
 	case tables == 0 && !s.owner:
-		return false, &FileError{Path: s.path, Text: "is empty; `sumbi run PIPELINE` or `sumbi serve` fills it"}
+		return 0, &FileError{Path: s.path, Text: "is empty; `sumbi run PIPELINE` or `sumbi serve` fills it"}
 	case tables == 0:
-		return true, nil
+		return 0, nil
 	case app != appID:
-		return false, &FileError{Path: s.path, Text: "belongs to another program; name another file with --state"}
-	case have < version:
-		return false, &FileError{Path: s.path, Text: fmt.Sprintf("was written by an early sumbi (schema %d, this one knows %d); finish with that version, or move the file away and crawl anew", have, version)}
+		return 0, &FileError{Path: s.path, Text: "belongs to another program; name another file with --state"}
 	case have > version:
-		return false, &FileError{Path: s.path, Text: fmt.Sprintf("was written by a newer sumbi (schema %d, this one knows %d); install that version or a later one", have, version)}
+		return 0, &FileError{Path: s.path, Text: fmt.Sprintf("was written by a newer sumbi (schema %d, this one knows %d); install that version or a later one", have, version)}
+	case have < 1:
+		return 0, &FileError{Path: s.path, Text: fmt.Sprintf("has schema %d, which no sumbi writes; restore a copy or name another file with --state", have)}
+	case !s.owner:
+		return 0, &FileError{Path: s.path, Text: fmt.Sprintf("was written by an earlier sumbi (schema %d, this one writes %d); the next `sumbi run PIPELINE` or `sumbi serve` upgrades it", have, version)}
 	}
-	return false, nil
+	return have, nil
 }
 
 // create makes the schema.
@@ -242,7 +253,7 @@ func (s *Store) recover(ctx context.Context) error {
 		if _, err := tx.exec(`delete from lane_stop`); err != nil {
 			return err
 		}
-		return tx.clean()
+		return errors.Join(tx.begun(), tx.clean())
 	})
 }
 
@@ -283,18 +294,14 @@ func (s *Store) spool() string { return strings.TrimSuffix(s.path, filepath.Ext(
 
 // Check runs SQLite's own check of the whole file.
 func (s *Store) Check(ctx context.Context) error {
-	var res string
-	if err := one(ctx, s.read, `pragma quick_check(1)`, nil, &res); err != nil {
-		return s.explain(err)
-	}
-	if res != "ok" {
-		return &FileError{Path: s.path, Text: "is damaged (" + strings.Join(strings.Fields(res), " ") + "); restore a copy"}
-	}
-	return nil
+	return s.check(ctx, `pragma quick_check(1)`)
 }
 
 // Close ends the use of the file.
-func (s *Store) Close() error { return s.closeAll() }
+func (s *Store) Close() error {
+	s.rest()
+	return s.closeAll()
+}
 
 func (s *Store) closeAll() error {
 	var errs []error

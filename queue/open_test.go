@@ -126,16 +126,20 @@ func TestOpenRefuses(t *testing.T) {
 		{"newer", both, func(t *testing.T, path string) {
 			ours(t, path)
 			raw(t, path, `pragma user_version = 99`)
-		}, []string{"newer sumbi", "schema 99", "this one knows 2"}},
-		{"older", both, func(t *testing.T, path string) {
+		}, []string{"newer sumbi", "schema 99", "this one knows 3"}},
+		{"older", []queue.Mode{queue.Guest}, func(t *testing.T, path string) {
 			ours(t, path)
 			raw(t, path, `pragma user_version = 1`)
-		}, []string{"early sumbi", "schema 1", "move the file away"}},
+		}, []string{"earlier sumbi", "schema 1", "upgrades it"}},
+		{"of no version", both, func(t *testing.T, path string) {
+			ours(t, path)
+			raw(t, path, `pragma user_version = -4`)
+		}, []string{"schema -4", "no sumbi writes"}},
 		{"of another program", both, func(t *testing.T, path string) {
 			raw(t, path, `create table 메뉴 (이름 text)`, `insert into 메뉴 values ('육개장')`)
 		}, []string{"belongs to another program", "--state"}},
 		{"of another program with our version", both, func(t *testing.T, path string) {
-			raw(t, path, `create table 메뉴 (이름 text)`, `pragma user_version = 2`)
+			raw(t, path, `create table 메뉴 (이름 text)`, `pragma user_version = 3`)
 		}, []string{"belongs to another program"}},
 	}
 	for _, tt := range tests {

@@ -41,8 +41,12 @@ type Store struct {
 	read   *sql.DB
 	groups groups
 	path   string
+	dsn    func(pragmas ...string) string
 	unlock func()
 	owner  bool
+
+	upgraded *Upgrade
+	health   health
 
 	// Now is the clock; tests replace it before they start anything.
 	Now func() time.Time

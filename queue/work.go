@@ -63,10 +63,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.mu.Lock()
 	w.stopped = map[string]string{}
 	w.mu.Unlock()
+	w.tellUpgrade()
 	if err := w.tellGraves(ctx); err != nil {
 		return err
 	}
 	var wg sync.WaitGroup
+	if !w.Store.health.sound.Load() {
+		wg.Go(func() { w.care(ctx, fail) })
+	}
 	for _, l := range w.Lanes {
 		w.Store.queueHeld(l.Name, l.hold())
 		wg.Go(func() { w.lane(ctx, hard, l, fail) })
@@ -80,6 +84,17 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// tellUpgrade says what the opening of the file has changed.
+func (w *Worker) tellUpgrade() {
+	switch u := w.Store.Upgraded(); {
+	case u == nil:
+	case u.NoCopy != nil:
+		w.Log.Warn("the state file was upgraded; no copy of it was made before", "from", u.From, "to", u.To, "err", u.NoCopy)
+	default:
+		w.Log.Info("the state file was upgraded; remove the copy when you need it no longer", "from", u.From, "to", u.To, "copy", u.Copy)
+	}
 }
 
 // tellGraves tells of the jobs that were buried while the file was opened.
@@ -148,7 +163,11 @@ func (w *Worker) watch(ctx context.Context, fail context.CancelCauseFunc) {
 		return nil
 	}
 	for {
-		if err := errors.Join(w.hasten(ctx), look()); err != nil && ctx.Err() == nil {
+		err := w.tend(ctx)
+		if err == nil {
+			err = errors.Join(w.hasten(ctx), look())
+		}
+		if err != nil && ctx.Err() == nil {
 			w.trouble(err, fail)
 		}
 		select {

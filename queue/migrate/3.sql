@@ -1,0 +1,1 @@
+-- From schema 2 to 3.
