@@ -152,6 +152,9 @@ func (e *Engine) round(ctx context.Context, schedule bool, only int64) (next tim
 			}
 		}
 	}
+	if err := e.resume(ctx); err != nil {
+		return beat, err
+	}
 	runs, err := e.Store.OpenRuns(ctx)
 	if err != nil {
 		return beat, err
@@ -245,7 +248,11 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 			return err
 		}
 	}
-	why := e.stuck(lanes, r.Crawled.IsZero())
+	broke, err := e.outOf(ctx, p.Name, lanes)
+	if err != nil {
+		return err
+	}
+	why := e.stuck(lanes, r.Crawled.IsZero(), broke)
 	if why == "" {
 		return nil
 	}
@@ -449,8 +456,9 @@ func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets
 	})
 }
 
-// stuck says why nothing in these lanes can go on without a person, or "" while something can.
-func (e *Engine) stuck(lanes []queue.LiveLane, crawling bool) string {
+// stuck says why nothing in these lanes can go on without a person, or "" while something can. broke names the budget that
+// is used up.
+func (e *Engine) stuck(lanes []queue.LiveLane, crawling bool, broke string) string {
 	stopped := e.worker.StoppedLanes()
 	var why []string
 	for _, l := range lanes {
@@ -463,6 +471,12 @@ func (e *Engine) stuck(lanes []queue.LiveLane, crawling bool) string {
 		}
 		if crawling && l.Forming {
 			continue // a batch that waits for the end of the crawl
+		}
+		if l.Broke && broke != "" {
+			if !slices.Contains(why, broke) {
+				why = append(why, broke)
+			}
+			continue
 		}
 		if e.Held == nil {
 			return ""

@@ -18,7 +18,7 @@ import (
 )
 
 // version is the schema's version. A file of another one is not touched.
-const version = 2
+const version = 3
 
 // appID marks the file as sumbi's own (pragma application_id): "sumb".
 const appID = 0x73756d62
@@ -164,6 +164,9 @@ func (s *Store) open(ctx context.Context, schema string) error {
 			return s.explain(err)
 		}
 	}
+	if err := s.readTerms(ctx); err != nil {
+		return s.explain(err)
+	}
 	if !s.owner {
 		return nil
 	}
@@ -236,6 +239,9 @@ func (s *Store) recover(ctx context.Context) error {
 			}
 		}
 		s.graves = rows
+		if err := tx.bookLost(); err != nil {
+			return err
+		}
 		if _, err := tx.exec(`update job set taken_at = null, alone = 0 where taken_at is not null`); err != nil {
 			return err
 		}

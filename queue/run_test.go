@@ -215,23 +215,25 @@ func TestBooks(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
 	s.Now = func() time.Time { return time.Date(2025, 3, 1, 14, 59, 0, 0, time.UTC) } // 23:59 in Seoul
-	book := func(n, usd int64) {
+	book := func(run, n int64) {
 		t.Helper()
 		within(t, s, func(tx *queue.Tx) error {
-			return errors.Join(tx.Book("matzip", "openai", "input_token", n, usd), tx.Book("matzip", "openai", "request", 1, 0))
+			return errors.Join(tx.Book(run, "openai", "input_token", n, 25_000), tx.Book(run, "openai", "request", 1, 0))
 		})
 	}
-	book(1000, 25)
+	book(0, 1000)
 	begin(t, s, "을지로골목", "posts")
-	book(2000, 50)
-	book(10, 1)
+	book(1, 2000)
+	book(1, 10) // a quarter of a micro-dollar: rounded up once, not each time
+	book(1, 10)
+	book(1, 10)
 	s.Now = func() time.Time { return time.Date(2025, 3, 1, 15, 0, 0, 0, time.UTC) }
 	book(1, 1)
 	rows(t, s, `select day, run, what, n, micro_usd from usage order by day, run, what`,
-		"2025-03-01|0|input_token|1000|25", "2025-03-01|0|request|1|0", "2025-03-01|1|input_token|2010|51", "2025-03-01|1|request|2|0",
+		"2025-03-01|0|input_token|1000|25", "2025-03-01|0|request|1|0", "2025-03-01|1|input_token|2030|51", "2025-03-01|1|request|4|0",
 		"2025-03-02|1|input_token|1|1", "2025-03-02|1|request|1|0")
-	rows(t, s, `select * from v_spend`, "2025-03-01|openai|3|3010|0|76", "2025-03-02|openai|1|1|0|1")
-	if err := s.Tx(t.Context(), func(tx *queue.Tx) error { return tx.Book("matzip", "openai", "커피", 1, 0) }); err == nil {
+	rows(t, s, `select * from v_spend`, "2025-03-01|openai|5|3030|0|76|0|0|0|0", "2025-03-02|openai|1|1|0|1|0|0|0|0")
+	if err := s.Tx(t.Context(), func(tx *queue.Tx) error { return tx.Book(0, "openai", "커피", 1, 0) }); err == nil {
 		t.Error("booked what nobody knows")
 	}
 }
