@@ -207,19 +207,21 @@ func (s batchStep) nextFile() queue.Commit {
 // gone is what the note of a batch begins with whose answers cannot be had any more.
 const gone = "answers are gone: "
 
-// payLost books answers that were made and cannot be had. Nobody tells their tokens: what was kept back for them stands for that.
+// payLost books answers that were made and cannot be had, or that a completed batch lacks. Nobody tells their tokens: those of
+// the others stand for them, or what was kept back.
 func (s *batchStep) payLost(tx *queue.Tx) error {
-	nameless := s.b.Status == "completed" && s.b.OutputFile == ""
-	if !nameless && !strings.HasPrefix(s.b.Note, gone) {
+	if s.b.Status != "completed" && !strings.HasPrefix(s.b.Note, gone) {
 		return nil
 	}
 	n, err := tx.Unheard(s.b.ID)
 	if err != nil || n == 0 {
 		return err
 	}
-	price := s.p.Ask.Price
-	in, out := s.b.Tokens*n/int64(max(s.b.Lines, 1)), int64(0)
-	if left := s.b.Reserved*1_000_000 - in*price.Input; left > 0 && price.Output > 0 {
+	price, lines := s.p.Ask.Price, int64(max(s.b.Lines, 1))
+	in, out := s.b.Tokens*n/lines, int64(0)
+	if heard := lines - n; heard > 0 {
+		out = (s.b.Output*n + heard - 1) / heard
+	} else if left := s.b.Reserved*1_000_000 - in*price.Input; left > 0 && price.Output > 0 {
 		out = left / price.Output
 	}
 	if err := s.pay(tx, in, out); err != nil {
