@@ -65,6 +65,10 @@ func (m memory) SaveLimit(ctx context.Context, name string, s rest.LimitState) e
 func build(ctx context.Context, c *config.Config, store *queue.Store, reg prometheus.Registerer, log *slog.Logger) (*cli.Built, error) {
 	b := &builder{c: c, mem: memory{store}, metrics: rest.NewMetrics(reg), clients: map[string]*rest.Client{}}
 	e := &jobs.Engine{Store: store, Log: log, Grace: 25 * time.Second, Held: b.held}
+	terms := queue.Terms{Prices: c.RequestPrices(), Run: config.MicroUSD(c.Budget.Run), Month: config.MicroUSD(c.Budget.Month)}
+	if err := store.SetTerms(ctx, terms); err != nil {
+		return nil, err
+	}
 	if _, _, known := c.Price(c.OpenAI.Model); !known {
 		log.Warn("the price of this model is not known, so its cost is counted as 0; add a [[price]]", "model", c.OpenAI.Model)
 	}
@@ -130,12 +134,9 @@ func sinkIdentity(c *config.Config) string {
 // calls may be in flight. A worker that waits costs next to nothing.
 const latency = 15 * time.Second
 
-func price(c *config.Config) func(in, out int64) int64 {
-	pin, pout, known := c.Price(c.OpenAI.Model)
-	if !known {
-		return nil
-	}
-	return func(in, out int64) int64 { return (in*pin + out*pout) / 1_000_000 }
+func price(c *config.Config) jobs.Price {
+	in, out, _ := c.Price(c.OpenAI.Model)
+	return jobs.Price{Input: in, Output: out}
 }
 
 type builder struct {

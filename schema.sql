@@ -253,7 +253,10 @@ create table batch (
   creating_at text,
   sent_at     text,
   ended_at    text,
-  note        text    not null default ''
+  note        text    not null default '',
+  run         integer not null default 0,          -- the run that asked, and pays; 0: outside a run
+  reserved    integer not null default 0,          -- micro-dollars kept back for answers that are not read yet
+  output_tokens integer not null default 0         -- of the answers read so far
 ) strict;
 
 create index batch_open on batch (state) where state not in ('done', 'refused');
@@ -373,6 +376,17 @@ create table usage (
   primary key (day, run, upstream, what)
 ) strict, without rowid;
 
+-- What of that was in vain. n counts requests; of a batch, lines.
+create table waste (
+  day       text    not null,
+  run       integer not null,
+  upstream  text    not null,
+  what      text    not null check (what in ('refused', 'repeated', 'failed')), -- repeated: the result was lost, so it is asked for again
+  n         integer not null default 0,
+  micro_usd integer not null default 0,
+  primary key (day, run, upstream, what)
+) strict, without rowid;
+
 -- Views for people. Their names and columns are stable.
 
 create view v_posts as
@@ -428,7 +442,12 @@ select r.id as run, r.pipeline, r.state, case when r.whole then 'whole lists' el
   (select count(*) from walk w where w.run = r.id and w.state = 'walking') as lists_left,
   (select coalesce(sum(n), 0) from usage u where u.run = r.id and u.what = 'request') as requests,
   (select coalesce(sum(micro_usd), 0) from usage u where u.run = r.id) as micro_usd,
-  r.note
+  r.note,
+  (select coalesce(sum(n), 0) from usage u where u.run = r.id and u.what = 'input_token') as input_tokens,
+  (select coalesce(sum(n), 0) from usage u where u.run = r.id and u.what = 'output_token') as output_tokens,
+  (select coalesce(sum(n), 0) from usage u where u.run = r.id and u.what = 'request' and u.upstream in ('naver', 'kakao')) as searches,
+  (select coalesce(sum(reserved), 0) from batch b where b.run = r.id and b.state not in ('done', 'refused')) as reserved_micro_usd,
+  (select coalesce(sum(micro_usd), 0) from waste w where w.run = r.id) as wasted_micro_usd
 from run r;
 
 create view v_slots as
@@ -444,17 +463,38 @@ select t.pipeline, t.target as account, t.state, t.total as upstream_count,
 from target t;
 
 create view v_batches as
-select id as batch, pipeline, model, state, status, lines, answered, failed, tokens, upstream_id, created_at, sent_at, ended_at, note
+select id as batch, pipeline, model, state, status, lines, answered, failed, tokens, upstream_id, created_at, sent_at, ended_at, note, run, reserved as reserved_micro_usd, output_tokens
 from batch;
 
 create view v_gaps as
 select pipeline, target as account, list, state, coalesce(oldest, newest) as unfinished_from, mark as unfinished_to, pages, note
 from walk where state in ('walking', 'unfinished');
 
+create view v_books as
+select day, run, upstream, what, n, micro_usd, 0 as wasted_n, 0 as wasted_micro_usd from usage
+union all
+select day, run, upstream, what, 0, 0, n, micro_usd from waste;
+
 create view v_spend as
 select day, upstream,
   sum(case when what = 'request' then n else 0 end) as requests,
   sum(case when what = 'input_token' then n else 0 end) as input_tokens,
   sum(case when what = 'output_token' then n else 0 end) as output_tokens,
-  sum(micro_usd) as micro_usd
-from usage group by day, upstream;
+  sum(micro_usd) as micro_usd,
+  sum(case when what = 'refused' then wasted_n else 0 end) as refused,
+  sum(case when what = 'repeated' then wasted_n else 0 end) as repeated,
+  sum(case when what = 'failed' then wasted_n else 0 end) as failed,
+  sum(wasted_micro_usd) as wasted_micro_usd
+from v_books group by day, upstream;
+
+create view v_run_spend as
+select run, upstream,
+  sum(case when what = 'request' then n else 0 end) as requests,
+  sum(case when what = 'input_token' then n else 0 end) as input_tokens,
+  sum(case when what = 'output_token' then n else 0 end) as output_tokens,
+  sum(micro_usd) as micro_usd,
+  sum(case when what = 'refused' then wasted_n else 0 end) as refused,
+  sum(case when what = 'repeated' then wasted_n else 0 end) as repeated,
+  sum(case when what = 'failed' then wasted_n else 0 end) as failed,
+  sum(wasted_micro_usd) as wasted_micro_usd
+from v_books group by run, upstream;

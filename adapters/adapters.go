@@ -200,6 +200,7 @@ const (
 	ReasonInvalid    = "invalid" // the answer is not what was asked for
 	ReasonNotRun     = "not_run" // the line was never run (batch expired or cancelled)
 	ReasonTokenLimit = "token_limit"
+	ReasonBudget     = "budget" // what may be spent is used up
 )
 
 // Error is a classified failure of an upstream and at the same time the instruction to the engine.

@@ -9,8 +9,9 @@ import (
 // A Meter counts the requests that one step of work made, by upstream. The engine puts it into the context of a
 // handler and adds what it read to the books in the transaction that ends the step.
 type Meter struct {
-	mu    sync.Mutex
-	calls map[string]int
+	mu     sync.Mutex
+	calls  map[string]int
+	booked []func()
 }
 
 type meterKey struct{}
@@ -39,4 +40,28 @@ func (m *Meter) Calls() map[string]int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return maps.Clone(m.calls)
+}
+
+// WhenBooked runs f once what the meter in ctx has counted is in the books, or cannot come there any more. Without a meter
+// f runs when ctx ends.
+func WhenBooked(ctx context.Context, f func()) {
+	m, ok := ctx.Value(meterKey{}).(*Meter)
+	if !ok {
+		context.AfterFunc(ctx, f)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.booked = append(m.booked, f)
+}
+
+// Booked runs what waits for the books. Whoever made the meter calls it at the end of the step, however that ends.
+func (m *Meter) Booked() {
+	m.mu.Lock()
+	fs := m.booked
+	m.booked = nil
+	m.mu.Unlock()
+	for _, f := range fs {
+		f()
+	}
 }

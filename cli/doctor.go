@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"sumbi/adapters"
 	"sumbi/queue"
 )
 
@@ -62,10 +63,14 @@ func (d doctorCmd) Run(e *env) error {
 			say("wiring", err)
 		} else {
 			defer b.closeLimits(e.ctx)
+			meter := &adapters.Meter{}
 			for _, ch := range b.Checks {
-				ctx, cancel := context.WithTimeout(e.ctx, 30*time.Second)
+				ctx, cancel := context.WithTimeout(adapters.WithMeter(e.ctx, meter), 30*time.Second)
 				say(ch.Name, ch.Do(ctx))
 				cancel()
+			}
+			if err := d.book(e, c.State, meter); err != nil {
+				say("the books", err)
 			}
 		}
 	}
@@ -73,6 +78,19 @@ func (d doctorCmd) Run(e *env) error {
 		return fmt.Errorf("%d checks failed", bad)
 	}
 	return nil
+}
+
+// book adds the requests of the checks to the books, if there is a state file that keeps some.
+func (d doctorCmd) book(e *env, path string, m *adapters.Meter) error {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	s, err := queue.Open(e.ctx, path, e.Schema, queue.Guest)
+	if err != nil {
+		return nil // which was said before
+	}
+	defer s.Close()
+	return s.Tx(context.WithoutCancel(e.ctx), func(tx *queue.Tx) error { return tx.BookCalls("", m, "") })
 }
 
 func (d doctorCmd) file(e *env, path string) error {

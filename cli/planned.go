@@ -41,6 +41,9 @@ func (v planCmd) print(e *env, c *config.Config, s *queue.Store, in jobs.PlanInp
 	if err := planQuotas(e.ctx, w, c, s, p); err != nil {
 		return err
 	}
+	if err := planBudget(e.ctx, w, c, s, in.Pipeline, p); err != nil {
+		return err
+	}
 	if len(p.Unknown) > 0 {
 		named(w, "their length is unknown, a guess stands for it", p.Unknown)
 		if probed == nil {
@@ -102,14 +105,70 @@ func planTable(w io.Writer, c *config.Config, in jobs.PlanInput, p jobs.Plan) er
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\nnew posts %s, tokens %s in and %s out, cost ", grouped(p.Posts), grouped(int(p.Input)), grouped(int(p.Output)))
-	switch inPrice, outPrice, known := c.Price(c.OpenAI.Model); {
-	case p.Input+p.Output == 0:
-		fmt.Fprintln(w, "$0")
+	fmt.Fprintf(w, "\nnew posts %s, tokens %s in and %s out, cost %s\n", grouped(p.Posts), grouped(int(p.Input)), grouped(int(p.Output)), planCost(c, p))
+	return nil
+}
+
+// planCost is what the plan costs, as far as prices are known.
+func planCost(c *config.Config, p jobs.Plan) string {
+	inPrice, outPrice, known := c.Price(c.OpenAI.Model)
+	rapid := "; what RapidAPI costs depends on your plan there"
+	if c.Instagram.Price > 0 {
+		rapid = ""
+	}
+	requests := planRequests(c, p)
+	switch {
+	case p.Input+p.Output == 0 && requests == 0:
+		return "$0"
 	case !known:
-		fmt.Fprintf(w, "unknown: add a [[price]] for %s\n", c.OpenAI.Model)
-	default:
-		fmt.Fprintf(w, "about $%.2f with %s; what RapidAPI costs depends on your plan there\n", float64(p.Input*inPrice+p.Output*outPrice)/1e12, c.OpenAI.Model)
+		return fmt.Sprintf("unknown: add a [[price]] for %s", c.OpenAI.Model)
+	}
+	text := fmt.Sprintf("about $%.2f with %s", float64(planTokens(p, inPrice, outPrice))/1e6, c.OpenAI.Model)
+	if requests > 0 {
+		text += fmt.Sprintf(" and $%.2f for requests", float64(requests)/1e6)
+	}
+	return text + rapid
+}
+
+func planTokens(p jobs.Plan, in, out int64) int64 { return (p.Input*in + p.Output*out) / 1_000_000 }
+
+// planRequests is what the requests of the plan cost, in micro-dollars.
+func planRequests(c *config.Config, p jobs.Plan) int64 {
+	price := c.RequestPrices()
+	sum := int64(p.Crawl.Pages+p.LookUps) * price["instagram"]
+	for _, s := range p.Searches {
+		sum += int64(s.N) * price[s.Finder]
+	}
+	return sum
+}
+
+// planBudget compares the plan with what may be spent. s may be nil.
+func planBudget(ctx context.Context, w io.Writer, c *config.Config, s *queue.Store, pipeline string, p jobs.Plan) error {
+	if c.Budget == (config.Budget{}) {
+		return nil
+	}
+	var ofRun, ofMonth queue.Spent
+	if s != nil {
+		var err error
+		if _, ofRun, ofMonth, err = s.Spending(ctx, pipeline); err != nil {
+			return err
+		}
+	}
+	in, out, _ := c.Price(c.OpenAI.Model)
+	cost := planTokens(p, in, out) + planRequests(c, p)
+	for _, b := range []struct {
+		what string
+		of   float64
+		gone queue.Spent
+	}{{"of a run", c.Budget.Run, ofRun}, {"of this month", c.Budget.Month, ofMonth}} {
+		if b.of == 0 {
+			continue
+		}
+		enough := "enough for this"
+		if b.gone.All()+cost > config.MicroUSD(b.of) {
+			enough = "NOT enough for this: the work will wait"
+		}
+		fmt.Fprintf(w, "budget %s: %s: %s\n", b.what, spent(b.gone, config.MicroUSD(b.of)), enough)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (sv serveCmd) Run(e *env) error {
 	}
 	defer s.Close()
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), queueMetrics{s})
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), queueMetrics{s}, bookMetrics{s})
 	b, err := e.Build(e.ctx, c, s, reg, e.log)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sumbi/jobs"
 	"sumbi/queue"
 )
 
@@ -54,12 +55,15 @@ func printStatus(ctx context.Context, w io.Writer, s *queue.Store, idle bool) er
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s: %d posts of %d accounts, %d mentions (%d placed, %d without a place, %d to review), %d places, %.1f MB, spent $%.4f\n",
-		s.Path(), m.Posts, m.Accounts, m.Mentions, m.Placed, m.None, m.Review, m.Places, float64(m.Bytes)/1e6, float64(m.MicroUSD)/1e6)
+	fmt.Fprintf(w, "%s: %d posts of %d accounts, %d mentions (%d placed, %d without a place, %d to review), %d places, %.1f MB, spent %s\n",
+		s.Path(), m.Posts, m.Accounts, m.Mentions, m.Placed, m.None, m.Review, m.Places, float64(m.Bytes)/1e6, jobs.Dollars(m.MicroUSD))
 	if m.Gone+m.Private+m.Gaps > 0 {
 		fmt.Fprintf(w, "accounts gone %d, private %d; lists with a gap %d (select * from v_gaps)\n", m.Gone, m.Private, m.Gaps)
 	}
 	if err := statusRuns(ctx, w, s, idle); err != nil {
+		return err
+	}
+	if err := statusMoney(ctx, w, s); err != nil {
 		return err
 	}
 	for _, f := range []func(context.Context, io.Writer, *queue.Store) error{statusWaits, statusJobs, statusBatches, statusDead} {
@@ -125,6 +129,13 @@ func statusWaits(ctx context.Context, w io.Writer, s *queue.Store) error {
 	}
 	for _, x := range stops {
 		fmt.Fprintf(w, "WAITS FOR YOU: %s stopped %s: %s\n", x.Lane, when(x.At), x.Reason)
+	}
+	waits, err := s.BudgetWaits(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range waits {
+		fmt.Fprintf(w, "waits: %s: %s (%s)\n", x.Pipeline, x.Reason, plural(x.Jobs, "job", "jobs"))
 	}
 	limits, err := s.Limits(ctx)
 	if err != nil {

@@ -94,6 +94,31 @@ func rate(f *float64) func() string {
 	}
 }
 
+// mostDollars keeps sums of micro-dollars far from where integers end.
+const mostDollars = 1e9
+
+func dollars(f *float64) func() string {
+	return func() string {
+		if !(*f >= 0) || *f > mostDollars {
+			return fmt.Sprintf("is %v: it must be a number of dollars, 0 or more", *f)
+		}
+		return ""
+	}
+}
+
+// requestPrice checks a price of 1,000 requests: one request must cost whole micro-dollars, so that sums lose nothing.
+func requestPrice(f *float64) func() string {
+	return func() string {
+		if complaint := dollars(f)(); complaint != "" {
+			return complaint
+		}
+		if micro := *f * 1000; math.Abs(micro-math.Round(micro)) > 1e-6 {
+			return fmt.Sprintf("is %v: it is dollars for 1,000 requests, in steps of 0.001", *f)
+		}
+		return ""
+	}
+}
+
 func within[N int | int64](n *N, low, high N) func() string {
 	return func() string {
 		switch {

@@ -3,6 +3,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ type Config struct {
 	Kakao     Kakao
 	Mongo     Mongo
 	Queue     Queue
+	Budget    Budget
 	Pipelines []Pipeline
 	Secrets   Secrets
 
@@ -33,6 +35,7 @@ type Instagram struct {
 	Host      string        // the x-rapidapi-host header; BaseURL's host unless set
 	PerSecond float64       // calls a second of each key; 0 is unlimited
 	Timeout   time.Duration // of one call
+	Price     float64       // dollars for 1,000 requests, in whole micro-dollars a request; 0 is free or not known
 }
 
 // OpenAI says how batches are made and watched.
@@ -58,6 +61,7 @@ type Naver struct {
 	Keep      string  // "all", or "own": only what came from the post, the link and the search words
 	Timeout   time.Duration
 	Cache     time.Duration // the same question is not asked again within it; 0 always asks
+	Price     float64       // dollars for 1,000 requests, in whole micro-dollars a request; 0 is free or not known
 }
 
 // Kakao says how Kakao's local search is reached.
@@ -67,6 +71,7 @@ type Kakao struct {
 	PerDay    int     // calls in a Korean day; 0 is unlimited
 	Timeout   time.Duration
 	Cache     time.Duration // the same question is not asked again within it; 0 always asks
+	Price     float64       // dollars for 1,000 requests, in whole micro-dollars a request; 0 is free or not known
 }
 
 // Mongo says where places go when MONGODB_URI is set.
@@ -81,6 +86,15 @@ type Queue struct {
 	Backoff    time.Duration // pause after the first failure; doubles with each further one
 	BackoffMax time.Duration // longest pause
 }
+
+// Budget says how many dollars may be spent; 0 is no bound.
+type Budget struct {
+	Run   float64 // of one run
+	Month float64 // of a Korean month, over all pipelines
+}
+
+// MicroUSD turns dollars into whole micro-dollars.
+func MicroUSD(dollars float64) int64 { return int64(math.Round(dollars * 1e6)) }
 
 // Default returns the configuration of a machine that has neither a file nor secrets.
 func Default() *Config {

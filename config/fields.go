@@ -35,6 +35,7 @@ func (c *Config) sections() []section {
 			{"host", &ig.Host, filled(&ig.Host)},
 			{"per_second", &ig.PerSecond, rate(&ig.PerSecond)},
 			{"timeout", &ig.Timeout, positive(&ig.Timeout)},
+			{"price", &ig.Price, requestPrice(&ig.Price)},
 		}},
 		{"openai", []field{
 			{"base_url", &ai.BaseURL, baseURL(&ai.BaseURL)},
@@ -56,6 +57,7 @@ func (c *Config) sections() []section {
 			{"keep", &nv.Keep, oneOf(&nv.Keep, []string{"all", "own"})},
 			{"timeout", &nv.Timeout, positive(&nv.Timeout)},
 			{"cache", &nv.Cache, notNegative(&nv.Cache)},
+			{"price", &nv.Price, requestPrice(&nv.Price)},
 		}},
 		{"kakao", []field{
 			{"base_url", &kk.BaseURL, baseURL(&kk.BaseURL)},
@@ -63,6 +65,7 @@ func (c *Config) sections() []section {
 			{"per_day", &kk.PerDay, within(&kk.PerDay, 0, math.MaxInt32)},
 			{"timeout", &kk.Timeout, positive(&kk.Timeout)},
 			{"cache", &kk.Cache, notNegative(&kk.Cache)},
+			{"price", &kk.Price, requestPrice(&kk.Price)},
 		}},
 		{"mongo", []field{
 			{"database", &mg.Database, mongoName(&mg.Database)},
@@ -72,6 +75,10 @@ func (c *Config) sections() []section {
 			{"attempts", &q.Attempts, within(&q.Attempts, 1, 100)},
 			{"backoff", &q.Backoff, positive(&q.Backoff)},
 			{"backoff_max", &q.BackoffMax, positive(&q.BackoffMax)},
+		}},
+		{"budget", []field{
+			{"run", &c.Budget.Run, dollars(&c.Budget.Run)},
+			{"month", &c.Budget.Month, dollars(&c.Budget.Month)},
 		}},
 	}
 }

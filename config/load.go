@@ -90,6 +90,9 @@ func (d *document) read(c *Config, root map[string]any) {
 	d.derive(c, root)
 	d.pipelines(c, root)
 	d.prices(c, root)
+	if _, _, known := c.Price(c.OpenAI.Model); !known && c.Budget != (Budget{}) {
+		d.complain("budget", "there is a budget, but the price of %q is not known: add a [[price]] for it, or remove [budget]", c.OpenAI.Model)
+	}
 }
 
 // fill sets the fields of one table. Its keys are the fields and, at the top, the names of the other tables.

@@ -89,8 +89,11 @@ naver = { dialect = "legacy", per_second = 0.5, keep = "own", cache = "0s" }
 
 [instagram]
 "base_url" = "http://127.0.0.1:9/v1/"
+price = 0.3
 [queue]
 attempts = 3
+[budget]
+month = 20.5
 
 [[pipeline]]
 kind = "matzip"
@@ -128,6 +131,9 @@ output = 2.5
 	if in != 500_000 || out != 1_250_000 || !known {
 		t.Errorf("Price = %d, %d, %v; want half of what [[price]] says", in, out, known)
 	}
+	if diff := cmp.Diff(map[string]int64{"instagram": 300}, c.RequestPrices()); diff != "" || config.MicroUSD(c.Budget.Month) != 20_500_000 || c.Budget.Run != 0 {
+		t.Errorf("budget %v, prices (-want +got):\n%s", c.Budget, diff)
+	}
 }
 
 const pipeline = "\n[[pipeline]]\nkind = \"matzip\"\naccounts = [\"a\"]\n"
@@ -164,6 +170,10 @@ func TestMistakes(t *testing.T) {
 		"too many lines":          {"[openai]\nmax_lines = 50001", nil, `sumbi.toml:2: openai.max_lines is 50001: it must be at most 50000`},
 		"too many bytes":          {"[openai]\nmax_bytes = '201MiB'", nil, `sumbi.toml:2: openai.max_bytes is 210763776: it must be at most 209715200`},
 		"bad size":                {"[openai]\nmax_bytes = '5GB'", nil, `sumbi.toml:2: openai.max_bytes has a size that cannot be read: "5GB"; write it like "190MiB" or 199229440`},
+		"price too fine":          {"[instagram]\nprice = 0.0003", nil, `sumbi.toml:2: instagram.price is 0.0003: it is dollars for 1,000 requests, in steps of 0.001`},
+		"negative request price":  {"[kakao]\nprice = -1", nil, `sumbi.toml:2: kakao.price is -1: it must be a number of dollars, 0 or more`},
+		"negative budget":         {"[budget]\nmonth = -0.5", nil, `sumbi.toml:2: budget.month is -0.5: it must be a number of dollars, 0 or more`},
+		"budget without a price":  {"[openai]\nmodel = 'gpt-맛'\n[budget]\nrun = 5", nil, `sumbi.toml:3: there is a budget, but the price of "gpt-맛" is not known: add a [[price]] for it, or remove [budget]`},
 		"no attempts":             {"[queue]\nattempts = 0", nil, `sumbi.toml:2: queue.attempts is 0: it must be at least 1`},
 		"back-off upside down":    {"[queue]\nbackoff = '10m'", nil, `sumbi.toml:1: queue.backoff_max is shorter than queue.backoff: make it at least 10m`},
 		"dialect":                 {"[naver]\ndialect = 'hup'", nil, `sumbi.toml:2: naver.dialect is unknown: "hup"; did you mean "hub"?`},

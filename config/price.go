@@ -34,6 +34,17 @@ func (c *Config) Price(model string) (in, out int64, known bool) {
 	return batchPrice(p.Input), batchPrice(p.Output), true
 }
 
+// RequestPrices returns what one request of each upstream costs, in micro-dollars; those that cost nothing are left out.
+func (c *Config) RequestPrices() map[string]int64 {
+	out := map[string]int64{}
+	for up, thousand := range map[string]float64{"instagram": c.Instagram.Price, "naver": c.Naver.Price, "kakao": c.Kakao.Price} {
+		if thousand > 0 {
+			out[up] = MicroUSD(thousand / 1000)
+		}
+	}
+	return out
+}
+
 func batchPrice(dollars float64) int64 { return int64(math.Round(dollars * 1e6 / 2)) }
 
 func embeddedPrices() map[string]price {

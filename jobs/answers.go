@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"sumbi/adapters"
 	"sumbi/queue"
@@ -94,7 +95,10 @@ func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 	}
 	path, err := s.spool(ctx, file)
 	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
-		s.b.Note = "answers are gone: " + err.Error()
+		s.b.Note = gone + err.Error()
+		if s.b.Reading == readErrors {
+			s.b.Note = "errors are gone: " + err.Error()
+		}
 		return s.nextFile(), nil
 	}
 	if err != nil {
@@ -127,7 +131,7 @@ func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 // take stores answers and what follows from them.
 func (s *batchStep) take(tx *queue.Tx, answers []adapters.Answer) error {
 	ask := s.p.Ask
-	var in, out int64
+	var in, out, badIn, badOut, failed int64
 	for _, a := range answers {
 		in, out = in+a.InputTokens, out+a.OutputTokens
 		var bad error
@@ -137,6 +141,9 @@ func (s *batchStep) take(tx *queue.Tx, answers []adapters.Answer) error {
 			bad = ask.Check(a.Body)
 		}
 		if bad != nil {
+			if a.InputTokens+a.OutputTokens > 0 {
+				badIn, badOut, failed = badIn+a.InputTokens, badOut+a.OutputTokens, failed+1
+			}
 			if err := tx.Unanswered(s.b.ID, a.ID, bad.Error()); err != nil {
 				return err
 			}
@@ -160,27 +167,67 @@ func (s *batchStep) take(tx *queue.Tx, answers []adapters.Answer) error {
 			}
 		}
 	}
-	if in > 0 || out > 0 {
-		var price int64
-		if ask.Price != nil {
-			price = ask.Price(in, out)
-		}
-		if err := tx.Book(s.p.Name, batchLane, "input_token", in, price); err != nil {
+	if err := s.pay(tx, in, out); err != nil {
+		return err
+	}
+	return tx.Waste(s.b.Run, batchLane, queue.WasteFailed, failed, ask.Price.of(badIn, badOut))
+}
+
+// pay books tokens of the batch, for which its reservation is there.
+func (s *batchStep) pay(tx *queue.Tx, in, out int64) error {
+	price := s.p.Ask.Price
+	s.b.Output += out
+	s.b.Reserved = max(s.b.Reserved-price.of(in, out), 0)
+	if in > 0 {
+		if err := tx.Book(s.b.Run, batchLane, queue.UsedInput, in, price.Input); err != nil {
 			return err
 		}
-		return tx.Book(s.p.Name, batchLane, "output_token", out, 0)
+	}
+	if out > 0 {
+		return tx.Book(s.b.Run, batchLane, queue.UsedOutput, out, price.Output)
 	}
 	return nil
 }
 
 func (s batchStep) nextFile() queue.Commit {
-	if s.b.Reading == readOutput {
-		s.b.Reading = readErrors
-	} else {
-		s.b.Reading = readRest
+	return func(tx *queue.Tx) error {
+		if s.b.Reading == readOutput {
+			s.b.Reading = readErrors
+		} else {
+			s.b.Reading = readRest
+			if err := s.payLost(tx); err != nil {
+				return err
+			}
+		}
+		s.b.Position, s.b.Broken = 0, 0
+		return s.save(0)(tx)
 	}
-	s.b.Position, s.b.Broken = 0, 0
-	return s.save(0)
+}
+
+// gone is what the note of a batch begins with whose answers cannot be had any more.
+const gone = "answers are gone: "
+
+// payLost books answers that were made and cannot be had, or that a completed batch lacks. Nobody tells their tokens: those of
+// the others stand for them, or what was kept back.
+func (s *batchStep) payLost(tx *queue.Tx) error {
+	if s.b.Status != "completed" && !strings.HasPrefix(s.b.Note, gone) {
+		return nil
+	}
+	n, err := tx.Unheard(s.b.ID)
+	if err != nil || n == 0 {
+		return err
+	}
+	price, lines := s.p.Ask.Price, int64(max(s.b.Lines, 1))
+	in, out := s.b.Tokens*n/lines, int64(0)
+	if heard := lines - n; heard > 0 {
+		out = (s.b.Output*n + heard - 1) / heard
+	} else if left := s.b.Reserved*1_000_000 - in*price.Input; left > 0 && price.Output > 0 {
+		out = left / price.Output
+	}
+	if err := s.pay(tx, in, out); err != nil {
+		return err
+	}
+	return tx.Waste(s.b.Run, batchLane, queue.WasteRepeated, n, price.of(in, out))
 }
 
 // rest puts the lines without an answer back, and closes the batch when there are no more.
@@ -203,7 +250,7 @@ func (s batchStep) rest() queue.Commit {
 		if s.b.UpstreamID == "" || s.b.Status == "failed" {
 			s.b.State = queue.BatchRefused
 		}
-		s.b.Ended = tx.Now()
+		s.b.Ended, s.b.Reserved = tx.Now(), 0
 		if err := tx.SaveBatch(s.b); err != nil {
 			return err
 		}

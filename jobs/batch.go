@@ -28,10 +28,10 @@ type Ask struct {
 	EnqueuedTokens int64 // of the model, over all unfinished batches; learnt downwards
 	Attempts       int   // of one question
 	MaxWait        time.Duration
-	Poll           time.Duration                               // first pause between two looks at a batch; grows to ten times this
-	Settle         time.Duration                               // how long a new batch may take to show in the upstream's list
-	Price          func(inputTokens, outputTokens int64) int64 // micro-dollars
-	Check          func(answer json.RawMessage) error          // whether Extracted can take it; what it cannot is asked again
+	Poll           time.Duration                      // first pause between two looks at a batch; grows to ten times this
+	Settle         time.Duration                      // how long a new batch may take to show in the upstream's list
+	Price          Price                              // zero: free, or not known
+	Check          func(answer json.RawMessage) error // whether Extracted can take it; what it cannot is asked again
 	Extracted      func(tx *queue.Tx, rec queue.Stored, answer json.RawMessage) error
 }
 
@@ -165,10 +165,18 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
+	room, err := e.room(ctx, p.Name)
+	if err != nil {
+		return nil, err
+	}
+	output, err := e.answerTokens(ctx, ask.Batcher.Model())
+	if err != nil {
+		return nil, err
+	}
 	full := false
 	var take []queue.Question
 	var bad []string
-	var sizes, tokens int64
+	var sizes, tokens, cost, refused int64
 	for _, q := range qs {
 		line, err := ask.line(q)
 		if err != nil {
@@ -182,9 +190,22 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 			full = true
 			break
 		}
+		c := ask.Price.of(t, output)
+		if cost+c > room {
+			full, refused = true, c
+			break
+		}
 		take = append(take, q)
 		sizes += int64(len(line))
 		tokens += t
+		cost += c
+	}
+	// What is left of the budget makes a smaller batch; only when it is not enough for one line, all wait.
+	if refused > 0 && b.ID == 0 && len(take) == 0 {
+		cost = refused
+	}
+	if err := e.afford(ctx, p.Name, cost); err != nil {
+		return nil, err
 	}
 	if full && b.ID == 0 && len(take) == 0 && len(bad) == 0 {
 		return again(ask.Poll), nil // not one line more until a batch of ours has ended
@@ -208,6 +229,7 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 			}
 			b.Bytes += sizes
 			b.Tokens += tokens
+			b.Reserved += cost
 			if full || len(qs) < chunk {
 				b.State = queue.BatchChosen
 				if b.Lines == 0 {

@@ -171,6 +171,9 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 	}
 	// The context ends with the step, however that ends.
 	context.AfterFunc(ctx, func() { e.asking.end(key) })
+	if err := e.affordCalls(ctx, s.m.Pipeline, f.Name(), 1); err != nil {
+		return nil, err
+	}
 	cs, err := f.Find(ctx, q)
 	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
 		cs, err = nil, nil // words that the finder does not take find nothing; the other queries are still asked

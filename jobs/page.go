@@ -19,6 +19,9 @@ const (
 	maxRestarts = 3 // returns to the first page because a cursor was refused
 )
 
+// pageCalls is how many requests a page may take: behind a refusal the profile is looked at.
+const pageCalls = 2
+
 type pageArgs struct {
 	Walk int64 `json:"walk"`
 }
@@ -49,6 +52,9 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 	}
 	if w.State != queue.WalkWalking {
 		return nil, nil
+	}
+	if err := e.affordCalls(ctx, p.Name, p.Lane, pageCalls); err != nil {
+		return nil, err
 	}
 	start := time.Now()
 	pg, err := p.Source.Fetch(ctx, adapters.Query{List: w.List, Target: w.Target, Cursor: w.Cursor, Since: w.Mark})
@@ -237,6 +243,7 @@ func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, err error) (queue.Commit,
 			leave(&w, "the upstream refuses its own page tokens: "+err.Error())
 		}
 		return func(tx *queue.Tx) error {
+			tx.InVain(queue.WasteFailed)
 			if err := tx.Advance(&w); err != nil {
 				return err
 			}

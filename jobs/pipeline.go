@@ -73,6 +73,7 @@ type Engine struct {
 	worker  *queue.Worker
 	batches batchMemory
 	asking  asking
+	budget  budget
 	packer  queue.Packer
 	// Used by the ticker alone.
 	tries    map[int64]time.Time // when a stopped run was last set going

@@ -66,8 +66,7 @@ func (e *Engine) Probe(ctx context.Context, p *Pipeline, targets []string) (Prob
 			return out, fmt.Errorf("%s: %s until %s", lane.Name, why, until.Format("2006-01-02 15:04 MST"))
 		}
 	}
-	meter := &adapters.Meter{}
-	ctx, cancel := context.WithCancelCause(adapters.WithMeter(ctx, meter))
+	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	next := make(chan string)
 	var mu sync.Mutex
@@ -75,9 +74,12 @@ func (e *Engine) Probe(ctx context.Context, p *Pipeline, targets []string) (Prob
 	for range min(max(lane.Workers, 1), len(targets)) {
 		wg.Go(func() {
 			for t := range next {
-				n, err := probe(ctx, lane, counter, t)
+				n, calls, err := e.probe(ctx, lane, counter, t)
+				mu.Lock()
+				out.Requests += calls
+				mu.Unlock()
 				c := adapters.Classify(err)
-				if c != nil && (c.Kind == adapters.NeedsHuman || c.Kind == adapters.Unauthorized || c.Reason == adapters.ReasonQuota) {
+				if c != nil && (c.Reason == adapters.ReasonBudget || c.Kind == adapters.NeedsHuman || c.Kind == adapters.Unauthorized || c.Reason == adapters.ReasonQuota) {
 					cancel(err)
 					continue
 				}
@@ -114,32 +116,38 @@ func (e *Engine) Probe(ctx context.Context, p *Pipeline, targets []string) (Prob
 	for _, l := range [][]string{out.Gone, out.Private, out.Failed} {
 		slices.Sort(l)
 	}
-	err := context.Cause(ctx)
-	calls := meter.Calls()
-	berr := e.Store.Tx(context.WithoutCancel(ctx), func(tx *queue.Tx) error {
-		for up, n := range calls {
-			out.Requests += n
-			if err := tx.Book(p.Name, up, "request", int64(n), 0); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return out, errors.Join(err, berr)
+	return out, context.Cause(ctx)
 }
 
-// probe asks for one count. What may pass is asked again; the lane's gate knows when.
-func probe(ctx context.Context, l queue.Lane, c Counter, target string) (n int, err error) {
+// probe asks for one count, and books the requests outside any run. What may pass is asked again; the lane's gate knows when.
+func (e *Engine) probe(ctx context.Context, l queue.Lane, c Counter, target string) (n, calls int, err error) {
 	for range probeTries {
-		n, err = probeOnce(ctx, l, c, target)
-		if k := adapters.Classify(err); k == nil || ctx.Err() != nil || (k.Kind != adapters.Temporary && k.Kind != adapters.Throttled) || k.Reason == adapters.ReasonQuota {
-			return n, err
+		meter := &adapters.Meter{}
+		n, err = e.probeOnce(adapters.WithMeter(ctx, meter), l, c, target)
+		waste := queue.Waste("")
+		k := adapters.Classify(err)
+		if k != nil && k.Kind != adapters.Permanent {
+			waste = queue.WasteFailed
+		}
+		for _, m := range meter.Calls() {
+			calls += m
+		}
+		berr := e.Store.Tx(context.WithoutCancel(ctx), func(tx *queue.Tx) error { return tx.BookCalls("", meter, waste) })
+		meter.Booked()
+		if berr != nil {
+			return n, calls, errors.Join(err, berr)
+		}
+		if k == nil || ctx.Err() != nil || (k.Kind != adapters.Temporary && k.Kind != adapters.Throttled) || k.Reason == adapters.ReasonQuota || k.Reason == adapters.ReasonBudget {
+			return n, calls, err
 		}
 	}
-	return 0, err
+	return 0, calls, err
 }
 
-func probeOnce(ctx context.Context, l queue.Lane, c Counter, target string) (int, error) {
+func (e *Engine) probeOnce(ctx context.Context, l queue.Lane, c Counter, target string) (int, error) {
+	if err := e.affordCalls(ctx, "", l.Name, 1); err != nil {
+		return 0, err
+	}
 	if l.Gate != nil {
 		permitted, release, err := l.Gate.Permit(ctx)
 		if err != nil {

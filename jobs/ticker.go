@@ -152,6 +152,9 @@ func (e *Engine) round(ctx context.Context, schedule bool, only int64) (next tim
 			}
 		}
 	}
+	if err := e.resume(ctx); err != nil {
+		return beat, err
+	}
 	runs, err := e.Store.OpenRuns(ctx)
 	if err != nil {
 		return beat, err
@@ -214,8 +217,14 @@ func (e *Engine) due(ctx context.Context, p *Pipeline) (time.Time, error) {
 // follow moves one run on: start, seed, end, or say why it stands still. Delivery belongs to a run that somebody waits for;
 // a scheduled one ends without it, so that a sink that is away for days keeps no run from its turn.
 func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery bool) error {
-	if r.State == queue.RunStopped && !e.tryAgain(r.ID) {
-		return nil
+	if r.State == queue.RunStopped {
+		_, before := e.tries[r.ID]
+		if !e.tryAgain(r.ID) {
+			return nil
+		}
+		if why, _, err := e.standsStill(ctx, p, r); err != nil || (before && why != "") {
+			return err
+		}
 	}
 	// What an earlier process left is looked through once.
 	if r.State != queue.RunRunning || r.Seeded.IsZero() || e.first(r.ID) {
@@ -230,7 +239,7 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 	if err := e.account(ctx, p, r); err != nil {
 		return err
 	}
-	lanes, err := e.Store.LiveLanes(ctx, p.Name)
+	why, lanes, err := e.standsStill(ctx, p, r)
 	if err != nil {
 		return err
 	}
@@ -245,11 +254,22 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 			return err
 		}
 	}
-	why := e.stuck(lanes, r.Crawled.IsZero())
 	if why == "" {
 		return nil
 	}
 	return e.Store.Tx(ctx, func(tx *queue.Tx) error { return tx.StopRun(r.ID, why) })
+}
+
+// standsStill says why a run cannot go on, or "", and where it has work.
+func (e *Engine) standsStill(ctx context.Context, p *Pipeline, r queue.Run) (why string, lanes []queue.LiveLane, err error) {
+	if lanes, err = e.Store.LiveLanes(ctx, p.Name); err != nil {
+		return "", nil, err
+	}
+	broke, err := e.outOf(ctx, p.Name, lanes)
+	if err != nil {
+		return "", nil, err
+	}
+	return e.stuck(lanes, r.Crawled.IsZero(), broke), lanes, nil
 }
 
 // bookEvery is how often the account of a crawl is written down.
@@ -449,8 +469,9 @@ func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets
 	})
 }
 
-// stuck says why nothing in these lanes can go on without a person, or "" while something can.
-func (e *Engine) stuck(lanes []queue.LiveLane, crawling bool) string {
+// stuck says why nothing in these lanes can go on without a person, or "" while something can. broke names the budget that
+// is used up.
+func (e *Engine) stuck(lanes []queue.LiveLane, crawling bool, broke string) string {
 	stopped := e.worker.StoppedLanes()
 	var why []string
 	for _, l := range lanes {
@@ -463,6 +484,12 @@ func (e *Engine) stuck(lanes []queue.LiveLane, crawling bool) string {
 		}
 		if crawling && l.Forming {
 			continue // a batch that waits for the end of the crawl
+		}
+		if l.Broke && broke != "" {
+			if !slices.Contains(why, broke) {
+				why = append(why, broke)
+			}
+			continue
 		}
 		if e.Held == nil {
 			return ""

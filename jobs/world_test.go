@@ -137,7 +137,7 @@ func (w *world) boot() {
 		Name: pipeline, Targets: func() ([]string, error) { return w.accounts, nil }, Lane: "instagram", Source: w.feed,
 		Ask: &jobs.Ask{
 			Batcher: w.model, MaxLines: 1000, MaxBytes: 1 << 20, Attempts: 3, MaxWait: 30 * time.Second, Poll: 100 * time.Millisecond, Settle: 2 * time.Second,
-			Price: func(in, out int64) int64 { return in + 2*out },
+			Price: jobs.Price{Input: 1_000_000, Output: 2_000_000},
 		},
 		Find: &jobs.Find{Finders: []jobs.Finder{w.naver}, Lane: "naver", Cache: map[string]time.Duration{"naver": 24 * time.Hour, "kakao": 24 * time.Hour}},
 	})

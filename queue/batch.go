@@ -48,10 +48,13 @@ type Batch struct {
 	Sent       time.Time
 	Ended      time.Time
 	Note       string
+	Run        int64 // that asked, and pays; 0: outside a run
+	Reserved   int64 // micro-dollars kept back for answers that are not read yet
+	Output     int64 // tokens of the answers read so far
 }
 
 const batchColumns = `id, pipeline, model, state, shard, lines, bytes, tokens, input_file, upstream_id, status, output_file, error_file, reading, position, broken, polls,
-	answered, failed, created_at, creating_at, sent_at, ended_at, note`
+	answered, failed, created_at, creating_at, sent_at, ended_at, note, run, reserved, output_tokens`
 
 func scanBatch(r *sql.Rows) (Batch, error) {
 	var b Batch
@@ -67,23 +70,27 @@ func batchFields(b *Batch) []any {
 		instant{&b.Creating},
 		instant{&b.Sent},
 		instant{&b.Ended},
-		&b.Note,
+		&b.Note, &b.Run, &b.Reserved, &b.Output,
 	}
 }
 
-// NewBatch begins a batch.
+// NewBatch begins a batch, which the pipeline's open run pays.
 func (tx *Tx) NewBatch(pipeline, model string) (Batch, error) {
-	b := Batch{Pipeline: pipeline, Model: model, State: BatchChoosing, Created: tx.now}
-	err := tx.one(`insert into batch (pipeline, model, state, created_at) values (?, ?, 'choosing', ?) returning id`, []any{pipeline, model, stamp(tx.now)}, &b.ID)
+	run, err := openRun(tx.ctx, tx.tx, pipeline)
+	if err != nil {
+		return Batch{}, err
+	}
+	b := Batch{Pipeline: pipeline, Model: model, State: BatchChoosing, Created: tx.now, Run: run}
+	err = tx.one(`insert into batch (pipeline, model, state, created_at, run) values (?, ?, 'choosing', ?, ?) returning id`, []any{pipeline, model, stamp(tx.now), run}, &b.ID)
 	return b, err
 }
 
 // SaveBatch writes a batch back.
 func (tx *Tx) SaveBatch(b Batch) error {
 	_, err := tx.exec(`update batch set state = ?, shard = ?, lines = ?, bytes = ?, tokens = ?, input_file = ?, upstream_id = ?, status = ?, output_file = ?, error_file = ?,
-		reading = ?, position = ?, broken = ?, polls = ?, answered = ?, failed = ?, creating_at = ?, sent_at = ?, ended_at = ?, note = ? where id = ?`,
+		reading = ?, position = ?, broken = ?, polls = ?, answered = ?, failed = ?, creating_at = ?, sent_at = ?, ended_at = ?, note = ?, reserved = ?, output_tokens = ? where id = ?`,
 		string(b.State), b.Shard, b.Lines, b.Bytes, b.Tokens, b.InputFile, b.UpstreamID, b.Status, b.OutputFile, b.ErrorFile,
-		b.Reading, b.Position, b.Broken, b.Polls, b.Answered, b.Failed, text(b.Creating), text(b.Sent), text(b.Ended), b.Note, b.ID)
+		b.Reading, b.Position, b.Broken, b.Polls, b.Answered, b.Failed, text(b.Creating), text(b.Sent), text(b.Ended), b.Note, b.Reserved, b.Output, b.ID)
 	if err != nil {
 		return fmt.Errorf("save batch %d: %w", b.ID, err)
 	}
@@ -120,5 +127,21 @@ func (tx *Tx) SeenWebhook(id string) (bool, error) {
 func (tx *Tx) OtherBatches(b Batch) (int, error) {
 	var n int
 	err := tx.one(`select count(*) from batch where model = ? and id <> ? and (state in ('creating', 'running') or state = 'reading' and reading not in ('rest', 'back'))`, []any{b.Model, b.ID}, &n)
+	return n, err
+}
+
+// OutputMean returns the tokens of a mean answer of a model, and how many answers that is known from.
+func (s *Store) OutputMean(ctx context.Context, model string) (mean float64, n int, err error) {
+	var tokens int64
+	err = one(ctx, s.read, `select coalesce(sum(output_tokens), 0), coalesce(sum(answered), 0) from batch where model = ? and output_tokens > 0`, []any{model}, &tokens, &n)
+	if n > 0 {
+		mean = float64(tokens) / float64(n)
+	}
+	return mean, n, s.explain(err)
+}
+
+// Unheard counts the lines of batch b of which no answer was seen, not even a bad one.
+func (tx *Tx) Unheard(b int64) (n int64, err error) {
+	err = tx.one(`select count(*) from question where batch = ? and state = 'sent' and err is null`, []any{b}, &n)
 	return n, err
 }

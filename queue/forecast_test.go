@@ -29,11 +29,11 @@ func TestKnown(t *testing.T) {
 			return err
 		}
 		for what, n := range map[string]int64{"request": 7, "input_token": 500, "output_token": 50} {
-			if err := tx.Book("matzip", "openai", what, n, 0); err != nil {
+			if err := tx.Book(run.ID, "openai", what, n, 0); err != nil {
 				return err
 			}
 		}
-		if err := tx.Book("다른집", "naver", "request", 99, 0); err != nil {
+		if err := tx.Book(0, "naver", "request", 99, 0); err != nil {
 			return err
 		}
 		if _, err := tx.Add(pageJob("page:matzip:김밥:reels")); err != nil {

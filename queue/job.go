@@ -363,7 +363,7 @@ func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Me
 				return err
 			}
 		}
-		if err := tx.book(j.Pipeline, m); err != nil {
+		if err := tx.BookCalls(j.Pipeline, m, tx.wasted); err != nil {
 			return err
 		}
 		switch {
@@ -420,15 +420,15 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		if err != nil {
 			return err
 		}
-		if err := tx.book(j.Pipeline, m); err != nil {
+		if err := tx.BookCalls(j.Pipeline, m, wasteOf(cause)); err != nil {
 			return err
 		}
 		if errors.Is(cause, errShutdown) {
 			j.At = tx.now
 			return tx.send(j)
 		}
-		// The same thing said again is no news.
-		if e.Kind != adapters.Throttled || before != cause.Error() {
+		// The same thing said again is no news, and neither is a budget that each job of many meets.
+		if e.Reason != adapters.ReasonBudget && (e.Kind != adapters.Throttled || before != cause.Error()) {
 			if err := tx.story(j, cause); err != nil {
 				return err
 			}
@@ -457,6 +457,19 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		j.At = tx.now.Add(max(e.After, l.Backoff.delay(j.Attempt-1)))
 		return tx.send(j)
 	})
+}
+
+// wasteOf says what the calls of a step were that ended with an error.
+func wasteOf(cause error) Waste {
+	if errors.Is(cause, errShutdown) || errors.Is(cause, ErrStale) {
+		return WasteRepeated
+	}
+	switch adapters.Classify(cause).Kind {
+	case adapters.Throttled, adapters.Unauthorized, adapters.NeedsHuman:
+		return WasteRefused
+	default:
+		return WasteFailed
+	}
 }
 
 // Complain notes in the story of the job that this commit ends what went wrong although the job goes on.

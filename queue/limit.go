@@ -5,11 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
-
-	"sumbi/adapters"
 )
 
 // Limit is what one credential of one upstream must remember.
@@ -101,24 +97,4 @@ func (s *Store) ReleaseLimits(ctx context.Context) error {
 		_, err := tx.exec(`update upstream_limit set held_until = null, reason = '', per_second = 0, guard_us = 0, bad_us = 0, bad_at = null, refused = ''`)
 		return err
 	})
-}
-
-// book adds the requests of a step to the books.
-func (tx *Tx) book(pipeline string, m *adapters.Meter) error {
-	calls := m.Calls()
-	for _, up := range slices.Sorted(maps.Keys(calls)) {
-		if err := tx.Book(pipeline, up, "request", int64(calls[up]), 0); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Book adds to the books what was used of an upstream, and its price in micro-dollars. what is request, input_token or output_token.
-func (tx *Tx) Book(pipeline, upstream, what string, n, microUSD int64) error {
-	_, err := tx.exec(`insert into usage (day, run, upstream, what, n, micro_usd)
-		values (?, coalesce((select max(id) from run where pipeline = ? and state <> 'done'), 0), ?, ?, ?, ?)
-		on conflict do update set n = n + excluded.n, micro_usd = micro_usd + excluded.micro_usd`,
-		Day(tx.now), pipeline, upstream, what, n, microUSD)
-	return err
 }

@@ -170,6 +170,9 @@ func (s *Store) open(ctx context.Context, schema string) error {
 	if err != nil {
 		return s.explain(err)
 	}
+	if err := s.readTerms(ctx); err != nil {
+		return s.explain(err)
+	}
 	if !s.owner {
 		return nil
 	}
@@ -247,6 +250,9 @@ func (s *Store) recover(ctx context.Context) error {
 			}
 		}
 		s.graves = rows
+		if err := tx.bookLost(); err != nil {
+			return err
+		}
 		if _, err := tx.exec(`update job set taken_at = null, alone = 0 where taken_at is not null`); err != nil {
 			return err
 		}

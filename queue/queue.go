@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"maragu.dev/goqite"
@@ -64,6 +65,8 @@ type Store struct {
 	later   bool  // more jobs wait for later than opening the file has made due
 	graves  []Job // buried while the file was opened, before anybody could be told
 
+	terms atomic.Pointer[Terms]
+
 	alone sync.RWMutex // held for writing by a job that must run alone
 }
 
@@ -88,6 +91,7 @@ type Tx struct {
 	ends     bool // it ends the job
 	again    *time.Duration
 	followed bool  // a job with its key follows it
+	wasted   Waste // what the calls of the step were, when they were in vain
 	lost     error // why the transaction is no more
 	wake     map[string]bool
 }

@@ -250,6 +250,7 @@ type LiveLane struct {
 	Running  bool // some are in flight
 	Forming  bool // there is nothing but jobs that gather a batch
 	Delivers bool // the lane of a sink
+	Broke    bool // all of them wait for a budget
 }
 
 // LiveLanes lists the lanes with live jobs of a pipeline. It takes no longer when there are a million of them.
@@ -261,10 +262,11 @@ func (s *Store) LiveLanes(ctx context.Context, pipeline string) ([]LiveLane, err
 		select l.lane,
 			exists (select 1 from job j indexed by job_taken where j.pipeline = ? and j.lane = l.lane and j.taken_at is not null),
 			not exists (select 1 from job j where j.pipeline = ? and j.lane = l.lane and j.state = 'live' and not (`+forming+`)),
-			(select j.kind = 'deliver' from job j where j.pipeline = ? and j.lane = l.lane and j.state = 'live' limit 1)
-		from l where l.lane is not null order by l.lane`, []any{pipeline, pipeline, pipeline, pipeline, pipeline}, func(r *sql.Rows) (LiveLane, error) {
+			(select j.kind = 'deliver' from job j where j.pipeline = ? and j.lane = l.lane and j.state = 'live' limit 1),
+			not exists (select 1 from job j where j.pipeline = ? and j.lane = l.lane and j.state = 'live' and not (`+brokeJob+`))
+		from l where l.lane is not null order by l.lane`, []any{pipeline, pipeline, pipeline, pipeline, pipeline, pipeline}, func(r *sql.Rows) (LiveLane, error) {
 		var l LiveLane
-		err := r.Scan(&l.Lane, &l.Running, &l.Forming, &l.Delivers)
+		err := r.Scan(&l.Lane, &l.Running, &l.Forming, &l.Delivers, &l.Broke)
 		return l, err
 	})
 	return ls, s.explain(err)

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -215,23 +216,25 @@ func TestBooks(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
 	s.Now = func() time.Time { return time.Date(2025, 3, 1, 14, 59, 0, 0, time.UTC) } // 23:59 in Seoul
-	book := func(n, usd int64) {
+	book := func(run, n int64) {
 		t.Helper()
 		within(t, s, func(tx *queue.Tx) error {
-			return errors.Join(tx.Book("matzip", "openai", "input_token", n, usd), tx.Book("matzip", "openai", "request", 1, 0))
+			return errors.Join(tx.Book(run, "openai", "input_token", n, 25_000), tx.Book(run, "openai", "request", 1, 0))
 		})
 	}
-	book(1000, 25)
+	book(0, 1000)
 	begin(t, s, "을지로골목", "posts")
-	book(2000, 50)
-	book(10, 1)
+	book(1, 2000)
+	book(1, 10) // a quarter of a micro-dollar: rounded up once, not each time
+	book(1, 10)
+	book(1, 10)
 	s.Now = func() time.Time { return time.Date(2025, 3, 1, 15, 0, 0, 0, time.UTC) }
 	book(1, 1)
 	rows(t, s, `select day, run, what, n, micro_usd from usage order by day, run, what`,
-		"2025-03-01|0|input_token|1000|25", "2025-03-01|0|request|1|0", "2025-03-01|1|input_token|2010|51", "2025-03-01|1|request|2|0",
+		"2025-03-01|0|input_token|1000|25", "2025-03-01|0|request|1|0", "2025-03-01|1|input_token|2030|51", "2025-03-01|1|request|4|0",
 		"2025-03-02|1|input_token|1|1", "2025-03-02|1|request|1|0")
-	rows(t, s, `select * from v_spend`, "2025-03-01|openai|3|3010|0|76", "2025-03-02|openai|1|1|0|1")
-	if err := s.Tx(t.Context(), func(tx *queue.Tx) error { return tx.Book("matzip", "openai", "커피", 1, 0) }); err == nil {
+	rows(t, s, `select * from v_spend`, "2025-03-01|openai|5|3030|0|76|0|0|0|0", "2025-03-02|openai|1|1|0|1|0|0|0|0")
+	if err := s.Tx(t.Context(), func(tx *queue.Tx) error { return tx.Book(0, "openai", "커피", 1, 0) }); err == nil {
 		t.Error("booked what nobody knows")
 	}
 }
@@ -247,5 +250,87 @@ func TestFailedStepIsBooked(t *testing.T) {
 		work(t, s, h, queue.Lane{Name: "인스타"})
 		settle(time.Second)
 		rows(t, s, `select upstream, n from usage`, "인스타|1")
+	})
+}
+
+// TestKilledCallsAreBooked counts a call for whatever was in flight when the process was killed.
+func TestKilledCallsAreBooked(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetTerms(t.Context(), queue.Terms{Prices: map[string]int64{"인스타": 7}}))
+	begin(t, s, "을지로골목", "posts")
+	add(t, s, pageJob("하나"), pageJob("둘"), pageJob("셋"), queue.Job{Pipeline: "matzip", Lane: "인스타", Kind: queue.KindDeliver, Key: "배달", Priority: 9})
+	take(t, s) // the delivery calls nobody that is paid
+	take(t, s)
+	take(t, s)
+	next := crashed(t, s)
+	rows(t, next, `select run, upstream, requests, micro_usd, refused, repeated, failed, wasted_micro_usd from v_run_spend`, "1|인스타|2|14|0|2|0|14")
+	rows(t, crashed(t, next), `select requests from v_run_spend`, "2")
+}
+
+// TestLateCallsAreBooked counts the calls of a step whose job somebody else has meanwhile, and tells why calls were in vain.
+func TestLateCallsAreBooked(t *testing.T) {
+	bubble(t, func(t *testing.T, s *queue.Store) {
+		check(t, s.SetTerms(t.Context(), queue.Terms{Prices: map[string]int64{"인스타": 3}}))
+		var calls atomic.Int32
+		h := func(ctx context.Context, _ queue.Job) (queue.Commit, error) {
+			adapters.CountCall(ctx, "인스타")
+			switch calls.Add(1) {
+			case 1:
+				time.Sleep(14 * time.Second)
+				return nil, kind(adapters.Permanent, 0)
+			case 2:
+				return nil, kind(adapters.Throttled, 5*time.Second)
+			case 3:
+				return nil, kind(adapters.Temporary, 0)
+			case 4:
+				return func(tx *queue.Tx) error { return queue.ErrStale }, nil
+			case 5:
+				return func(tx *queue.Tx) error { tx.InVain(queue.WasteFailed); tx.Again(0); return nil }, nil
+			}
+			return nil, nil
+		}
+		add(t, s, pageJob("ig:을지로골목:posts"))
+		work(t, s, h, queue.Lane{Name: "인스타", Workers: 2, Deadline: 10 * time.Second})
+		settle(time.Minute)
+		rows(t, s, `select state from job`)
+		rows(t, s, `select requests, micro_usd, refused, repeated, failed, wasted_micro_usd from v_spend`, "6|18|1|2|2|15")
+	})
+}
+
+// A budget that is waited for costs no attempt and leaves no story, and what waits for it comes when it is called.
+func TestWaitForBudget(t *testing.T) {
+	bubble(t, func(t *testing.T, s *queue.Store) {
+		var calls atomic.Int32
+		h := func(context.Context, queue.Job) (queue.Commit, error) {
+			if calls.Add(1) <= 2 {
+				return nil, &adapters.Error{Kind: adapters.Throttled, Reason: adapters.ReasonBudget, Upstream: adapters.ReasonBudget, After: time.Hour, Err: errors.New("the budget is used up, 냉면 한 그릇")}
+			}
+			return nil, nil
+		}
+		add(t, s, pageJob("하나"), pageJob("둘"))
+		work(t, s, h, queue.Lane{Name: "인스타", Workers: 2})
+		settle(time.Minute)
+		waits, err := s.BudgetWaits(t.Context())
+		check(t, err)
+		same(t, "waits", waits, []queue.BudgetWait{{Pipeline: "matzip", Jobs: 2, Reason: "the budget is used up, 냉면 한 그릇"}})
+		lanes, err := s.LiveLanes(t.Context(), "matzip")
+		check(t, err)
+		same(t, "lanes", lanes, []queue.LiveLane{{Lane: "인스타", Broke: true}})
+		rows(t, s, `select attempt, count(*) from job group by attempt`, "0|2")
+		rows(t, s, `select * from job_error`)
+		add(t, s, queue.Job{Pipeline: "matzip", Lane: "인스타", Kind: queue.KindPage, Key: "나중", At: s.Now().Add(time.Hour)})
+		lanes, err = s.LiveLanes(t.Context(), "matzip")
+		check(t, err)
+		same(t, "lanes", lanes, []queue.LiveLane{{Lane: "인스타"}})
+		within(t, s, func(tx *queue.Tx) error {
+			more, err := tx.HurryBudget("matzip", 1)
+			if !more {
+				t.Error("no more than one waits")
+			}
+			return err
+		})
+		settle(3 * time.Second)
+		rows(t, s, `select key from job order by key`, "나중", "둘")
 	})
 }

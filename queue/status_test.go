@@ -51,7 +51,8 @@ func full(t *testing.T, s *queue.Store) {
 			}
 		}
 		return errors.Join(tx.KillLine(b.ID, 3, "거절"), tx.SaveBatch(b),
-			tx.Book("matzip", "인스타", "request", 3, 30), tx.Book("matzip", "openai", "input_token", 900, 12), tx.Book("matzip", "openai", "output_token", 90, 8))
+			tx.Book(1, "인스타", "request", 3, 10e6), tx.Book(1, "openai", "input_token", 900, 13_333), tx.Book(1, "openai", "output_token", 90, 88_888),
+			tx.Waste(1, "인스타", queue.WasteRefused, 1, 10), tx.Waste(1, "openai", queue.WasteFailed, 2, 3))
 	})
 	sink(t, s, "mongo")
 	_, ids := extracted(t, s, all["p1"], "을밀대", "우래옥", "이름 모를 집")

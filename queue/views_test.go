@@ -54,20 +54,27 @@ matzip|인스타|page|바로|ready|5|0|-`,
 job|matzip|page 마름|1|인스타: 국물이 식었다|1
 question|matzip|본문 p5|0|거절|1`,
 		"select run, pipeline, state, what, pages, new_posts, changed, lists_left, requests, micro_usd, note, started_at, ended_at from v_runs": `1|matzip|running|new only|2|7|0|3|3|50||` + at + `|-`,
+		"select input_tokens, output_tokens, searches, reserved_micro_usd, wasted_micro_usd from v_runs":                                        `900|90|0|0|13`,
 		"select * from v_slots order by what": `
 1|인스타|call|3.0|66.7
 1|인스타|no page|1.5|33.3`,
 		"select * from v_accounts order by account": `
 matzip|사라진집|gone|0|0|-|posts walking|1|` + at + `|계정이 없다
 matzip|을지로골목|ok|321|7|2025-03-07T03:00:00.000Z|posts walking, reels walking|0|` + at + `|`,
-		"select * from v_batches": `1|matzip|gpt-5-mini|running|in_progress|4|2|1|900|batch_가|` + at + `|` + at + `|-|`,
+		"select * from v_batches": `1|matzip|gpt-5-mini|running|in_progress|4|2|1|900|batch_가|` + at + `|` + at + `|-||1|0|0`,
 		"select * from v_gaps order by account, list": `
 matzip|사라진집|posts|walking|-|-|0|
 matzip|을지로골목|posts|walking|-|-|0|
 matzip|을지로골목|reels|walking|-|-|0|`,
 		"select * from v_spend order by upstream": `
-2025-03-10|openai|0|900|90|20
-2025-03-10|인스타|3|0|0|30`,
+2025-03-10|openai|0|900|90|20|0|0|2|3
+2025-03-10|인스타|3|0|0|30|1|0|0|10`,
+		"select * from v_run_spend order by upstream": `
+1|openai|0|900|90|20|0|0|2|3
+1|인스타|3|0|0|30|1|0|0|10`,
+		"select * from v_books where wasted_n > 0 order by upstream": `
+2025-03-10|1|openai|failed|0|0|2|3
+2025-03-10|1|인스타|refused|0|0|1|10`,
 	}
 	for query, want := range views {
 		if got, want := ask(query), strings.TrimSpace(want); got != want {

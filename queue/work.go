@@ -339,6 +339,7 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 		return
 	}
 	meter := &adapters.Meter{}
+	defer meter.Booked()
 	ctx, cancel := context.WithTimeout(adapters.WithMeter(ctx, meter), l.Deadline)
 	defer cancel()
 	defer context.AfterFunc(hard, cancel)()
@@ -367,13 +368,21 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 		fail(err)
 		return
 	}
-	if err := w.Store.putBack(end, l, j, err, meter); err != nil && !errors.Is(err, ErrStale) {
-		w.trouble(err, fail)
+	switch perr := w.Store.putBack(end, l, j, err, meter); {
+	case errors.Is(perr, ErrStale): // somebody else has the job; the calls were made all the same
+		perr = w.Store.Tx(end, func(tx *Tx) error { return tx.BookCalls(j.Pipeline, meter, WasteRepeated) })
+		if perr != nil {
+			w.trouble(perr, fail)
+		}
+	case perr != nil:
+		w.trouble(perr, fail)
 		return
 	}
 	e := adapters.Classify(err)
 	switch {
 	case errors.Is(err, ErrStale):
+	case e.Reason == adapters.ReasonBudget:
+		log.Debug("step waits for a budget", "err", err)
 	case errors.Is(err, errShutdown):
 		log.Info("step put back, the process stops")
 	case e.Kind == adapters.NeedsHuman || e.Kind == adapters.Unauthorized:

@@ -1,0 +1,220 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/queue"
+)
+
+const (
+	// budgetPause is how long work waits for a budget before it asks again by itself.
+	budgetPause = 5 * time.Minute
+	// hurryEvery bounds how often the ticker calls what waits, once there is room again.
+	hurryEvery = time.Minute
+)
+
+// Price is what a million tokens of a model cost in a batch, in micro-dollars.
+type Price struct{ Input, Output int64 }
+
+// of is what tokens cost, rounded up.
+func (p Price) of(input, output int64) int64 {
+	return (input*p.Input + output*p.Output + 999_999) / 1_000_000
+}
+
+// budget is what this process has set apart for what is under way and not in the books yet.
+type budget struct {
+	mu      sync.Mutex
+	runs    map[int64]int64
+	all     int64
+	refused map[string]int64 // by pipeline, what waits: the least that was refused
+	hurried time.Time
+}
+
+// afford sets cost apart, in micro-dollars, for a call or a batch of a pipeline until it is in the books. Whoever spends asks
+// here first. The error says what is used up and lets the job wait without an attempt; what costs nothing is always granted.
+func (e *Engine) afford(ctx context.Context, pipeline string, cost int64) error {
+	t := e.Store.Terms()
+	if cost <= 0 || (t.Run <= 0 && t.Month <= 0) {
+		return nil
+	}
+	b := &e.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	run, over, err := e.over(ctx, t, pipeline, cost)
+	if err != nil {
+		return err
+	}
+	if over != "" {
+		if b.refused == nil {
+			b.refused = map[string]int64{}
+		}
+		if least, ok := b.refused[pipeline]; !ok || cost < least {
+			b.refused[pipeline] = cost
+		}
+		return &adapters.Error{Kind: adapters.Throttled, Reason: adapters.ReasonBudget, Upstream: adapters.ReasonBudget, After: budgetPause, Err: errors.New(over)}
+	}
+	if b.runs == nil {
+		b.runs = map[int64]int64{}
+	}
+	b.runs[run] += cost
+	b.all += cost
+	adapters.WhenBooked(ctx, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.all -= cost
+		if b.runs[run] -= cost; b.runs[run] == 0 {
+			delete(b.runs, run)
+		}
+	})
+	return nil
+}
+
+// affordCalls is afford for requests.
+func (e *Engine) affordCalls(ctx context.Context, pipeline, upstream string, n int64) error {
+	return e.afford(ctx, pipeline, n*e.Store.Terms().Prices[upstream])
+}
+
+// room is how much may still be spent for a pipeline, in micro-dollars.
+func (e *Engine) room(ctx context.Context, pipeline string) (int64, error) {
+	t := e.Store.Terms()
+	if t.Run <= 0 && t.Month <= 0 {
+		return math.MaxInt64, nil
+	}
+	e.budget.mu.Lock()
+	defer e.budget.mu.Unlock()
+	run, ofRun, ofMonth, err := e.Store.Spending(ctx, pipeline)
+	if err != nil {
+		return 0, err
+	}
+	left := int64(math.MaxInt64)
+	if t.Run > 0 && run > 0 {
+		left = t.Run - ofRun.All() - e.budget.runs[run]
+	}
+	if t.Month > 0 {
+		left = min(left, t.Month-ofMonth.All()-e.budget.all)
+	}
+	return left, nil
+}
+
+// over says which budget cost would exceed; "" none. What is set apart is read before the books: a step that ends in between
+// is counted twice and not left out. e.budget is locked.
+func (e *Engine) over(ctx context.Context, t queue.Terms, pipeline string, cost int64) (run int64, why string, err error) {
+	run, ofRun, ofMonth, err := e.Store.Spending(ctx, pipeline)
+	switch {
+	case err != nil:
+		return run, "", err
+	case t.Month > 0 && ofMonth.All()+e.budget.all+cost > t.Month:
+		next := NextMonth(e.Store.Now())
+		return run, fmt.Sprintf("the budget of this month is used up, %s; goes on %s or with a higher month in [budget]", used(ofMonth, t.Month), next.Format("2 January")), nil
+	case t.Run > 0 && run > 0 && ofRun.All()+e.budget.runs[run]+cost > t.Run:
+		return run, fmt.Sprintf("the budget of run %d is used up, %s; goes on with a higher run in [budget]", run, used(ofRun, t.Run)), nil
+	}
+	return run, "", nil
+}
+
+// used says how much of a budget is gone.
+func used(s queue.Spent, of int64) string {
+	reserved := ""
+	if s.Reserved > 0 {
+		reserved = " and " + Dollars(s.Reserved) + " reserved for batches"
+	}
+	return Dollars(s.Booked) + reserved + " of " + Dollars(of)
+}
+
+// Dollars writes micro-dollars as people do, with as many digits as it takes.
+func Dollars(micro int64) string {
+	sign := ""
+	if micro < 0 {
+		sign, micro = "-", -micro
+	}
+	cents := strings.TrimRight(fmt.Sprintf("%06d", micro%1_000_000), "0")
+	return sign + "$" + strconv.FormatInt(micro/1_000_000, 10) + "." + cents + strings.Repeat("0", max(2-len(cents), 0))
+}
+
+// NextMonth is the beginning of the next Korean month.
+func NextMonth(t time.Time) time.Time {
+	seoul := time.FixedZone("KST", 9*60*60)
+	y, m, _ := t.In(seoul).Date()
+	return time.Date(y, m+1, 1, 0, 0, 0, 0, seoul)
+}
+
+// resume calls what waits for a budget as soon as there is room for the least of it.
+func (e *Engine) resume(ctx context.Context) error {
+	b := &e.budget
+	b.mu.Lock()
+	waiting := maps.Clone(b.refused)
+	now := e.Store.Now()
+	soon := now.Sub(b.hurried) < hurryEvery
+	b.mu.Unlock()
+	if soon {
+		return nil
+	}
+	for pipeline, least := range waiting {
+		room, err := e.room(ctx, pipeline)
+		if err != nil {
+			return err
+		}
+		if room < least {
+			continue
+		}
+		b.mu.Lock()
+		delete(b.refused, pipeline)
+		b.hurried = now
+		b.mu.Unlock()
+		for more := true; more; {
+			err := e.Store.Tx(ctx, func(tx *queue.Tx) (err error) {
+				more, err = tx.HurryBudget(pipeline, chunk)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// outOf says for which budget all work of these lanes waits; "" when there is none, or its month is about to end: that is
+// waited for like any other quota.
+func (e *Engine) outOf(ctx context.Context, pipeline string, lanes []queue.LiveLane) (string, error) {
+	if !slices.ContainsFunc(lanes, func(l queue.LiveLane) bool { return l.Broke }) {
+		return "", nil
+	}
+	t := e.Store.Terms()
+	if NextMonth(e.Store.Now()).Sub(e.Store.Now()) <= longHold {
+		t.Month = 0
+	}
+	e.budget.mu.Lock()
+	defer e.budget.mu.Unlock()
+	_, why, err := e.over(ctx, t, pipeline, max(e.budget.refused[pipeline], 1))
+	return why, err
+}
+
+// unknownOutput is how many tokens an answer is taken to have while nothing is known of the model's answers: more than most.
+// From what is known a quarter more is kept back.
+const (
+	unknownOutput = 1000
+	outputMargin  = 1.25
+)
+
+// answerTokens is what is kept back for one answer of the model.
+func (e *Engine) answerTokens(ctx context.Context, model string) (int64, error) {
+	mean, n, err := e.Store.OutputMean(ctx, model)
+	if err != nil {
+		return 0, err
+	}
+	if n < enough {
+		return max(unknownOutput, int64(math.Ceil(mean*outputMargin))), nil
+	}
+	return int64(math.Ceil(mean * outputMargin)), nil
+}
