@@ -69,6 +69,15 @@ create table lane_stop (
   reason text not null
 ) strict;
 
+-- An upstream that does not answer as it should. One call at a time looks whether it does again.
+create table outage (
+  upstream text primary key,
+  since    text    not null,
+  next_at  text    not null,                       -- when it is looked at again; a start looks at once
+  reason   text    not null,                       -- the last failure
+  jobs     integer not null default 0              -- different jobs that failed in a row; from 3 on failures are no attempts
+) strict;
+
 -- What a limit (one credential of one upstream) must remember.
 create table upstream_limit (
   name       text primary key,                     -- instagram/1

@@ -186,21 +186,22 @@ func (k Kind) String() string {
 
 // Reasons that callers act upon. Others are for people only.
 const (
-	ReasonRate       = "rate"    // more calls in a moment than allowed
-	ReasonQuota      = "quota"   // the day's or month's calls are used up
-	ReasonGone       = "gone"    // the target does not exist (any more)
-	ReasonPrivate    = "private" // the target does not show itself
-	ReasonCursor     = "cursor"  // the cursor is not accepted: begin again at the first page
-	ReasonKey        = "key"     // the key is wrong
-	ReasonPlan       = "plan"    // the key has no subscription, or the service is not switched on for it
-	ReasonPath       = "path"    // base URL or path is wrong
-	ReasonUnknown    = "unknown" // the outcome of the call is not known: it may have taken effect
-	ReasonRefusal    = "refusal" // the model refused to answer
-	ReasonCut        = "cut"     // the answer was cut short
-	ReasonInvalid    = "invalid" // the answer is not what was asked for
-	ReasonNotRun     = "not_run" // the line was never run (batch expired or cancelled)
-	ReasonTokenLimit = "token_limit"
-	ReasonBudget     = "budget" // what may be spent is used up
+	ReasonRate        = "rate"        // more calls in a moment than allowed
+	ReasonQuota       = "quota"       // the day's or month's calls are used up
+	ReasonGone        = "gone"        // the target does not exist (any more)
+	ReasonPrivate     = "private"     // the target does not show itself
+	ReasonCursor      = "cursor"      // the cursor is not accepted: begin again at the first page
+	ReasonKey         = "key"         // the key is wrong
+	ReasonPlan        = "plan"        // the key has no subscription, or the service is not switched on for it
+	ReasonPath        = "path"        // base URL or path is wrong
+	ReasonUnreachable = "unreachable" // nothing was sent: the upstream was not reached
+	ReasonUnknown     = "unknown"     // the outcome of the call is not known: it may have taken effect
+	ReasonRefusal     = "refusal"     // the model refused to answer
+	ReasonCut         = "cut"         // the answer was cut short
+	ReasonInvalid     = "invalid"     // the answer is not what was asked for
+	ReasonNotRun      = "not_run"     // the line was never run (batch expired or cancelled)
+	ReasonTokenLimit  = "token_limit"
+	ReasonBudget      = "budget" // what may be spent is used up
 )
 
 // Error is a classified failure of an upstream and at the same time the instruction to the engine.

@@ -81,10 +81,16 @@ func (sv serveCmd) Run(e *env) error {
 // queueMetrics counts jobs at each scrape.
 type queueMetrics struct{ s *queue.Store }
 
-var jobsDesc = prometheus.NewDesc("sumbi_jobs", "Jobs in the state file.", []string{"lane", "kind", "state"}, nil)
+var (
+	jobsDesc   = prometheus.NewDesc("sumbi_jobs", "Jobs in the state file.", []string{"lane", "kind", "state"}, nil)
+	outageDesc = prometheus.NewDesc("sumbi_outage_since_seconds", "Since when an upstream does not answer; absent while it does.", []string{"upstream"}, nil)
+)
 
 // Describe names what Collect gives.
-func (queueMetrics) Describe(ch chan<- *prometheus.Desc) { ch <- jobsDesc }
+func (queueMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- jobsDesc
+	ch <- outageDesc
+}
 
 // Collect counts.
 func (q queueMetrics) Collect(ch chan<- prometheus.Metric) {
@@ -97,6 +103,14 @@ func (q queueMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, c := range counts {
 		ch <- prometheus.MustNewConstMetric(jobsDesc, prometheus.GaugeValue, float64(c.N), c.Lane, c.Kind, c.State)
+	}
+	outages, err := q.s.Outages(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(outageDesc, err)
+		return
+	}
+	for _, o := range outages {
+		ch <- prometheus.MustNewConstMetric(outageDesc, prometheus.GaugeValue, float64(o.Since.Unix()), o.Upstream)
 	}
 }
 

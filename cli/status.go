@@ -137,6 +137,13 @@ func statusWaits(ctx context.Context, w io.Writer, s *queue.Store) error {
 	for _, x := range waits {
 		fmt.Fprintf(w, "waits: %s: %s (%s)\n", x.Pipeline, x.Reason, plural(x.Jobs, "job", "jobs"))
 	}
+	outages, err := s.Outages(ctx)
+	if err != nil {
+		return err
+	}
+	for _, o := range outages {
+		fmt.Fprintf(w, "waits: %s does not answer since %s (%s); looks again %s\n", o.Upstream, when(o.Since), oneLine(o.Reason), when(o.Next))
+	}
 	limits, err := s.Limits(ctx)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"sumbi/adapters"
@@ -226,8 +227,11 @@ func TestCrashWhileReading(t *testing.T) {
 		w.feed.put("mat", "posts", ps)
 		w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines, p.Lists = 5000, []string{"posts"} }
 		w.model.answer = func(string) string { return restaurants() }
+		var mu sync.Mutex // steps and lanes look at the clock at the same time
 		crashed := false
 		w.onNow = func() {
+			mu.Lock()
+			defer mu.Unlock()
 			if crashed || w.model.count("download") == 0 {
 				return
 			}
@@ -238,6 +242,7 @@ func TestCrashWhileReading(t *testing.T) {
 			}
 		}
 		w.run()
+		w.closeStore() // what the process did to the file that is no more does not count
 		if got := w.query(`select count(*) from question where state = 'answered'`); got == "0" || got == fmt.Sprint(n) {
 			t.Errorf("%s answers at the crash", got)
 		}

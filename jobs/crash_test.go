@@ -147,60 +147,87 @@ func TestCrashesNeverPayTwice(t *testing.T) {
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		n++
-		// The k-th half of a call, before or after its effect: 1 the process dies, 2 the call fails and nobody knows, 3 it stops in order.
 		faults := rapid.MapOfN(rapid.IntRange(1, 24), rapid.IntRange(1, 3), 0, 5).Draw(rt, "faults")
 		hidden := rapid.IntRange(0, 3).Draw(rt, "hidden")
-		wrong := ""
-		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, dir)
-			defer w.close()
-			w.files = n * 100
-			w.path = w.newPath()
-			w.feed.put("mat", "posts", naming(posts(1, 2)))
-			w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines, p.Lists = 1, []string{"posts"} }
-			w.model.hidden = time.Duration(hidden) * time.Second / 2
-			w.model.answer = func(string) string { return restaurants() }
-			k := 0
-			var mu sync.Mutex
-			w.model.fault = func(string, bool) error {
-				mu.Lock()
-				defer mu.Unlock()
-				k++
-				switch faults[k] {
-				case 1:
-					return w.crash()
-				case 2:
-					return unknown()
-				case 3:
-					w.stop()
-					return context.Canceled
-				}
-				return nil
-			}
-			done := false
-			for range 10 {
-				r, err := w.attempt()
-				if err != nil {
-					wrong = err.Error()
-					return
-				}
-				if done = r; done {
-					break
-				}
-			}
-			for id, n := range w.model.ran {
-				if n != 1 {
-					wrong += fmt.Sprintf("line %s ran %d times; ", id, n)
-				}
-			}
-			if got := w.query(`select state, count(*) from v_posts group by state`); !done || got != "done|2" {
-				wrong += fmt.Sprintf("posts %s, done %v", got, done)
-			}
-		})
+		wrong, _ := livesThrough(t, dir, n, faults, hidden)
 		if wrong != "" {
 			rt.Fatalf("%s\nfaults %v, hidden %d half seconds", wrong, faults, hidden)
 		}
 	})
+}
+
+// livesThrough lets a run of two batches of one line meet faults at the k-th half of a call, before or after its effect: 1 the
+// process dies, 2 the call fails and nobody knows, 3 it stops in order. It returns what is wrong in the end, and how many halves
+// of calls there were. hidden is how many half seconds a new batch is missing from the list.
+func livesThrough(t *testing.T, dir string, n int, faults map[int]int, hidden int) (wrong string, k int) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, dir)
+		defer w.close()
+		w.files = n * 100
+		w.path = w.newPath()
+		w.feed.put("mat", "posts", naming(posts(1, 2)))
+		w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines, p.Lists = 1, []string{"posts"} }
+		w.model.hidden = time.Duration(hidden) * time.Second / 2
+		w.model.answer = func(string) string { return restaurants() }
+		var mu sync.Mutex
+		w.model.fault = func(string, bool) error {
+			mu.Lock()
+			defer mu.Unlock()
+			k++
+			switch faults[k] {
+			case 1:
+				return w.crash()
+			case 2:
+				return unknown()
+			case 3:
+				w.stop()
+				return context.Canceled
+			}
+			return nil
+		}
+		done := false
+		for range 10 {
+			r, err := w.attempt()
+			if err != nil {
+				wrong = err.Error()
+				return
+			}
+			if done = r; done {
+				break
+			}
+		}
+		for id, n := range w.model.ran {
+			if n != 1 {
+				wrong += fmt.Sprintf("line %s ran %d times; ", id, n)
+			}
+		}
+		if got := w.query(`select state, count(*) from v_posts group by state`); !done || got != "done|2" {
+			wrong += fmt.Sprintf("posts %s, done %v", got, done)
+		}
+	})
+	return wrong, k
+}
+
+// Each single point of a batch's life at which the process may die, stop, or not hear of a call: every line runs once.
+func TestEveryPointOfABatch(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if _, err := empty(); err != nil {
+		t.Fatal(err)
+	}
+	n := 1000
+	for point, last := 1, 1; point <= last; point++ {
+		for what := 1; what <= min(3, scenarios); what++ { // under the detector only the death of the process
+			n++
+			wrong, halves := livesThrough(t, dir, n, map[int]int{point: what}, 1)
+			if wrong != "" {
+				t.Errorf("fault %d at point %d: %s", what, point, wrong)
+			}
+			if point == 1 && what == 1 {
+				last = min(halves, 12) // what comes after the answers of the first batch is the same again
+			}
+		}
+	}
 }
 
 // A batch that was refused and goes again with the same lines is another batch: the first is never taken for it.

@@ -165,6 +165,11 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 	if f == nil {
 		return s.decide(e), nil
 	}
+	if f.Name() != s.find.Lane { // the lane keeps watch over its own upstream only
+		if err := e.worker.Admit(ctx, f.Name()); err != nil {
+			return nil, err
+		}
+	}
 	key := askKey(f.Name(), q)
 	if !e.asking.begin(key) {
 		return again(busyPause), nil

@@ -32,7 +32,7 @@ func (s *Store) Finish(ctx context.Context, j Job, c Commit) error {
 
 // PutBack returns a job without a worker around it.
 func (s *Store) PutBack(ctx context.Context, l Lane, j Job, cause error) error {
-	return s.putBack(ctx, l, j, cause, &adapters.Meter{})
+	return s.putBack(ctx, l, j, cause, &adapters.Meter{}, verdict{})
 }
 
 // Promote hands to goqite what has become due soon.

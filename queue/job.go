@@ -390,13 +390,19 @@ func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Me
 // Backoff is how long a lane waits between attempts: full jitter below Base × 2ⁿ, never above Cap.
 type Backoff struct{ Base, Cap time.Duration }
 
-func (b Backoff) delay(attempt int) time.Duration {
+// whole has the defaults filled in.
+func (b Backoff) whole() Backoff {
 	if b.Base <= 0 {
 		b.Base = time.Second
 	}
 	if b.Cap <= 0 {
 		b.Cap = 5 * time.Minute
 	}
+	return b
+}
+
+func (b Backoff) delay(attempt int) time.Duration {
+	b = b.whole()
 	top := b.Cap
 	if b.Base <= b.Cap>>attempt { // compared this way round nothing overflows
 		top = b.Base << attempt
@@ -405,7 +411,7 @@ func (b Backoff) delay(attempt int) time.Duration {
 }
 
 // putBack returns a job that did not come to its end: later, or dead.
-func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adapters.Meter) error {
+func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adapters.Meter, v verdict) error {
 	e := adapters.Classify(cause)
 	return s.inTx(ctx, full, &j, func(tx *Tx) error {
 		var before string
@@ -447,14 +453,27 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		case adapters.Permanent:
 			return tx.bury(j, cause)
 		}
+		if v.free {
+			j.At = tx.now.Add(e.After)
+			if v.at.After(j.At) {
+				j.At = v.at
+			}
+			return tx.send(j)
+		}
 		j.Attempt++
 		if l.Attempts > 0 && j.Attempt >= l.Attempts {
-			return tx.bury(j, cause)
+			spared, err := tx.spared(l, j, v)
+			if err != nil || !spared {
+				return errors.Join(err, tx.bury(j, cause))
+			}
 		}
 		if _, err := tx.exec(`update job set attempt = ? where id = ?`, j.Attempt, j.ID); err != nil {
 			return err
 		}
 		j.At = tx.now.Add(max(e.After, l.Backoff.delay(j.Attempt-1)))
+		if v.at.After(j.At) {
+			j.At = v.at
+		}
 		return tx.send(j)
 	})
 }
@@ -470,6 +489,19 @@ func wasteOf(cause error) Waste {
 	default:
 		return WasteFailed
 	}
+}
+
+// spared says that a job which has used up its attempts goes on: its upstream has answered nobody since the job began to
+// fail, and that is not long ago.
+func (tx *Tx) spared(l Lane, j Job, v verdict) (bool, error) {
+	if !v.upstream {
+		return false, nil
+	}
+	var first time.Time
+	if err := tx.one(`select min(at) from job_error where job = ? and at >= ?`, []any{j.ID, j.created}, instant{&first}); err != nil {
+		return false, err
+	}
+	return !v.answered.After(first) && tx.now.Sub(first) < l.patience(), nil
 }
 
 // Complain notes in the story of the job that this commit ends what went wrong although the job goes on.

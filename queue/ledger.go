@@ -22,6 +22,7 @@ const (
 	SlotCall    = "call"         // made
 	SlotGuard   = "guard"        // kept back so that none is refused
 	lostHeld    = "held"         // the limit was held after a refusal, or a quota was used up
+	lostOutage  = "no answer"    // the upstream was away: one probe at a time
 	lostBackoff = "back-off"     // what there was to do waited for another attempt
 	lostPage    = "no page"      // every list was waiting for its own answer
 	lostBusy    = "workers busy" // as many steps in flight as the lane has workers
@@ -31,9 +32,10 @@ const (
 // ledger accounts for every call that the limit of a lane would have allowed while the lane had work. A moment is lost when
 // the pace would have let a call go and none went; it is counted once, for one reason.
 type ledger struct {
-	store *Store
-	lane  string
-	pacer Pacer
+	store   *Store
+	lane    string
+	pacer   Pacer
+	breaker *breaker
 
 	mu    sync.Mutex
 	free  time.Time          // since then the pace would let a call go
@@ -43,7 +45,7 @@ type ledger struct {
 }
 
 // ledger returns the books of a lane; one without a pace keeps none.
-func (w *Worker) ledger(l Lane) *ledger {
+func (w *Worker) ledger(l Lane, br *breaker) *ledger {
 	p, ok := l.Gate.(Pacer)
 	if !ok {
 		return nil
@@ -53,7 +55,7 @@ func (w *Worker) ledger(l Lane) *ledger {
 	if w.ledgers == nil {
 		w.ledgers = map[string]*ledger{}
 	}
-	b := &ledger{store: w.Store, lane: l.Name, pacer: p, slots: map[string]float64{}}
+	b := &ledger{store: w.Store, lane: l.Name, pacer: p, breaker: br, slots: map[string]float64{}}
 	w.ledgers[l.Name] = b
 	return b
 }
@@ -161,12 +163,15 @@ func (b *ledger) idle(ctx context.Context) string {
 	}
 	var live, failed bool
 	err := one(ctx, b.store.read, `select exists (select 1 from run r join job j on j.pipeline = r.pipeline and j.lane = ? and j.state = 'live' where r.state = 'running'),
-		exists (select 1 from run r join job j on j.pipeline = r.pipeline and j.lane = ? and j.state = 'live' and j.attempt > 0 and j.taken_at is null where r.state = 'running')`,
+		exists (select 1 from run r join job j on j.pipeline = r.pipeline and j.lane = ? and j.state = 'live' and j.err is not null and j.taken_at is null where r.state = 'running')`,
 		[]any{b.lane, b.lane}, &live, &failed)
 	switch {
 	case err != nil || !live:
 		return ""
 	case failed:
+		if _, open := b.breaker.away(); open {
+			return lostOutage
+		}
 		return lostBackoff
 	default:
 		return lostPage

@@ -17,6 +17,9 @@ import (
 // errShutdown marks a job that was let go because the process stops. It is no attempt.
 var errShutdown = errors.New("the process stopped")
 
+// errUnknown stands for an end that says nothing about an upstream.
+var errUnknown = errors.New("nothing is known of the upstream")
+
 // poll is how often a worker looks for what nobody announced: jobs that have become due, and what other processes wrote.
 const poll = time.Second
 
@@ -47,10 +50,11 @@ type Worker struct {
 	Log      *slog.Logger
 	Grace    time.Duration // how long a stop waits for steps in flight before it cancels them
 
-	mu      sync.Mutex
-	running int
-	stopped map[string]string
-	ledgers map[string]*ledger
+	mu       sync.Mutex
+	running  int
+	stopped  map[string]string
+	ledgers  map[string]*ledger
+	breakers map[string]*breaker
 }
 
 // Run works until ctx is cancelled, then takes nothing new and waits Grace for what is in flight. It returns an error
@@ -65,6 +69,12 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.mu.Unlock()
 	w.tellUpgrade()
 	if err := w.tellGraves(ctx); err != nil {
+		return err
+	}
+	if err := w.recall(ctx); err != nil {
+		if ctx.Err() != nil && !Fatal(err) {
+			return nil
+		}
 		return err
 	}
 	var wg sync.WaitGroup
@@ -194,16 +204,18 @@ const claims = 8
 type laneRun struct {
 	*Worker
 	Lane
-	book  *ledger
-	slots chan struct{}
-	fail  context.CancelCauseFunc
-	wg    sync.WaitGroup
+	book    *ledger
+	breaker *breaker
+	slots   chan struct{}
+	fail    context.CancelCauseFunc
+	wg      sync.WaitGroup
 
 	claiming atomic.Int32
 }
 
 func (w *Worker) lane(ctx, hard context.Context, l Lane, fail context.CancelCauseFunc) {
-	r := &laneRun{Worker: w, Lane: l, book: w.ledger(l), slots: make(chan struct{}, max(l.Workers, 1)), fail: fail}
+	r := &laneRun{Worker: w, Lane: l, breaker: w.breaker(l.Name, l), slots: make(chan struct{}, max(l.Workers, 1)), fail: fail}
+	r.book = w.ledger(l, r.breaker)
 	defer r.wg.Wait()
 	more := false // the last claim got all it asked for
 	for w.Stopped(l.Name) == "" {
@@ -219,16 +231,28 @@ func (w *Worker) lane(ctx, hard context.Context, l Lane, fail context.CancelCaus
 			if !more && !r.wait(ctx) {
 				return
 			}
-			n := 1 + r.free()
-			more = r.claim(ctx, hard, ctx, n, func() {}) == n
+			probe, back, ok := r.pass(ctx)
+			if !ok {
+				return
+			}
+			n := 1
+			if !probe {
+				n += r.free()
+			}
+			more = r.claim(ctx, hard, ctx, n, func() {}, back) == n
 			continue
 		}
 		if !r.wait(ctx) {
 			return
 		}
+		_, back, ok := r.pass(ctx)
+		if !ok {
+			return
+		}
 		// The permit comes first, the job second: so the best job is chosen at the last moment.
 		pctx, release, err := r.book.permit(ctx, l.Gate)
 		if err != nil {
+			back()
 			if ctx.Err() != nil {
 				return
 			}
@@ -245,7 +269,7 @@ func (w *Worker) lane(ctx, hard context.Context, l Lane, fail context.CancelCaus
 		r.wg.Go(func() {
 			defer w.Store.wakeLane(l.Name) // whoever waits for work has counted this claim
 			defer r.claiming.Add(-1)
-			r.book.taken(r.claim(ctx, hard, pctx, 1, release) > 0)
+			r.book.taken(r.claim(ctx, hard, pctx, 1, release, back) > 0)
 		})
 	}
 }
@@ -263,14 +287,15 @@ func (r *laneRun) free() (n int) {
 }
 
 // claim takes up to n jobs, for which as many slots are held, and sets them going under the permit in pctx. It returns how
-// many there were.
-func (r *laneRun) claim(ctx, hard, pctx context.Context, n int, release func()) int {
+// many there were. back is called when each has ended.
+func (r *laneRun) claim(ctx, hard, pctx context.Context, n int, release, back func()) int {
 	jobs, err := r.Store.take(ctx, r.Name, n, r.book != nil)
 	for range n - len(jobs) {
 		<-r.slots
 	}
 	if len(jobs) == 0 {
 		release()
+		back()
 		if err != nil && ctx.Err() == nil {
 			r.trouble(err, r.fail)
 			sleep(ctx, poll)
@@ -279,6 +304,7 @@ func (r *laneRun) claim(ctx, hard, pctx context.Context, n int, release func()) 
 	for _, j := range jobs {
 		r.wg.Go(func() {
 			defer func() { <-r.slots }()
+			defer back()
 			r.step(context.WithoutCancel(pctx), ctx, hard, release, r.Lane, j, r.fail)
 		})
 	}
@@ -355,6 +381,14 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 	} else if hard.Err() != nil {
 		err = fmt.Errorf("%w: %w", errShutdown, err)
 	}
+	about := err
+	if errors.Is(err, errShutdown) || errors.Is(err, ErrStale) {
+		about = errUnknown
+	}
+	v, saved := w.judge(end, l, j, about, meter)
+	if saved != nil {
+		w.trouble(saved, fail)
+	}
 	log := w.Log.With("pipeline", j.Pipeline, "kind", string(j.Kind), "job", j.ID, "key", j.Key, "attempt", j.Attempt+1, "dur", time.Since(start).Round(time.Millisecond))
 	switch {
 	case err == nil:
@@ -368,7 +402,7 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 		fail(err)
 		return
 	}
-	switch perr := w.Store.putBack(end, l, j, err, meter); {
+	switch perr := w.Store.putBack(end, l, j, err, meter, v); {
 	case errors.Is(perr, ErrStale): // somebody else has the job; the calls were made all the same
 		perr = w.Store.Tx(end, func(tx *Tx) error { return tx.BookCalls(j.Pipeline, meter, WasteRepeated) })
 		if perr != nil {

@@ -15,6 +15,7 @@ type batch struct {
 	id, input, endpoint, window string
 	metadata                    map[string]string
 	created                     time.Time
+	ahead                       time.Duration // of the upstream's clock
 	outputSeconds               int64
 
 	status    string
@@ -69,7 +70,7 @@ func (b *batch) view(step time.Duration) object {
 	out := object{
 		"id": b.id, "object": "batch", "endpoint": b.endpoint, "errors": problems, "input_file_id": b.input, "completion_window": b.window,
 		"status": status, "output_file_id": orNull(b.output), "error_file_id": orNull(b.errorFile),
-		"created_at": b.created.Unix(), "in_progress_at": when("in_progress"), "expires_at": b.created.Unix() + 86400,
+		"created_at": b.created.Add(b.ahead).Unix(), "in_progress_at": when("in_progress"), "expires_at": b.created.Unix() + 86400,
 		"finalizing_at": when("finalizing"), "completed_at": when("completed"), "failed_at": when("failed"), "expired_at": when("expired"),
 		"cancelling_at": when("cancelling"), "cancelled_at": when("cancelled"),
 		"request_counts": object{"total": b.total, "completed": done, "failed": failed}, "metadata": b.metadata,
@@ -108,7 +109,7 @@ func (ai *openAI) create(w http.ResponseWriter, r *http.Request) {
 		invalid(w, http.StatusBadRequest, "We could not parse the JSON body of your request.", nil, nil)
 		return
 	}
-	b := &batch{endpoint: q.Endpoint, window: q.CompletionWindow, created: time.Now(), status: "validating", at: map[string]time.Time{}}
+	b := &batch{endpoint: q.Endpoint, window: q.CompletionWindow, created: time.Now(), ahead: ai.s.dice.skew(), status: "validating", at: map[string]time.Time{}}
 	if !q.check(w, b) {
 		return
 	}

@@ -29,6 +29,12 @@ type HTTPFaults struct {
 	Truncate Fault // half of the body, ended properly
 	Stall    Fault // nothing, for StallFor, then the connection breaks
 	Slow     Fault // ten times the mean latency
+	Reset    Fault // the connection is reset before an answer
+	Drip     Fault // the answer comes a byte at a time, too slowly to come to its end
+	Label    Fault // the right answer under the wrong content type
+	Closed   Fault // 200 with a page of HTML: closed for maintenance
+	Huge     Fault // 200 with an answer that does not end
+	Types    Fault // 200 with JSON whose values are of other types than documented; not of files
 }
 
 // InstagramFaults can befall the lists.
@@ -105,6 +111,7 @@ type Faults struct {
 	Naver     NaverFaults
 	Kakao     KakaoFaults
 	StallFor  time.Duration // 0 means until the client gives up
+	Skew      time.Duration // how far ahead the clocks of the upstreams are: Date, and what refusals and batches say of instants
 }
 
 // dice decides about faults and latencies, apart from the world's own chance.
@@ -169,6 +176,12 @@ func (d *dice) stallFor() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.faults.StallFor
+}
+
+func (d *dice) skew() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.faults.Skew
 }
 
 // SetFaults replaces the faults and begins to count their chances anew.

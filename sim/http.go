@@ -56,6 +56,8 @@ func (s *Server) through(g gate, next http.HandlerFunc) http.HandlerFunc {
 		if g.headers != nil {
 			g.headers(w.Header(), key)
 		}
+		theirs := now.Add(s.dice.skew())
+		w.Header().Set("Date", theirs.UTC().Format(http.TimeFormat))
 		if v == pass && s.dice.hit(&g.faults.Throttle) {
 			v = tooFast
 		}
@@ -69,6 +71,9 @@ func (s *Server) through(g gate, next http.HandlerFunc) http.HandlerFunc {
 					c.RefusedQuota++
 				}
 			})
+			if v == tooFast && !theirs.Equal(now) {
+				w.Header().Set("Retry-After", theirs.Add(time.Second).UTC().Format(http.TimeFormat))
+			}
 			g.refuse(w, r, v)
 			return
 		}
@@ -112,6 +117,11 @@ func (s *Server) answer(g gate, w http.ResponseWriter, r *http.Request, took *dr
 		if !sleep(r, took.latency) {
 			panic(http.ErrAbortHandler)
 		}
+	}
+	if send := s.broken(g.faults, r, next); send != nil {
+		faulted()
+		send(w)
+		return
 	}
 	switch {
 	case s.dice.hit(&g.faults.Error500):

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,9 +15,8 @@ import (
 )
 
 const (
-	headerReset  = "X-Ratelimit-Requests-Reset" // seconds from now
-	quotaPause   = time.Hour                    // when the gateway does not say when the quota is renewed
-	longestReset = 32 * 24 * time.Hour          // plans renew monthly at the latest
+	headerReset = "X-Ratelimit-Requests-Reset"
+	quotaPause  = time.Hour // when the gateway does not say when the quota is renewed
 )
 
 // Classify reads an answer that is not 2xx, for rest.Options. The gateway and the provider behind it share statuses and
@@ -66,11 +64,10 @@ func isHTML(h http.Header, body []byte) bool {
 }
 
 func untilReset(h http.Header) time.Duration {
-	s, err := strconv.ParseFloat(strings.TrimSpace(h.Get(headerReset)), 64)
-	if err != nil || !(s > 0) {
-		return quotaPause
+	if d := rest.Until(h.Get(headerReset), h, time.Now()); d > 0 {
+		return d
 	}
-	return time.Duration(min(s, longestReset.Seconds()) * float64(time.Second))
+	return quotaPause
 }
 
 // refusal returns what a 2xx answer without posts means; nil when it is a page.

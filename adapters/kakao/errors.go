@@ -32,6 +32,9 @@ func Classify(status int, h http.Header, body []byte) *adapters.Error {
 	if e == nil || (e.Kind != adapters.Throttled && e.Kind != adapters.Temporary) {
 		return e
 	}
+	if e.Reason == adapters.ReasonQuota {
+		e.After = rest.UntilTomorrow(rest.UpstreamNow(h, time.Now()))
+	}
 	after := rest.RetryAfter(h, time.Now())
 	if status == http.StatusTooManyRequests && after > 0 && string(f.Code) != codeQuota {
 		e.Reason, e.After = adapters.ReasonRate, after // a day is not told in a header
@@ -50,9 +53,7 @@ func classify(status int, f fault) *adapters.Error {
 	}
 	switch {
 	case code == codeQuota: // also with status 400
-		e := is(adapters.Throttled, adapters.ReasonQuota, "the calls of the day or the month are used up")
-		e.After = rest.UntilTomorrow(time.Now())
-		return e
+		return is(adapters.Throttled, adapters.ReasonQuota, "the calls of the day or the month are used up")
 	case status == http.StatusTooManyRequests:
 		// Kakao's FAQ names this status for a used-up quota, but does not show the body; a short pause is right for both meanings.
 		e := is(adapters.Throttled, adapters.ReasonRate, "too many calls, or the calls of the day are used up")

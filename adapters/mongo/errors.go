@@ -16,9 +16,6 @@ import (
 	"sumbi/adapters"
 )
 
-// reasonUnreachable: no server that takes writes answers.
-const reasonUnreachable = "unreachable"
-
 // Refused says which documents will never be accepted as they are.
 type Refused struct {
 	keys []string
@@ -104,7 +101,7 @@ func (s *Sink) classify(ctx context.Context, err error) error {
 		return &adapters.Error{Kind: adapters.Temporary, Upstream: upstream, Err: errors.New("the sink is closed")}
 	case unreachable(err):
 		return &adapters.Error{
-			Kind: adapters.Temporary, Reason: reasonUnreachable, Upstream: upstream,
+			Kind: adapters.Temporary, Reason: adapters.ReasonUnreachable, Upstream: upstream,
 			Err: fmt.Errorf("no server answers at %s: %s", hosts(s.o.URI.Reveal()), s.scrub(innermost(err))),
 		}
 	}

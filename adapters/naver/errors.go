@@ -21,6 +21,9 @@ const (
 // does not define, which leaves it to rest.
 func Classify(status int, h http.Header, body []byte) *adapters.Error {
 	e := classify(status, parse(body))
+	if e != nil && e.Reason == adapters.ReasonQuota {
+		e.After = rest.UntilTomorrow(rest.UpstreamNow(h, time.Now()))
+	}
 	if e != nil && (e.Reason == adapters.ReasonRate || e.Kind == adapters.Temporary) {
 		e.After = max(e.After, rest.RetryAfter(h, time.Now()))
 	}
@@ -76,9 +79,7 @@ func classify(status int, f fault) *adapters.Error {
 	}
 	switch {
 	case code == "010", status == http.StatusTooManyRequests && code == "400":
-		e := is(adapters.Throttled, adapters.ReasonQuota, "the calls of the day are used up")
-		e.After = rest.UntilTomorrow(time.Now())
-		return e
+		return is(adapters.Throttled, adapters.ReasonQuota, "the calls of the day are used up")
 	case code == "012", status == http.StatusTooManyRequests:
 		e := is(adapters.Throttled, adapters.ReasonRate, "")
 		e.After = rateHold

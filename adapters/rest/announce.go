@@ -35,7 +35,7 @@ func Announced(h http.Header) Announcement {
 	lower(number(h.Get("X-RateLimit-Limit-Second")))
 	lower(number(h.Get("GNCP-GW-RateLimit-Replenish-Rate")))
 	if left, err := strconv.Atoi(strings.TrimSpace(h.Get("X-RateLimit-Requests-Remaining"))); err == nil && left == 0 && h.Get("X-RateLimit-Requests-Limit") != "0" {
-		a.Quota = time.Duration(min(number(h.Get("X-RateLimit-Requests-Reset")), longestQuota.Seconds()) * float64(time.Second))
+		a.Quota = Until(h.Get("X-RateLimit-Requests-Reset"), h, time.Now())
 	}
 	return a
 }

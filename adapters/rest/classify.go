@@ -76,17 +76,38 @@ func Describe(status int, body []byte) string {
 // RetryAfter reads the header of that name, in seconds or as a date; 0 when it is absent, unreadable or past.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	v := strings.TrimSpace(h.Get("Retry-After"))
-	if s, err := strconv.ParseFloat(v, 64); err == nil {
-		const month = 31 * 24 * 3600 // also keeps the conversion from overflowing
-		if !(s > 0) {
-			return 0
-		}
-		return time.Duration(min(s, month) * float64(time.Second))
+	if _, err := strconv.ParseFloat(v, 64); err == nil {
+		return Until(v, h, now)
 	}
 	if t, err := http.ParseTime(v); err == nil {
-		return max(0, t.Sub(now))
+		return max(0, t.Sub(UpstreamNow(h, now)))
 	}
 	return 0
+}
+
+// firstInstant is the least number that is taken for an instant in Unix seconds: as a pause it would be three years.
+const firstInstant = 1e8
+
+// Until reads a number of a header: seconds from now, or an instant in Unix seconds by the upstream's own clock. 0 when it is
+// no number or past, at most 32 days.
+func Until(v string, h http.Header, now time.Time) time.Duration {
+	s, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
+	if err != nil || !(s > 0) {
+		return 0
+	}
+	if s >= firstInstant && s < 1e11 {
+		s -= float64(UpstreamNow(h, now).Unix())
+	}
+	return time.Duration(min(max(s, 0), longestQuota.Seconds()) * float64(time.Second))
+}
+
+// UpstreamNow is the upstream's own clock, as its answer shows it; now where it shows none. What an upstream says of instants is
+// reckoned by it: the two clocks may be hours apart.
+func UpstreamNow(h http.Header, now time.Time) time.Time {
+	if t, err := http.ParseTime(h.Get("Date")); err == nil {
+		return t
+	}
+	return now
 }
 
 // mayHaveRun says whether an upstream that answers so may have done what it was asked.

@@ -123,7 +123,10 @@ func (c *Client) transportError(ctx context.Context, req *http.Request, t *trip,
 		err = fmt.Errorf("no answer within %s: %w", c.timeout, context.DeadlineExceeded)
 	}
 	e.Err = fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
-	if !safe(req.Method) && t.sent.Load() {
+	switch {
+	case !t.sent.Load():
+		e.Reason = adapters.ReasonUnreachable
+	case !safe(req.Method):
 		e.Reason = adapters.ReasonUnknown
 	}
 	return c.fail(e)

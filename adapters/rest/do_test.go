@@ -218,7 +218,7 @@ func TestTransportErrors(t *testing.T) {
 		name, method, reason string
 		client               *rest.Client
 	}{
-		{"refused", "POST", "", rest.New(rest.Options{Upstream: "openai", BaseURL: dead.URL})},
+		{"refused", "POST", adapters.ReasonUnreachable, rest.New(rest.Options{Upstream: "openai", BaseURL: dead.URL})},
 		{"get cut", "GET", "", serve(t, adaptertest.Cut(0, adaptertest.Status(200, "x")), rest.Options{})},
 		{"post without answer", "POST", adapters.ReasonUnknown, serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			panic(http.ErrAbortHandler)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -37,7 +38,8 @@ func TestRefusalHoldsTheLimit(t *testing.T) {
 		{"negative", "-5", time.Second},
 		{"nonsense", "곧", time.Second},
 		{"past", "Fri, 31 Dec 1999 00:00:00 GMT", time.Second},
-		{"absurd", "1e300", 31 * 24 * time.Hour},
+		{"absurd", "1e300", 32 * 24 * time.Hour},
+		{"instant", "946684890", 90 * time.Second}, // Unix seconds of the date above
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -62,6 +64,24 @@ func TestRefusalHoldsTheLimit(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An upstream whose clock is hours ahead names instants by it.
+func TestInstantsOfAnotherClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		theirs := time.Now().Add(7 * time.Hour)
+		for header, v := range map[string]string{
+			"Retry-After":                theirs.Add(time.Minute).UTC().Format(http.TimeFormat),
+			"X-RateLimit-Requests-Reset": strconv.FormatInt(theirs.Add(time.Minute).Unix(), 10),
+		} {
+			u := &upstream{answer: refuse(429, "천천히", header, v, "Date", theirs.UTC().Format(http.TimeFormat), "X-RateLimit-Requests-Remaining", "0")}
+			e := kindOf(t, get(t.Context(), client(u, rest.NewLimit(rest.LimitOptions{Name: "naver/1"}))))
+			if e.After != time.Minute {
+				t.Errorf("%s: held for %v, want a minute", header, e.After)
+			}
+		}
+	})
 }
 
 func TestRefusalsInARowDouble(t *testing.T) {

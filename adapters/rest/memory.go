@@ -109,6 +109,10 @@ func (l *Limit) load(ctx context.Context, now time.Time) error {
 			l.notBefore = latest
 		}
 	}
+	// Nor a hold longer than it was meant: a call of the future shows by how much the clock was set back.
+	if back := s.LastCall.Sub(now); back > 0 && !s.HeldUntil.IsZero() {
+		s.HeldUntil = s.HeldUntil.Add(-back)
+	}
 	if s.Stopped || !now.Before(s.HeldUntil) {
 		s.Reason = ""
 	}

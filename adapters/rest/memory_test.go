@@ -29,6 +29,7 @@ func TestStart(t *testing.T) {
 		{"clean, just now", rest.LimitState{LastCall: now.Add(-300 * time.Millisecond)}, window - 300*time.Millisecond},
 		{"clock set back", rest.LimitState{LastCall: now.Add(time.Hour)}, window},
 		{"held", rest.LimitState{LastCall: now, HeldUntil: now.Add(time.Minute), Reason: "rate"}, time.Minute},
+		{"held, and the clock set back", rest.LimitState{LastCall: now.Add(5 * time.Hour), HeldUntil: now.Add(5*time.Hour + time.Minute), Reason: "rate"}, time.Minute},
 		{"stopped", rest.LimitState{Stopped: true, Reason: "key"}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
