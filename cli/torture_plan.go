@@ -9,8 +9,8 @@ import (
 
 // kill is one end of the process: after a call of an upstream, or soon after a start.
 type kill struct {
-	upstream string        // "": of whatever call or start
-	call     int           // the kill comes after so many calls of the upstream; 0: of those of this process, the first
+	upstream string
+	call     int           // the kill comes after so many calls of the upstream; 0: after the first one of this process
 	soon     bool          // after the start of the process, whatever it calls
 	delay    time.Duration // after that
 	then     []kill        // of the processes that follow
@@ -41,7 +41,7 @@ func newPlan(rng *rand.Rand, n int, calls map[string]int) *plan {
 	k := &p.at[0]
 	k.upstream, k.call = "instagram", 1+rng.IntN(max(calls["instagram"]/2, 1))
 	for range storm {
-		k.then = append(k.then, kill{delay: p.upTo(tortureLatency / 2)})
+		k.then = append(k.then, kill{upstream: "instagram", delay: p.upTo(tortureLatency / 2)})
 	}
 	return p
 }
@@ -73,13 +73,13 @@ func (p *plan) left() int {
 func (p *plan) due(calls, before map[string]int, age time.Duration) (time.Duration, bool) {
 	if len(p.next) > 0 {
 		k := p.next[0]
-		if !k.soon && maps.Equal(calls, before) || k.soon && age < k.delay {
+		switch {
+		case k.soon && age < k.delay, !k.soon && calls[k.upstream] == before[k.upstream]:
 			return 0, false
+		case k.soon:
+			k.delay = 0
 		}
 		p.next = p.next[1:]
-		if k.soon {
-			return 0, true
-		}
 		return k.delay, true
 	}
 	for i, k := range p.at {

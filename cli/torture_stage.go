@@ -61,6 +61,7 @@ timeout   = "10s"
 poll      = "100ms"
 settle    = "1s"
 max_lines = %[5]d
+attempts  = 12
 [naver]
 base_url   = "%[1]s%[6]s"
 per_second = %[7]d

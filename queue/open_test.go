@@ -126,7 +126,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"newer", both, func(t *testing.T, path string) {
 			ours(t, path)
 			raw(t, path, `pragma user_version = 99`)
-		}, []string{"newer sumbi", "schema 99", "this one knows 2"}},
+		}, []string{"newer sumbi", "schema 99", "this one knows 3"}},
 		{"older", both, func(t *testing.T, path string) {
 			ours(t, path)
 			raw(t, path, `pragma user_version = 1`)
