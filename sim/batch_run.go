@@ -186,11 +186,11 @@ func (ai *openAI) take(res *results, o outcome) {
 	res.out += o.out
 	if o.in > 0 {
 		ai.mu.Lock()
-		key := o.id + "\x00" + o.caption
-		again, captionAgain := ai.goodID[key] > 0, ai.goodCap[o.caption] > 0
+		id, caption := o.keys()
+		again, captionAgain := ai.goodID[id] > 0, ai.goodCap[caption] > 0
 		if o.good {
-			ai.goodID[key]++
-			ai.goodCap[o.caption]++
+			ai.goodID[id]++
+			ai.goodCap[caption]++
 		}
 		ai.mu.Unlock()
 		ai.s.stats.add(func(st *Stats) {
@@ -256,8 +256,9 @@ func (ai *openAI) end(b *batch, status string) {
 // forget takes back that lines have good answers: nobody will ever see them. The caller holds ai.mu.
 func (ai *openAI) forget(res *results) {
 	for _, g := range res.good {
-		ai.goodID[g.id+"\x00"+g.caption]--
-		ai.goodCap[g.caption]--
+		id, caption := g.keys()
+		ai.goodID[id]--
+		ai.goodCap[caption]--
 	}
 }
 

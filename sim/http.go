@@ -236,5 +236,9 @@ func (s *Server) routes() {
 		s.ResetStats()
 		w.WriteHeader(http.StatusNoContent)
 	})
+	s.mux.HandleFunc("POST /sim/calm", func(w http.ResponseWriter, _ *http.Request) {
+		s.SetFaults(Faults{})
+		w.WriteHeader(http.StatusNoContent)
+	})
 	s.mux.HandleFunc("GET /sim/accounts", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Accounts()) })
 }

@@ -198,7 +198,7 @@ func New(o Options) *Server {
 }
 
 // Handler returns the handler of all upstreams, each below its base path, of /sim/stats and
-// /sim/accounts, and of POST /sim/reset, which begins to count anew.
+// /sim/accounts, of POST /sim/reset, which begins to count anew, and of POST /sim/calm, which ends the faults.
 func (s *Server) Handler() http.Handler { return s.mux }
 
 // Start serves on a free port of 127.0.0.1 until stop is called. stop also does what Close does.
