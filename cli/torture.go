@@ -298,7 +298,7 @@ func (t *torture) report(s *stage, want map[string]string) (ok bool, err error) 
 	}
 	t.explain(wrong, want, got, s.dead)
 	again := fmt.Sprintf("sumbi demo --torture --kills %d --faults %s --seed %d", t.demo.Kills, t.demo.Faults, t.demo.Seed)
-	fmt.Fprintf(t.env.Stdout, "%d kills, %d other stops, %d runs without faults, %s; repeat it with: %s\n", t.kills, t.stops, t.runs, time.Since(t.began).Round(time.Second), again)
+	fmt.Fprintf(t.env.Stdout, "%d kills, %d other stops, then %s without faults; %s. Repeat it with: %s\n", t.kills, t.stops, plural(t.runs, "run", "runs"), time.Since(t.began).Round(time.Second), again)
 	return ok, nil
 }
 
