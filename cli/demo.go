@@ -25,7 +25,7 @@ type demoCmd struct {
 
 	Torture bool   `help:"Kill sumbi at random moments while everything goes wrong, and count what was lost, doubled or paid twice."`
 	Kills   int    `default:"10" help:"With --torture: how often."`
-	Faults  string `default:"all" help:"With --torture: all, none, or names of faults separated by commas."`
+	Faults  string `default:"all" help:"With --torture: all, none, or names of faults separated by commas, each with =PROBABILITY if not 0.03."`
 }
 
 // What the imitations allow and how long they take. Instagram has its real limit; the searches are let run faster than the

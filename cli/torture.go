@@ -14,11 +14,12 @@ import (
 	"sumbi/sim"
 )
 
-// What the imitations of a torture allow and how long they take. They are quicker than the real ones, but as strict.
+// What the imitations of a torture allow and how long they take. Instagram has its real limit: a start lies within one window of the
+// last call then, and only a program that waits for the rest of it is never refused.
 const (
-	tortureInstagramPerSecond = 40
+	tortureInstagramPerSecond = 8
 	tortureSearchPerSecond    = 100
-	tortureLatency            = 250 * time.Millisecond
+	tortureLatency            = 500 * time.Millisecond
 	tortureLines              = 60   // of a batch, so that there are many
 	tortureRate               = 0.03 // of each fault
 	quietRuns                 = 5    // runs without faults that may be needed to make good what faults have left
@@ -80,7 +81,7 @@ type torture struct {
 func (t *torture) run(dir string, faults sim.Faults) (ok bool, err error) {
 	o := sim.Options{
 		Seed: t.demo.Seed, Accounts: t.demo.Accounts, Posts: t.demo.Posts, Epoch: time.Now().UTC().Truncate(24 * time.Hour),
-		Latency: tortureLatency, Jitter: 0.4, OpenAILatency: tortureLatency / 10, SearchLatency: tortureLatency / 25, CountRefused: true,
+		Latency: tortureLatency, Jitter: 0.4, OpenAILatency: tortureLatency / 10, SearchLatency: tortureLatency / 50, CountRefused: true,
 		InstagramPerSecond: tortureInstagramPerSecond, NaverPerSecond: tortureSearchPerSecond, KakaoPerSecond: tortureSearchPerSecond,
 		BatchStep: 150 * time.Millisecond, ListDelay: 300 * time.Millisecond,
 	}
@@ -297,7 +298,8 @@ func (t *torture) report(s *stage, want map[string]string) (ok bool, err error) 
 		return false, err
 	}
 	t.explain(wrong, want, got, s.dead)
-	again := fmt.Sprintf("sumbi demo --torture --kills %d --faults %s --seed %d", t.demo.Kills, t.demo.Faults, t.demo.Seed)
+	d := t.demo
+	again := fmt.Sprintf("sumbi demo --torture --kills %d --faults %s --seed %d --accounts %d --posts %d --finder %s", d.Kills, d.Faults, d.Seed, d.Accounts, d.Posts, d.Finder)
 	fmt.Fprintf(t.env.Stdout, "%d kills, %d other stops, then %s without faults; %s. Repeat it with: %s\n", t.kills, t.stops, plural(t.runs, "run", "runs"), time.Since(t.began).Round(time.Second), again)
 	return ok, nil
 }

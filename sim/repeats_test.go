@@ -126,16 +126,19 @@ func TestLostAnswersAreNoPayment(t *testing.T) {
 
 func TestNamedFaults(t *testing.T) {
 	t.Parallel()
-	f, err := sim.SomeFaults(0.5, "cut", "openai.createLost")
+	f, err := sim.SomeFaults(0.5, "cut", "openai.createLost", "naver.slow=0.25")
 	if err != nil {
 		t.Fatal(err)
 	}
 	half := sim.Often(0.5)
-	if f.Instagram.Cut != half || f.Kakao.Cut != half || f.OpenAI.CreateLost != half || f.Naver.Stall != (sim.Fault{}) {
+	if f.Instagram.Cut != half || f.Kakao.Cut != half || f.OpenAI.CreateLost != half || f.Naver.Stall != (sim.Fault{}) || f.Naver.Slow != sim.Often(0.25) {
 		t.Errorf("%+v", f)
 	}
 	if _, err := sim.SomeFaults(0.5, "맛없음"); err == nil || !strings.Contains(err.Error(), "createlost") {
 		t.Errorf("an unknown fault: %v", err)
+	}
+	if _, err := sim.SomeFaults(0.5, "cut=2"); err == nil {
+		t.Error("a probability of 2 is accepted")
 	}
 	all := sim.AllFaults(0.1)
 	if all.OpenAI.Stuck != (sim.Fault{}) || all.Instagram.PostVanishes != (sim.Fault{}) || all.OpenAI.UploadCut == (sim.Fault{}) || all.Instagram.Stall == (sim.Fault{}) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -49,16 +50,23 @@ func AllFaults(rate float64) Faults {
 	return f
 }
 
-// SomeFaults are the named faults, each of the given probability: "cut" at every upstream that has it, "openai.cut" at one.
-// The names are those of the fields of Faults in lower case.
+// SomeFaults are the named faults, each of the given probability: "cut" at every upstream that has it, "openai.cut" at one,
+// "cut=0.5" with a probability of its own. The names are those of the fields of Faults in lower case.
 func SomeFaults(rate float64, names ...string) (Faults, error) {
 	var f Faults
 	var known []string
-	for _, want := range names {
-		found := false
+	for _, named := range names {
+		want, own, has := strings.Cut(strings.ToLower(named), "=")
+		often, found := rate, false
+		if has {
+			var err error
+			if often, err = strconv.ParseFloat(own, 64); err != nil || often < 0 || often > 1 {
+				return f, fmt.Errorf("%q names no probability from 0 to 1", named)
+			}
+		}
 		eachFault(&f, func(upstream, name string, fault *Fault) {
-			if want = strings.ToLower(want); want == name || want == upstream+"."+name {
-				*fault, found = Often(rate), true
+			if want == name || want == upstream+"."+name {
+				*fault, found = Often(often), true
 			}
 			known = append(known, name)
 		})
