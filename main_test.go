@@ -438,7 +438,7 @@ func TestTorture(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sim.Options{Accounts: 1, Posts: 3}, "")
 	out := w.mustRun("demo", "--torture", "--kills", "4", "--accounts", "2", "--posts", "20")
-	for _, want := range []string{"posts lost                   0  of ", "healthy jobs that died       0", "\n4 kills, ", "sumbi demo --torture --kills 4 --faults all --seed 7 --accounts 2 --posts 20 --finder naver"} {
+	for _, want := range []string{"posts lost                         0  of ", "healthy jobs that died             0", "\n4 kills, ", "sumbi demo --torture --kills 4 --faults all --seed 7 --accounts 2 --posts 20 --finder naver"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
@@ -453,7 +453,7 @@ func TestTortureTells(t *testing.T) {
 	if status != 1 || !strings.Contains(errs, "the torture found what must not be") {
 		t.Errorf("exit status %d: %s", status, errs)
 	}
-	if !strings.Contains(out, "batches doubled") || strings.Contains(out, "batches doubled              0") {
+	if !strings.Contains(out, "batches doubled") || strings.Contains(out, "batches doubled                    0") {
 		t.Errorf("nothing is doubled:\n%s", out)
 	}
 	if dir := regexp.MustCompile(`/\S*sumbi-torture-\S+`).FindString(errs); dir == "" || os.RemoveAll(dir) != nil {

@@ -92,6 +92,15 @@ func (s *stage) command(ctx context.Context, args ...string) *exec.Cmd {
 	return c
 }
 
+// counts are the calls that have arrived, by upstream.
+func (s *stage) counts() map[string]int {
+	n := map[string]int{}
+	for name, c := range s.world.Calls() {
+		n[name] = c.Requests
+	}
+	return n
+}
+
 func (s *stage) log() string { return filepath.Join(s.dir, "sumbi.log") }
 
 // start starts sumbi; what it prints goes to the log.

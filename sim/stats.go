@@ -157,15 +157,11 @@ func (s *Server) Stats() Stats {
 	return out
 }
 
-// Requests returns how many calls have arrived, by upstream.
-func (s *Server) Requests() map[string]int {
+// Calls returns the counts of the calls alone, by upstream.
+func (s *Server) Calls() map[string]Calls {
 	s.stats.mu.Lock()
 	defer s.stats.mu.Unlock()
-	out := make(map[string]int, len(s.stats.st.Calls))
-	for name, c := range s.stats.st.Calls {
-		out[name] = c.Requests
-	}
-	return out
+	return maps.Clone(s.stats.st.Calls)
 }
 
 // ResetStats begins to count anew, so that a second run can be told from the first. What was answered well is remembered, and
