@@ -18,7 +18,7 @@ import (
 // calls; a start that does not wait for its window is therefore looked for by itself.
 const (
 	tortureInstagramPerSecond = 8
-	tortureSearchPerSecond    = 80
+	tortureSearchPerSecond    = 240
 	tortureSpare              = 1.25
 	tortureWindow             = 750 * time.Millisecond // the least between the last call and the first after a start; the real one is a second
 	tortureLatency            = 500 * time.Millisecond

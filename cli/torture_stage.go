@@ -54,7 +54,7 @@ listen = ""
 base_url   = "%[1]s%[2]s"
 host       = "instagram-scraper-api2.p.rapidapi.com"
 per_second = %[3]d
-timeout    = "5s"
+timeout    = "15s"
 [openai]
 base_url  = "%[1]s%[4]s"
 timeout   = "10s"
