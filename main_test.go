@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -430,4 +431,32 @@ func TestDropLivePage(t *testing.T) {
 	// The next run makes the gap good.
 	w.mustRun("run", "matzip")
 	w.grade()
+}
+
+// TestTorture lets the user's own proof run, a short one.
+func TestTorture(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{Accounts: 1, Posts: 3}, "")
+	out := w.mustRun("demo", "--torture", "--kills", "4", "--accounts", "2", "--posts", "20")
+	for _, want := range []string{"posts lost                         0  of ", "healthy jobs that died             0", "\n4 kills, ", "sumbi demo --torture --kills 4 --faults all --seed 7 --accounts 2 --posts 20 --finder naver"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing in\n%s", want, out)
+		}
+	}
+}
+
+// TestTortureTells lets the upstream lie: batches that were made never show in its list, so they are made twice, and the torture says so.
+func TestTortureTells(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{Accounts: 1, Posts: 3}, "")
+	status, out, errs := w.run("demo", "--torture", "--kills", "0", "--accounts", "1", "--posts", "12", "--faults", "createlost=0.7,hidefromlist=1")
+	if status != 1 || !strings.Contains(errs, "the torture found what must not be") {
+		t.Errorf("exit status %d: %s", status, errs)
+	}
+	if !strings.Contains(out, "batches doubled") || strings.Contains(out, "batches doubled                    0") {
+		t.Errorf("nothing is doubled:\n%s", out)
+	}
+	if dir := regexp.MustCompile(`/\S*sumbi-torture-\S+`).FindString(errs); dir == "" || os.RemoveAll(dir) != nil {
+		t.Errorf("no directory to look at: %s", errs)
+	}
 }

@@ -39,7 +39,8 @@ create table job (
   due        text    not null,
   taken_at   text,                                 -- in flight since; null when it waits
   err        text,                                 -- the last error
-  created_at text    not null
+  created_at text    not null,
+  died       integer not null default 0            -- times the process ended while it was the only one in flight
 ) strict;
 
 create unique index job_live_key on job (key) where state = 'live' and key is not null;

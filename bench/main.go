@@ -1,6 +1,7 @@
 // Bench measures sumbi from end to end against the simulated upstreams of package sim, and its engine by itself.
 //
 //	go run ./bench [crawl|steady|kill|engine|start|memory|size|all] [--short] [--peers=false] [--out FILE]
+//	go run ./bench soak [--posts 1000000] --peers=false
 //
 // It builds sumbi once as it is shipped, serves the upstream from a process of its own, runs `sumbi run` over a state file
 // on a real disk, and prints Markdown. What the server saw counts: times go from the first call that arrived to the last answer.
@@ -33,6 +34,7 @@ type bench struct {
 	sumbi string // the program
 	peers string // the program of the peers; "" leaves them out
 	short bool
+	posts int // of a soak
 	out   *report
 
 	recorded bool // the large file has its records
@@ -55,6 +57,9 @@ func parts() []part {
 		{"size", (*bench).size},
 	}
 }
+
+// soakPart takes hours with its posts: it is measured only when it is named.
+var soakPart = part{"soak", (*bench).soak}
 
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == simRole {
@@ -80,6 +85,8 @@ func run(ctx context.Context, args []string) error {
 		switch {
 		case args[0] == "all":
 			which = parts()
+		case args[0] == soakPart.name:
+			which = append(which, soakPart)
 		case i < 0:
 			return fmt.Errorf("there is nothing called %q to measure", args[0])
 		default:
@@ -94,6 +101,7 @@ func run(ctx context.Context, args []string) error {
 	short := fs.Bool("short", false, "quicker, with a smaller file; for a look, not for figures")
 	peers := fs.Bool("peers", true, "measure the peers, too")
 	out := fs.String("out", "", "`file` whose figures are replaced, instead of standard output")
+	posts := fs.Int("posts", 1_000_000, "of a soak")
 	dir := fs.String("dir", "", "`directory` on a real disk for the files of the run, which are removed at its end")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -101,7 +109,7 @@ func run(ctx context.Context, args []string) error {
 	if fs.NArg() > 0 {
 		return fmt.Errorf("%q stands behind the flags: what to measure comes first", fs.Arg(0))
 	}
-	b := &bench{short: *short, out: &report{}}
+	b := &bench{short: *short, posts: *posts, out: &report{}}
 	var err error
 	if b.root, err = moduleRoot(ctx); err != nil {
 		return err

@@ -24,6 +24,7 @@ type settings struct {
 	finder    float64 // of Naver; 0 is unlimited
 	openai    string  // base URL instead of the world's
 	listen    string
+	attempts  int // of one caption; 0 is the default
 }
 
 func (b *bench) project(name string, w *world, s settings) (*project, error) {
@@ -47,6 +48,9 @@ func (p *project) configure(w *world, s settings) error {
 	for i, a := range w.accounts {
 		quoted[i] = fmt.Sprintf("%q", a)
 	}
+	if s.attempts == 0 {
+		s.attempts = 5
+	}
 	text := fmt.Sprintf(`state  = "sumbi.db"
 listen = %q
 
@@ -57,6 +61,7 @@ per_second = %g
 [openai]
 base_url = %q
 poll     = "1s"
+attempts = %d
 enqueued_tokens = 1000000000
 
 [naver]
@@ -72,7 +77,7 @@ backoff_max = "1s"
 kind     = "matzip"
 accounts = [%s]
 finders  = ["naver"]
-`, s.listen, w.base, sim.InstagramPath, s.perSecond, s.openai, w.base, sim.NaverPath, s.finder, strings.Join(quoted, ", "))
+`, s.listen, w.base, sim.InstagramPath, s.perSecond, s.openai, s.attempts, w.base, sim.NaverPath, s.finder, strings.Join(quoted, ", "))
 	return os.WriteFile(filepath.Join(p.dir, "sumbi.toml"), []byte(text), 0o600)
 }
 

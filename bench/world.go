@@ -98,6 +98,11 @@ func (w *world) close() float64 {
 	return 0
 }
 
+// calm ends the faults.
+func (w *world) calm(ctx context.Context) error {
+	return w.do(ctx, http.MethodPost, "/sim/calm", nil)
+}
+
 func (w *world) do(ctx context.Context, method, path string, out any) error {
 	req, err := http.NewRequestWithContext(ctx, method, w.base+path, nil)
 	if err != nil {

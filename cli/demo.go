@@ -22,6 +22,10 @@ type demoCmd struct {
 	Posts    int    `default:"90" help:"Mean posts of an account."`
 	Seed     uint64 `default:"7" help:"Which world."`
 	Finder   string `enum:"naver,kakao" default:"naver" help:"Who finds the places: naver or kakao."`
+
+	Torture bool   `help:"Kill sumbi at random moments while everything goes wrong, and count what was lost, doubled or paid twice."`
+	Kills   int    `default:"10" help:"With --torture: how often."`
+	Faults  string `default:"all" help:"With --torture: all, none, or names of faults separated by commas, each with =PROBABILITY if not 0.03."`
 }
 
 // What the imitations allow and how long they take. Instagram has its real limit; the searches are let run faster than the
@@ -38,6 +42,9 @@ var errDemoWrong = errors.New("the demo's result is not what it must be; the rep
 
 // Run runs the whole main job against the imitations and grades it against their truth.
 func (d demoCmd) Run(e *env) error {
+	if d.Torture {
+		return d.torture(e)
+	}
 	world := sim.New(sim.Options{
 		Seed: d.Seed, Accounts: d.Accounts, Posts: d.Posts, Latency: demoLatency, Jitter: 0.4, SearchLatency: 30 * time.Millisecond,
 		InstagramPerSecond: demoInstagramPerSecond, NaverPerSecond: demoSearchPerSecond, KakaoPerSecond: demoSearchPerSecond, BatchStep: demoBatchStep,

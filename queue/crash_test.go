@@ -169,16 +169,17 @@ func TestRunsAlone(t *testing.T) {
 	rows(t, s, `select key from job`)
 }
 
-// TestBuriedAlone checks that a suspect is dead only if the process ended while it ran alone.
+// TestBuriedAlone checks that a suspect is dead only if the process ended again and again while it ran alone.
 func TestBuriedAlone(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
-		name  string
-		alone int
-		want  string
+		name        string
+		alone, died int
+		want        string
 	}{
-		{"in flight beside others", 0, "live"},
-		{"alone", 1, "dead"},
+		{"in flight beside others", 0, 4, "live"},
+		{"alone", 1, 0, "live"},
+		{"alone for the fifth time", 1, 4, "dead"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -188,7 +189,7 @@ func TestBuriedAlone(t *testing.T) {
 			add(t, s, pageJob("순한 맛"))
 			take(t, s)
 			take(t, s)
-			check(t, s.Exec(t.Context(), `update job set alone = ? where key = '독한 맛'`, tt.alone))
+			check(t, s.Exec(t.Context(), `update job set alone = ?, died = ? where key = '독한 맛'`, tt.alone, tt.died))
 
 			s = crashed(t, s)
 			rows(t, s, `select key, state, alone, taken_at from job order by id`, "독한 맛|"+tt.want+"|0|-", "순한 맛|live|0|-")
@@ -238,7 +239,36 @@ func TestAloneMarkIsWritten(t *testing.T) {
 	next := crashed(t, s)
 	close(leave)
 	stop()
-	rows(t, next, `select key, state from job`, "독한 맛|dead")
+	rows(t, next, `select key, state, died from job`, "독한 맛|live|1")
+	rows(t, s, `select key from job`)
+}
+
+// TestKillsCloserThanAStep ends the process again and again before any step can end. Whoever does that, the job is not to blame:
+// it rests while the others go on, and no start wakes it before its time.
+func TestKillsCloserThanAStep(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	killer(t, s, "순한 맛")
+	take(t, s)
+	check(t, s.Exec(t.Context(), `update job set alone = 1`))
+	check(t, s.Close())
+	s = open(t, s.Path(), queue.Owner)
+	rows(t, s, `select state, died, alone, message is null from job where due > created_at`, "live|1|0|1")
+	check(t, s.Exec(t.Context(), `update job set due = '2126-01-01T00:00:00.000Z'`))
+	for range 3 {
+		nothing(t, s)
+		check(t, s.Close())
+		s = open(t, s.Path(), queue.Owner)
+		rows(t, s, `select due from job`, "2126-01-01T00:00:00.000Z")
+	}
+	check(t, s.Exec(t.Context(), `update job set due = strftime('%Y-%m-%dT%H:%M:%fZ')`))
+	_, stop := work(t, s, func(_ context.Context, j queue.Job) (queue.Commit, error) { return note(j.Key, "됐다"), nil }, queue.Lane{Name: "인스타", Deadline: time.Minute})
+	for got := ""; got == ""; time.Sleep(time.Millisecond) {
+		var err error
+		got, err = s.Meta(t.Context(), "순한 맛")
+		check(t, err)
+	}
+	stop()
 	rows(t, s, `select key from job`)
 }
 

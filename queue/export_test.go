@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -122,4 +123,45 @@ func (s *Store) LimitLog(bytes int64) { s.health.walLimit = bytes }
 func (s *Store) Tend(ctx context.Context) error {
 	s.health.walNext = time.Time{}
 	return (&Worker{Store: s, Log: slog.New(slog.DiscardHandler)}).tend(ctx)
+}
+
+// Statements lets f be asked before each statement of the writing connection, also between two of one transaction.
+func (s *Store) Statements(f func() error) error {
+	return s.write.conn.Raw(func(c any) error {
+		own := c.(*conn)
+		own.sqliteConn = watched{own.sqliteConn, f}
+		for text, st := range own.stmts {
+			own.stmts[text] = &stmt{Stmt: watchedStmt{st.Stmt, f}}
+		}
+		return nil
+	})
+}
+
+type watched struct {
+	sqliteConn
+	ask func() error
+}
+
+func (c watched) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	st, err := c.sqliteConn.PrepareContext(ctx, query)
+	return watchedStmt{st, c.ask}, err
+}
+
+type watchedStmt struct {
+	driver.Stmt
+	ask func() error
+}
+
+func (st watchedStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	if err := st.ask(); err != nil {
+		return nil, err
+	}
+	return st.Stmt.(driver.StmtExecContext).ExecContext(ctx, args)
+}
+
+func (st watchedStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	if err := st.ask(); err != nil {
+		return nil, err
+	}
+	return st.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 }

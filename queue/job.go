@@ -23,6 +23,13 @@ const near = 2 * time.Second
 // lostLimit is how often a job may be handed out without an end before it is run alone.
 const lostLimit = 20
 
+// A job that runs alone is dead when the process has ended diedLimit times meanwhile. After each it rests, first for firstRest,
+// then four times as long: kills that come closer together than one step takes must not meet it again and again.
+const (
+	diedLimit = 5
+	firstRest = 15 * time.Second
+)
+
 // Kind names what a job does.
 type Kind string
 
@@ -112,7 +119,7 @@ func (tx *Tx) follow(j Job) error {
 	if err != nil {
 		return err
 	}
-	if _, err := tx.exec(`update job set pipeline = ?, lane = ?, kind = ?, args = ?, priority = ?, attempt = 0, run = run + 1, lost = 0, alone = 0, hurried = 0, err = null,
+	if _, err := tx.exec(`update job set pipeline = ?, lane = ?, kind = ?, args = ?, priority = ?, attempt = 0, run = run + 1, lost = 0, died = 0, alone = 0, hurried = 0, err = null,
 		message = nullif(?, ''), due = ?, taken_at = null, created_at = ? where id = ?`,
 		j.Pipeline, j.Lane, j.Kind, string(j.Args), j.Priority, message, stamp(j.At), stamp(tx.now), j.ID); err != nil {
 		return fmt.Errorf("add %s job %s: %w", j.Kind, j.Key, err)
@@ -380,7 +387,7 @@ func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Me
 		if hurried {
 			j.At = tx.now
 		}
-		if _, err := tx.exec(`update job set attempt = 0, run = run + 1, lost = 0, alone = 0, hurried = 0, err = null where id = ?`, j.ID); err != nil {
+		if _, err := tx.exec(`update job set attempt = 0, run = run + 1, lost = 0, died = 0, alone = 0, hurried = 0, err = null where id = ?`, j.ID); err != nil {
 			return err
 		}
 		return tx.send(j)
@@ -422,7 +429,7 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		if err != nil {
 			return err
 		}
-		_, err = tx.exec(`update job set lost = 0, alone = 0, hurried = 0, taken_at = null, err = ? where id = ?`, cause.Error(), j.ID)
+		_, err = tx.exec(`update job set lost = 0, died = 0, alone = 0, hurried = 0, taken_at = null, err = ? where id = ?`, cause.Error(), j.ID)
 		if err != nil {
 			return err
 		}
@@ -555,7 +562,7 @@ func (tx *Tx) Revive(id int64) error {
 			return err
 		}
 	}
-	if _, err := tx.exec(`update job set state = 'live', attempt = 0, lost = 0 where id = ?`, id); err != nil {
+	if _, err := tx.exec(`update job set state = 'live', attempt = 0, lost = 0, died = 0 where id = ?`, id); err != nil {
 		return err
 	}
 	j.At = tx.now

@@ -25,6 +25,20 @@ type crawl struct {
 	lists []*chain
 	held  []*step
 	late  []*step // steps whose job was handed out again
+
+	until int // statements that are run before the process dies; 0: it lives
+	die   func() error
+}
+
+// statement is told of every statement that the writing connection is about to run.
+func (c *crawl) statement() error {
+	if c.until == 0 {
+		return nil
+	}
+	if c.until--; c.until > 0 {
+		return nil
+	}
+	return c.die()
 }
 
 // chain is what the upstream has in one list, and how far the file may be.
@@ -85,6 +99,7 @@ func (c *crawl) open(rt *rapid.T, path string) {
 	ok(rt, err)
 	ok(rt, s.Exec(context.Background(), `pragma synchronous = off`))
 	s.Hold("인스타", time.Millisecond) // so that a job that is held may be handed out again
+	ok(rt, s.Statements(c.statement))
 	c.s = s
 }
 
@@ -187,7 +202,7 @@ func (st *step) commit(trouble string) queue.Commit {
 		w := st.walk
 		w.Pages++
 		if last := st.page+1 == len(st.list.pages); last {
-			w.State, w.Cursor = queue.WalkIdle, ""
+			w.State, w.Cursor, w.Mark = queue.WalkIdle, "", st.list.pages[0][0].Time
 		} else {
 			w.Cursor = adapters.Cursor(cursors[st.page+1 : st.page+2])
 		}
@@ -265,11 +280,11 @@ func (c *crawl) restart(rt *rapid.T) {
 	c.open(rt, c.s.Path())
 }
 
-// crash goes on with what a killed process leaves, in the middle of a commit or between two.
+// crash goes on with what a killed process leaves: between any two statements of a step, or between two steps.
 func (c *crawl) crash(rt *rapid.T) {
 	old := c.s
 	var path string
-	leave := func() error {
+	c.die = func() error {
 		c.files++
 		dir := filepath.Join(c.dir, fmt.Sprint(c.files))
 		if err := os.Mkdir(dir, 0o700); err != nil {
@@ -278,11 +293,26 @@ func (c *crawl) crash(rt *rapid.T) {
 		path = copyFile(c.t, old.Path(), dir)
 		return nil
 	}
-	if len(c.held) > 0 && rapid.Bool().Draw(rt, "within a commit") {
+	statements := rapid.IntRange(0, 25).Draw(rt, "statements")
+	if len(c.held) > 0 && statements > 0 {
 		st := c.pick(rt)
-		ok(rt, old.Finish(context.Background(), st.job, func(tx *queue.Tx) error { return errors.Join(st.commit("")(tx), leave()) }))
-	} else {
-		ok(rt, leave())
+		within := func(tx *queue.Tx) error {
+			if err := st.commit("")(tx); err != nil || path != "" {
+				return err
+			}
+			c.until = 0 // it runs fewer
+			return c.die()
+		}
+		c.until = statements
+		if rapid.Bool().Draw(rt, "it failed") {
+			ok(rt, old.PutBack(context.Background(), quick, st.job, errSoup))
+		} else {
+			ok(rt, old.Finish(context.Background(), st.job, within))
+		}
+		c.until = 0
+	}
+	if path == "" {
+		ok(rt, c.die())
 	}
 	ok(rt, old.Close())
 	c.held, c.late = nil, nil
@@ -325,6 +355,9 @@ func (c *crawl) invariants(rt *rapid.T) {
 		}
 		if w.State != state || w.Pages != ch.done || state == queue.WalkWalking && ch.index(w) != ch.done {
 			rt.Fatalf("%s stands at %+v after %d of %d pages", ch.key, w, ch.done, len(ch.pages))
+		}
+		if unfinished := state == queue.WalkWalking; w.Mark.IsZero() != unfinished {
+			rt.Fatalf("%s has the mark %s after %d of %d pages", ch.key, w.Mark, ch.done, len(ch.pages))
 		}
 		if got := c.rows(rt, `select count(*) from job where key = '`+ch.key+`'`); got[0] != jobs {
 			rt.Fatalf("%s has %s jobs after %d of %d pages", ch.key, got[0], ch.done, len(ch.pages))

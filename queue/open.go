@@ -238,18 +238,9 @@ func (s *Store) recover(ctx context.Context) error {
 		if s.later, err = tx.hasten(newest); err != nil {
 			return err
 		}
-		// A job that ended its process while nothing else was in flight is the cause.
-		rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` from job where taken_at is not null and alone = 1 and state = 'live'`, nil, scanJob)
-		if err != nil {
+		if err := tx.suspect(); err != nil {
 			return err
 		}
-		for _, j := range rows {
-			cause := fmt.Errorf("the process ended %d times while this job ran, the last time while it ran alone", j.lost)
-			if err := errors.Join(tx.story(j, cause), tx.bury(j, cause)); err != nil {
-				return err
-			}
-		}
-		s.graves = rows
 		if err := tx.bookLost(); err != nil {
 			return err
 		}
@@ -263,9 +254,45 @@ func (s *Store) recover(ctx context.Context) error {
 	})
 }
 
-// hasten makes up to n jobs due that wait for later, and reports whether there may be more.
+// suspect judges the job that was the only one in flight when the process ended. That may have been its doing or chance: while
+// it rests the others show which. A job that ended every process it ran in alone, over a while, is dead.
+func (tx *Tx) suspect() error {
+	rows, err := list(tx.ctx, tx.tx, `update job set died = died + 1, alone = 0 where taken_at is not null and alone = 1 and state = 'live' returning died, `+jobColumns, nil, func(r *sql.Rows) (suspect, error) {
+		var s suspect
+		err := r.Scan(append([]any{&s.died}, jobFields(&s.Job)...)...)
+		return s, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, j := range rows {
+		cause := fmt.Errorf("the process ended %d times while this job ran, %d of them while it ran alone", j.lost, j.died)
+		if err := tx.story(j.Job, cause); err != nil {
+			return err
+		}
+		if j.died >= diedLimit {
+			if err := tx.bury(j.Job, cause); err != nil {
+				return err
+			}
+			tx.s.graves = append(tx.s.graves, j.Job)
+			continue
+		}
+		j.At = tx.now.Add(firstRest << (2 * (j.died - 1)))
+		if err := tx.send(j.Job); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type suspect struct {
+	Job
+	died int
+}
+
+// hasten makes up to n jobs due that wait for later, unless they rest, and reports whether there may be more.
 func (tx *Tx) hasten(n int) (more bool, err error) {
-	done, err := tx.exec(`update job set due = ? where id in (select id from job where state = 'live' and message is null and due > ? order by due limit ?)`, stamp(tx.now), stamp(tx.now), n)
+	done, err := tx.exec(`update job set due = ? where id in (select id from job where state = 'live' and message is null and due > ? and died = 0 order by due limit ?)`, stamp(tx.now), stamp(tx.now), n)
 	return done == int64(n), err
 }
 

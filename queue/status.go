@@ -67,6 +67,7 @@ type JobRow struct {
 	Priority int
 	Attempt  int
 	Due      time.Time
+	Taken    time.Time // in flight since; zero when it waits
 	Err      string
 	Args     string
 	Created  time.Time
@@ -74,7 +75,7 @@ type JobRow struct {
 
 // Jobs lists jobs, the dead first, then by id. state and kind narrow the list when they are not "".
 func (s *Store) Jobs(ctx context.Context, state, kind string, n int) ([]JobRow, error) {
-	js, err := list(ctx, s.read, `select v.id, v.pipeline, v.lane, v.kind, coalesce(v.key, ''), v.state, v.priority, v.attempt, v.due, coalesce(v.err, ''), j.args, v.created_at
+	js, err := list(ctx, s.read, `select v.id, v.pipeline, v.lane, v.kind, coalesce(v.key, ''), v.state, v.priority, v.attempt, v.due, v.taken_at, coalesce(v.err, ''), j.args, v.created_at
 		from v_jobs v join job j on j.id = v.id where (? = '' or v.state = ?) and (? = '' or v.kind = ?) order by v.state <> 'dead', v.id limit ?`,
 		[]any{state, state, kind, kind, n}, scanJobRow)
 	return js, s.explain(err)
@@ -82,7 +83,7 @@ func (s *Store) Jobs(ctx context.Context, state, kind string, n int) ([]JobRow, 
 
 func scanJobRow(r *sql.Rows) (JobRow, error) {
 	var j JobRow
-	err := r.Scan(&j.ID, &j.Pipeline, &j.Lane, &j.Kind, &j.Key, &j.State, &j.Priority, &j.Attempt, instant{&j.Due}, &j.Err, &j.Args, instant{&j.Created})
+	err := r.Scan(&j.ID, &j.Pipeline, &j.Lane, &j.Kind, &j.Key, &j.State, &j.Priority, &j.Attempt, instant{&j.Due}, instant{&j.Taken}, &j.Err, &j.Args, instant{&j.Created})
 	return j, err
 }
 
@@ -95,7 +96,7 @@ type JobError struct {
 
 // Job reads one job and its story. A job that has succeeded since has only its story; ErrNotFound when it has none.
 func (s *Store) Job(ctx context.Context, id int64) (JobRow, []JobError, error) {
-	js, err := list(ctx, s.read, `select v.id, v.pipeline, v.lane, v.kind, coalesce(v.key, ''), v.state, v.priority, v.attempt, v.due, coalesce(v.err, ''), j.args, v.created_at
+	js, err := list(ctx, s.read, `select v.id, v.pipeline, v.lane, v.kind, coalesce(v.key, ''), v.state, v.priority, v.attempt, v.due, v.taken_at, coalesce(v.err, ''), j.args, v.created_at
 		from v_jobs v join job j on j.id = v.id where v.id = ?`, []any{id}, scanJobRow)
 	if err != nil {
 		return JobRow{}, nil, s.explain(err)

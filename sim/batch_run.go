@@ -99,6 +99,7 @@ func (ai *openAI) work(b *batch, f *file, jump bool) {
 	ai.mu.Lock()
 	defer ai.mu.Unlock()
 	if b.status != "in_progress" { // cancelled while they ran
+		ai.forget(res)
 		return
 	}
 	b.result = res
@@ -185,7 +186,12 @@ func (ai *openAI) take(res *results, o outcome) {
 	res.out += o.out
 	if o.in > 0 {
 		ai.mu.Lock()
-		again, captionAgain := ai.goodID[o.id+"\x00"+o.caption], ai.goodCap[o.caption]
+		id, caption := o.keys()
+		again, captionAgain := ai.goodID[id] > 0, ai.goodCap[caption] > 0
+		if o.good {
+			ai.goodID[id]++
+			ai.goodCap[caption]++
+		}
 		ai.mu.Unlock()
 		ai.s.stats.add(func(st *Stats) {
 			st.Lines++
@@ -225,9 +231,8 @@ func (ai *openAI) end(b *batch, status string) {
 	if res := b.result; res != nil {
 		if res.output.size > 0 && !(status == "completed" && d.hit(&faults.NoOutputFile)) {
 			b.output = ai.keep(b, res.output, "output")
-			for _, g := range res.good {
-				ai.goodID[g.id+"\x00"+g.caption], ai.goodCap[g.caption] = true, true
-			}
+		} else {
+			ai.forget(res)
 		}
 		if res.errors.size > 0 && !(status == "completed" && d.hit(&faults.NoErrorFile)) {
 			b.errorFile = ai.keep(b, res.errors, "error")
@@ -246,6 +251,15 @@ func (ai *openAI) end(b *batch, status string) {
 		})
 	}
 	ai.s.notify(b.id, status)
+}
+
+// forget takes back that lines have good answers: nobody will ever see them. The caller holds ai.mu.
+func (ai *openAI) forget(res *results) {
+	for _, g := range res.good {
+		id, caption := g.keys()
+		ai.goodID[id]--
+		ai.goodCap[caption]--
+	}
 }
 
 // keep stores a results file. The caller holds ai.mu.

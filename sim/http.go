@@ -27,6 +27,8 @@ type gate struct {
 	headers func(h http.Header, key string)
 	// spent reports that a fault declares the quota used up.
 	spent func() bool
+	// page names the page of a list that a request asks for; nil when there are no lists.
+	page func(r *http.Request) (list string, number int)
 }
 
 const html502 = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
@@ -58,6 +60,7 @@ func (s *Server) through(g gate, next http.HandlerFunc) http.HandlerFunc {
 		}
 		theirs := now.Add(s.dice.skew())
 		w.Header().Set("Date", theirs.UTC().Format(http.TimeFormat))
+		due := v != pass
 		if v == pass && s.dice.hit(&g.faults.Throttle) {
 			v = tooFast
 		}
@@ -67,6 +70,9 @@ func (s *Server) through(g gate, next http.HandlerFunc) http.HandlerFunc {
 		if v != pass {
 			s.stats.count(g.name, func(c *Calls) {
 				c.Refused++
+				if !due {
+					c.Injected++
+				}
 				if v == usedUp {
 					c.RefusedQuota++
 				}
@@ -78,13 +84,23 @@ func (s *Server) through(g gate, next http.HandlerFunc) http.HandlerFunc {
 			return
 		}
 		s.stats.admitted(g.name, now)
+		if g.page != nil {
+			if list, number := g.page(r); list != "" {
+				took.list, took.page = list, s.stats.pageAsked(list, number, now)
+			}
+		}
 		defer s.stats.count(g.name, func(c *Calls) { c.InFlight-- })
 		s.answer(g, w, r, took, next)
 	}
 }
 
 // drawn is what chance made of one call on its way.
-type drawn struct{ latency, arrival time.Duration }
+type drawn struct {
+	latency, arrival time.Duration
+
+	list string    // account/list, "" when the call is for no page
+	page *pageCall // nil then
+}
 
 type drawnKey struct{}
 
@@ -103,7 +119,10 @@ func listOf(r *http.Request) string {
 
 // answer lets an admitted call wait, fail or succeed.
 func (s *Server) answer(g gate, w http.ResponseWriter, r *http.Request, took *drawn, next http.HandlerFunc) {
-	faulted := func() { s.stats.count(g.name, func(c *Calls) { c.Faulted++ }) }
+	faulted := func() {
+		s.stats.count(g.name, func(c *Calls) { c.Faulted++ })
+		s.stats.excuse(took.list, took.page, false)
+	}
 	if s.dice.hit(&g.faults.Stall) {
 		faulted()
 		s.stall(r)
@@ -142,7 +161,12 @@ func (s *Server) answer(g gate, w http.ResponseWriter, r *http.Request, took *dr
 	default:
 		s.stats.count(g.name, func(c *Calls) { c.Served++ })
 		next(w, r)
-		s.stats.count(g.name, func(c *Calls) { c.LastAnswer = time.Now() })
+		s.stats.count(g.name, func(c *Calls) {
+			c.LastAnswer = time.Now()
+			if took.page != nil {
+				took.page.over = true
+			}
+		})
 	}
 }
 
@@ -220,6 +244,10 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /sim/stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Stats()) })
 	s.mux.HandleFunc("POST /sim/reset", func(w http.ResponseWriter, _ *http.Request) {
 		s.ResetStats()
+		w.WriteHeader(http.StatusNoContent)
+	})
+	s.mux.HandleFunc("POST /sim/calm", func(w http.ResponseWriter, _ *http.Request) {
+		s.SetFaults(Faults{})
 		w.WriteHeader(http.StatusNoContent)
 	})
 	s.mux.HandleFunc("GET /sim/accounts", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Accounts()) })

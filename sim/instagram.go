@@ -41,6 +41,7 @@ func (s *Server) routeInstagram() {
 			reply(w, http.StatusInternalServerError, object{"detail": "Internal Server Error"})
 		},
 		spent: func() bool { return s.dice.hit(&s.dice.faults.Instagram.Billed) },
+		page:  s.pageOf,
 	}
 	for _, version := range []string{"/v1", "/v1.2"} {
 		base := "GET /instagram" + version
@@ -105,7 +106,11 @@ func (s *Server) whom(w http.ResponseWriter, r *http.Request) *account {
 	switch a := s.world.byName[strings.TrimPrefix(name, "@")]; {
 	case name == "":
 		detail(w, http.StatusBadRequest, "username_or_id_or_url is required")
-	case a == nil || a.gone || s.dice.hit(&s.dice.faults.Instagram.FalseNotFound):
+	case a == nil || a.gone:
+		detail(w, http.StatusNotFound, "Not found")
+	case s.dice.hit(&s.dice.faults.Instagram.FalseNotFound):
+		took := drawnFor(r)
+		s.stats.excuse(took.list, took.page, true)
 		detail(w, http.StatusNotFound, "Not found")
 	default:
 		return a
@@ -146,11 +151,13 @@ func (s *Server) listPage(a *account, list, asked string, took drawn) (status in
 	if asked != "" {
 		known, ok := s.tokens[asked]
 		if !ok || known.account != a || known.list != list || s.dice.hit(&f.RefuseToken) {
+			s.stats.excuse(took.list, took.page, true)
 			return http.StatusBadRequest, object{"detail": "Invalid pagination token"}
 		}
 		at = known
 	}
 	if s.dice.hit(&f.EmptyPage) {
+		s.stats.excuse(took.list, took.page, false)
 		return http.StatusOK, s.envelope(a, nil, s.hand(at))
 	}
 	items, next := s.cut(at)
@@ -160,6 +167,7 @@ func (s *Server) listPage(a *account, list, asked string, took drawn) (status in
 		token = s.hand(*next)
 		if asked != "" && s.dice.hit(&f.RepeatToken) {
 			token = asked
+			s.stats.excuse(took.list, took.page, false)
 		}
 	}
 	body = s.envelope(a, items, token)

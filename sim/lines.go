@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"time"
 )
@@ -17,6 +18,16 @@ type outcome struct {
 	id      string
 	caption string
 	in, out int64 // tokens; 0 when the line did not run
+}
+
+// keys are what good answers are remembered by: the line's id with its caption, and the caption alone. Hashes, since a world may have
+// a million.
+func (o outcome) keys() (id, caption uint64) {
+	h := fnv.New64a()
+	h.Write([]byte(o.caption))
+	caption = h.Sum64()
+	h.Write([]byte("\x00" + o.id))
+	return h.Sum64(), caption
 }
 
 // run answers one line of a batch.

@@ -19,14 +19,14 @@ type openAI struct {
 	line    []*batch // oldest first
 	shards  map[string]*batch
 	tokens  map[string]int64 // enqueued, by model
-	goodID  map[string]bool  // custom_id and caption with a good answer
-	goodCap map[string]bool  // captions with a good answer
+	goodID  map[uint64]int   // good answers that can be read or soon can, by custom_id and caption
+	goodCap map[uint64]int   // the same by caption
 }
 
 func newOpenAI(s *Server) *openAI {
 	return &openAI{
 		s: s, files: map[string]*file{}, batches: map[string]*batch{}, shards: map[string]*batch{},
-		tokens: map[string]int64{}, goodID: map[string]bool{}, goodCap: map[string]bool{},
+		tokens: map[string]int64{}, goodID: map[uint64]int{}, goodCap: map[uint64]int{},
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -160,7 +161,8 @@ type Server struct {
 	pad     string       // Options.PadBytes of ballast
 	mux     *http.ServeMux
 
-	life   sync.Mutex // guards closed and the growth of wg
+	conns  atomic.Int64 // open connections, where Start serves
+	life   sync.Mutex   // guards closed and the growth of wg
 	closed bool
 	done   chan struct{} // closed by Close
 	wg     sync.WaitGroup
@@ -196,7 +198,7 @@ func New(o Options) *Server {
 }
 
 // Handler returns the handler of all upstreams, each below its base path, of /sim/stats and
-// /sim/accounts, and of POST /sim/reset, which begins to count anew.
+// /sim/accounts, of POST /sim/reset, which begins to count anew, and of POST /sim/calm, which ends the faults.
 func (s *Server) Handler() http.Handler { return s.mux }
 
 // Start serves on a free port of 127.0.0.1 until stop is called. stop also does what Close does.
@@ -205,7 +207,7 @@ func (s *Server) Start() (baseURL string, stop func(), err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("listen: %w", err)
 	}
-	srv := &http.Server{Handler: s.mux, ReadHeaderTimeout: 10 * time.Second}
+	srv := &http.Server{Handler: s.mux, ReadHeaderTimeout: 10 * time.Second, ConnState: s.connState}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -217,6 +219,18 @@ func (s *Server) Start() (baseURL string, stop func(), err error) {
 		<-served
 	}, nil
 }
+
+func (s *Server) connState(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		s.conns.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		s.conns.Add(-1)
+	}
+}
+
+// Connections returns how many connections are open to a server that Start serves.
+func (s *Server) Connections() int { return int(s.conns.Load()) }
 
 // Close ends what goes on in the background: batches stay where they are and webhooks are no longer sent.
 func (s *Server) Close() {

@@ -15,6 +15,7 @@ type Calls struct {
 	Served       int       `json:"served"`       // passed the gate; the answer may still be an error of the request
 	Refused      int       `json:"refused"`      // 429
 	RefusedQuota int       `json:"refusedQuota"` // those of Refused that mean the quota
+	Injected     int       `json:"injected"`     // those of Refused that are a fault: the call broke no limit
 	Unauthorized int       `json:"unauthorized"`
 	Misdirected  int       `json:"misdirected"` // wrong path
 	Faulted      int       `json:"faulted"`     // broken on purpose
@@ -42,6 +43,11 @@ type Stats struct {
 	PagesServed int              `json:"pagesServed"`
 	PagesAgain  int              `json:"pagesAgain"` // those of PagesServed that had been served before
 
+	// Calls for a page that had been called for before. Excused are those whose last call had no good answer: a fault, or its
+	// caller was killed meanwhile (Killed).
+	Repeats        int `json:"repeats"`
+	RepeatsExcused int `json:"repeatsExcused"`
+
 	// Arrivals are the seconds from the first Instagram call to each one that passed the limit, at most 131,072 of them.
 	Arrivals []float64 `json:"arrivals"`
 
@@ -50,8 +56,8 @@ type Stats struct {
 	BatchesAgain    int            `json:"batchesAgain"`    // created with the metadata "shard" of an earlier batch that had not failed
 	BatchStates     map[string]int `json:"batchStates"`     // batches by their state now
 	Lines           int            `json:"lines"`           // run, that is paid for
-	LinesAgain      int            `json:"linesAgain"`      // run although custom_id and caption already had a good answer
-	CaptionsAgain   int            `json:"captionsAgain"`   // run although their caption already had a good answer
+	LinesAgain      int            `json:"linesAgain"`      // run although custom_id and caption have a good answer, or are about to
+	CaptionsAgain   int            `json:"captionsAgain"`   // run although their caption has one, or is about to
 	UnknownCaptions int            `json:"unknownCaptions"` // run with a caption that the world does not know
 	InputTokens     int64          `json:"inputTokens"`
 	OutputTokens    int64          `json:"outputTokens"`
@@ -62,12 +68,13 @@ type Stats struct {
 
 // counters is Stats while it grows.
 type counters struct {
-	mu sync.Mutex
-	st Stats
+	mu    sync.Mutex
+	st    Stats
+	lists map[string]*asked // by account/list
 }
 
 func newCounters() *counters {
-	return &counters{st: Stats{Calls: map[string]Calls{}, Pages: map[string]Pages{}}}
+	return &counters{st: Stats{Calls: map[string]Calls{}, Pages: map[string]Pages{}}, lists: map[string]*asked{}}
 }
 
 func (c *counters) count(upstream string, f func(*Calls)) {
@@ -150,12 +157,20 @@ func (s *Server) Stats() Stats {
 	return out
 }
 
+// Calls returns the counts of the calls alone, by upstream.
+func (s *Server) Calls() map[string]Calls {
+	s.stats.mu.Lock()
+	defer s.stats.mu.Unlock()
+	return maps.Clone(s.stats.st.Calls)
+}
+
 // ResetStats begins to count anew, so that a second run can be told from the first. What was answered well is remembered, and
 // calls take as long again as they did.
 func (s *Server) ResetStats() {
 	s.dice.again()
+	fresh := newCounters()
 	s.stats.mu.Lock()
-	s.stats.st = newCounters().st
+	s.stats.st, s.stats.lists = fresh.st, fresh.lists
 	s.stats.mu.Unlock()
 	s.meters.mu.Lock()
 	for _, m := range s.meters.m {

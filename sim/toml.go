@@ -41,20 +41,3 @@ finders  = ["naver"]
 `, k.RapidAPI[0], k.OpenAI, k.NaverID, k.NaverSecret, k.Kakao, s.o.WebhookSecret,
 		base, InstagramPath, OpenAIPath, dialect, NaverPath, KakaoPath, strings.Join(quoted, ", "))
 }
-
-// Trouble is a mix of the faults that every run must survive without losing or doubling anything, each of the given
-// probability.
-func Trouble(rate float64) Faults {
-	f := Often(rate)
-	common := HTTPFaults{Throttle: f, Error500: f, HTML502: f, Cut: f, Truncate: f}
-	return Faults{
-		Instagram: InstagramFaults{HTTPFaults: common, EmptyPage: f, RepeatToken: f, RefuseToken: f},
-		OpenAI: OpenAIFaults{
-			HTTPFaults: common, RetryAfter: f, UploadLost: f, CreateLost: f, StateJump: f, Expires: f, CutDownload: f, CutLine: f,
-			Refusal: f, Length: f, LineMissing: f, LineStatus0: f, LineError500: f, LineError429: f,
-			WebhookLost: f, WebhookTwice: f, WebhookBadSignature: f, WebhookTwoSigned: f,
-		},
-		Naver: NaverFaults{HTTPFaults: common, NestedHub: f},
-		Kakao: KakaoFaults{HTTPFaults: common, OldBodies: f},
-	}
-}

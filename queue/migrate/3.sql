@@ -20,3 +20,5 @@ create table outage (
   reason   text    not null,
   jobs     integer not null default 0
 ) strict;
+-- How often a suspect ended its process.
+alter table job add column died integer not null default 0;
