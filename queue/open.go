@@ -18,7 +18,7 @@ import (
 )
 
 // version is the schema's version. A file of another one is not touched.
-const version = 2
+const version = 3
 
 // appID marks the file as sumbi's own (pragma application_id): "sumb".
 const appID = 0x73756d62

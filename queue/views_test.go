@@ -58,13 +58,13 @@ question|matzip|본문 p5|0|거절|1`,
 1|인스타|call|3.0|66.7
 1|인스타|no page|1.5|33.3`,
 		"select * from v_accounts order by account": `
-matzip|사라진집|gone|0|0|-|posts walking|1|` + at + `|계정이 없다
-matzip|을지로골목|ok|321|7|2025-03-07T03:00:00.000Z|posts walking, reels walking|0|` + at + `|`,
+matzip|사라진집|gone|0|0|-|posts walking|1|` + at + `|계정이 없다|||-
+matzip|을지로골목|ok|321|7|2025-03-07T03:00:00.000Z|posts walking, reels walking|0|` + at + `||||-`,
 		"select * from v_batches": `1|matzip|gpt-5-mini|running|in_progress|4|2|1|900|batch_가|` + at + `|` + at + `|-|`,
 		"select * from v_gaps order by account, list": `
-matzip|사라진집|posts|walking|-|-|0|
-matzip|을지로골목|posts|walking|-|-|0|
-matzip|을지로골목|reels|walking|-|-|0|`,
+matzip|사라진집|posts|walking|-|-|0||0|-
+matzip|을지로골목|posts|walking|-|-|0||0|-
+matzip|을지로골목|reels|walking|-|-|0||0|-`,
 		"select * from v_spend order by upstream": `
 2025-03-10|openai|0|900|90|20
 2025-03-10|인스타|3|0|0|30`,
