@@ -497,8 +497,8 @@ select 'gap:' || pipeline || ':' || target || ':' || list, 'gap', pipeline,
   'the ' || list || ' of ' || target || ' could not be walked to the end in ' || cuts || ' runs: ' || note, ended_at
 from walk where state = 'unfinished' and cuts > 1
 union all
-select 'dead:' || pipeline || ':' || what || ':' || substr(at, 1, 10), 'dead', pipeline,
-  count(*) || ' ' || what || 's of ' || pipeline || ' were given up, one of them: ' || name || ': ' || coalesce(reason, ''), max(at)
+select 'dead:' || pipeline || ':' || what || ':' || coalesce(substr(at, 1, 10), ''), 'dead', pipeline,
+  pipeline || ' has given up ' || count(*) || ' ' || what || iif(count(*) = 1, '', 's') || ' (`sumbi jobs list` shows them), the last: ' || name || ': ' || coalesce(reason, ''), max(at)
 from v_dead group by pipeline, what, substr(at, 1, 10)
 union all
 select 'silent:' || pipeline || ':' || target || ':' || silent_since, 'silent', pipeline,

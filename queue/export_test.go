@@ -110,3 +110,6 @@ func (s *Store) Synchronous(t interface{ Fatal(...any) }) (mode string) {
 	}
 	return mode
 }
+
+// Forget is how long a trouble must be over.
+const Forget = forget
