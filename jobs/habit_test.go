@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"sumbi/adapters"
 	"sumbi/jobs"
 )
 
@@ -61,6 +62,12 @@ func TestSilentSince(t *testing.T) {
 func TestSilentAccount(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
 		w.feed.put("mat", "posts", posts(1, 12)) // an hour apart, a year ago
+		w.feed.script = func(q adapters.Query) (adapters.Page, error, bool) {
+			return adapters.Page{}, refuse(adapters.Temporary, "trouble"), q.List == "reels"
+		}
+		w.run()
+		w.is(`select coalesce(silent_since, '-') from v_accounts`, "-")
+		w.feed.script = nil
 		w.run()
 		w.is(`select coalesce(silent_since, '-') from v_accounts`, "1999-01-01T12:00:00.000Z")
 		w.is(`select key from v_troubles`, "silent:matzip:mat:1999-01-01T12:00:00.000Z")

@@ -10,7 +10,6 @@ import (
 	"pgregory.net/rapid"
 
 	"sumbi/adapters"
-	"sumbi/queue"
 )
 
 // saga is what happens to one list over several runs, most of which are cut.
@@ -242,14 +241,12 @@ func (l *longList) run(c chapter) string {
 		pg, err := l.answer(q, c)
 		return pg, err, true
 	}
-	if c.Whole {
-		l.w.tx(func(tx *queue.Tx) error {
-			_, _, err := tx.AskRun(pipeline, true, nil)
-			return err
-		})
-	}
-	l.w.runThrough()
+	before := l.mark()
+	l.through(c.Whole)
 	walk := l.w.walk("mat", "posts")
+	if !strings.HasPrefix(walk, "idle") && l.mark() != before {
+		return fmt.Sprintf("the mark moved from %s to %s, walk %s", before, l.mark(), walk)
+	}
 	if !strings.HasPrefix(walk, "idle") || walk == "idle none" {
 		return "" // a list that has never shown anything is walked whole by whoever comes next
 	}
@@ -263,7 +260,23 @@ func (l *longList) run(c chapter) string {
 	return ""
 }
 
+func (l *longList) mark() string {
+	return l.w.query(`select coalesce(mark, '') from walk where list = 'posts'`)
+}
+
+// through is a run in the process that there is, and in further ones if that dies.
+func (l *longList) through(whole bool) {
+	l.w.tb.Helper()
+	if _, err := l.w.again(whole); err != nil {
+		l.w.tb.Error(err)
+	}
+	if l.w.dead.Load() {
+		l.w.runThrough() // it ends in a process that lives
+	}
+}
+
 func (l *longList) play(s saga) string {
+	l.w.boot()
 	for i, c := range s.Runs {
 		if wrong := l.run(c); wrong != "" {
 			return fmt.Sprintf("after run %d: %s", i+1, wrong)

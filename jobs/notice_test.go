@@ -10,6 +10,7 @@ import (
 
 	"sumbi/adapters"
 	"sumbi/jobs"
+	"sumbi/queue"
 )
 
 // told is what a person was told: a line a message, the keys of its notices.
@@ -120,6 +121,24 @@ func TestTellLater(t *testing.T) {
 		p.is(t, "told when somebody answers again", "silent:matzip:mat:1999-01-01T12:00:00.000Z")
 		w.tell(time.Hour)
 		equal(t, "messages after another start", len(p.messages), 1)
+	})
+}
+
+// What begins within half a minute is one message.
+func TestTellTogether(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.accounts = []string{"mat", "other"}
+		w.feed.put("mat", "posts", posts(1, 12))
+		w.feed.put("other", "posts", posts(101, 3))
+		w.run()
+		p := serving(w)
+		time.AfterFunc(70*time.Second, func() {
+			w.tx(func(tx *queue.Tx) error {
+				return tx.KeepSeen(pipeline, "other", 3, day0)
+			})
+		})
+		w.tell(5 * time.Minute)
+		p.is(t, "both", "silent:matzip:mat:1999-01-01T12:00:00.000Z silent:matzip:other:1999-01-01T00:00:00.000Z")
 	})
 }
 
