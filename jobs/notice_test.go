@@ -84,9 +84,6 @@ func TestTellOfAWrongKey(t *testing.T) {
 	})
 }
 
-// quiet is an account that has been silent for long.
-const quiet = "silent:matzip:mat:1999-01-01T12:00:00.000Z"
-
 // tell lets a new process tell for some time of the bubble and do nothing else.
 func (w *world) tell(d time.Duration) {
 	w.boot()

@@ -68,8 +68,8 @@ matzip|사라진집|posts|walking|-|-|0||0|-
 matzip|을지로골목|posts|walking|-|-|0||0|-
 matzip|을지로골목|reels|walking|-|-|0||0|-`,
 		"select key, event, pipeline, text from v_troubles order by key": `
-dead:matzip:job:` + today + `|dead|matzip|matzip has given up 1 job (`+"`sumbi jobs list`"+` shows them), the last: page 마름: 인스타: 국물이 식었다
-dead:matzip:question:2025-03-10|dead|matzip|matzip has given up 1 question (`+"`sumbi jobs list`"+` shows them), the last: 본문 p5: 거절`,
+dead:matzip:job:` + today + `|dead|matzip|matzip has given up 1 job (` + "`sumbi jobs list`" + ` shows them), the last: page 마름: 인스타: 국물이 식었다
+dead:matzip:question:2025-03-10|dead|matzip|matzip has given up 1 question (` + "`sumbi jobs list`" + ` shows them), the last: 본문 p5: 거절`,
 		"select * from v_spend order by upstream": `
 2025-03-10|openai|0|900|90|20
 2025-03-10|인스타|3|0|0|30`,

@@ -138,7 +138,9 @@ func TestFailures(t *testing.T) {
 		t.Parallel()
 		other := newHook(t)
 		h := newHook(t)
-		h.answer = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect) }
+		h.answer = func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		}
 		tell(t, h.sender(t), "status 307")
 		if len(other.bodies) > 0 {
 			t.Error("the message went to another host")
