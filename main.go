@@ -21,6 +21,7 @@ import (
 	"sumbi/adapters/kakao"
 	"sumbi/adapters/mongo"
 	"sumbi/adapters/naver"
+	"sumbi/adapters/notify"
 	"sumbi/adapters/openai"
 	"sumbi/adapters/rest"
 	"sumbi/cli"
@@ -71,6 +72,9 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 	}
 	if _, _, known := c.Price(c.OpenAI.Model); !known {
 		log.Warn("the price of this model is not known, so its cost is counted as 0; add a [[price]]", "model", c.OpenAI.Model)
+	}
+	if c.Secrets.NotifyURL != "" {
+		e.Notify = notify.New(notify.Options{URL: c.Secrets.NotifyURL}).Send
 	}
 	finders := b.finders()
 	instagramClient, source := b.instagram()

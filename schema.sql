@@ -152,6 +152,10 @@ create table target (
   total      integer not null default 0,           -- the upstream's own count; 0 unknown
   checked_at text,
   note       text    not null default '',
+  uid          text  not null default '',          -- the upstream's own id for it, which outlives its names
+  name         text  not null default '',          -- the name it goes by now, when that is another
+  shown        integer,                            -- records that its lists had shown when they last had all ended cleanly
+  silent_since text,                               -- its newest record, when it has been silent far beyond its habit since
   primary key (pipeline, target)
 ) strict, without rowid;
 
@@ -171,7 +175,7 @@ create table walk (
   newest   text,                                   -- newest record of this walk: the mark to be
   oldest   text,                                   -- down to here this walk has seen everything
   last_key text    not null default '',            -- last record of this walk
-  end_key  text    not null default '',            -- where the walk before ended on empty pages
+  end_key  text    not null default '',            -- where the walk before ended on empty pages, or that it saw nothing
   pages    integer not null default 0,
   expected integer not null default 0,             -- pages of the last whole walk; 0 unknown
   empties  integer not null default 0,             -- empty pages in a row
@@ -180,6 +184,7 @@ create table walk (
   restarts integer not null default 0,
   ended_at text,
   note     text    not null default '',
+  cuts     integer not null default 0,             -- runs in a row that left it unfinished
   unique (pipeline, target, list)
 ) strict;
 
@@ -219,6 +224,8 @@ create table listing (
   primary key (record, walk)
 ) strict, without rowid;
 
+create index listing_walk on listing (walk);
+
 -- A question to the model: one per caption text and prompt version, however many posts share it.
 create table question (
   id          integer primary key,
@@ -237,6 +244,7 @@ create table question (
 
 create index question_waiting on question (pipeline, attempt, asked_at) where state = 'waiting';
 create index question_batch on question (batch, line) where batch is not null;
+create index question_dead on question (answered_at) where state = 'dead';
 
 -- A batch of questions. The shard is written before the call that creates the batch and rides in its metadata.
 create table batch (
@@ -375,6 +383,17 @@ create table webhook (
   at text not null
 ) strict;
 
+-- What a person was told of, or is to be told. The row goes an hour after the trouble has ended.
+create table notice (
+  key      text primary key,                       -- of v_troubles
+  event    text not null,
+  pipeline text not null,
+  text     text not null,
+  at       text not null,                          -- when it was seen first
+  told_at  text,                                   -- null: not yet
+  gone_at  text                                    -- not there since; null: it stands
+) strict;
+
 -- The books: what was asked of each upstream on a day, and what it costs.
 create table usage (
   day       text    not null,
@@ -469,16 +488,51 @@ select t.pipeline, t.target as account, t.state, t.total as upstream_count,
   (select count(*) from record r where r.pipeline = t.pipeline and r.target = t.target) as stored,
   (select max(r.at) from record r where r.pipeline = t.pipeline and r.target = t.target) as newest_post,
   (select group_concat(list || ' ' || state, ', ') from walk w where w.pipeline = t.pipeline and w.target = t.target) as lists,
-  t.misses, t.checked_at, t.note
+  t.misses, t.checked_at, t.note,
+  t.uid as upstream_id, t.name as renamed_to, t.silent_since
 from target t;
 
 create view v_batches as
 select id as batch, pipeline, model, state, status, lines, answered, failed, tokens, upstream_id, created_at, sent_at, ended_at, note, run, reserved as reserved_micro_usd, output_tokens
 from batch;
 
+-- A list that was not walked to its end, or (state short, no list) an account of which less was seen than it says it has.
 create view v_gaps as
-select pipeline, target as account, list, state, coalesce(oldest, newest) as unfinished_from, mark as unfinished_to, pages, note
-from walk where state in ('walking', 'unfinished');
+select pipeline, target as account, list, state, coalesce(oldest, newest) as unfinished_from, mark as unfinished_to, pages, note,
+  cuts as runs, null as missing
+from walk where state in ('walking', 'unfinished') or (cuts > 0 and state in ('gone', 'private'))
+union all
+select pipeline, target, '', 'short', null, null, 0, 'the upstream counts ' || total || ', its lists showed ' || shown, 0, total - shown
+from target t where state = 'ok' and shown is not null and total - shown > max(3, total / 20)
+  and not exists (select 1 from walk w where w.pipeline = t.pipeline and w.target = t.target and w.state <> 'idle');
+
+-- What a person should know of without looking. The key stays the same for as long as it is the same trouble.
+create view v_troubles as
+select 'lane:' || lane as key, 'stopped' as event, '' as pipeline, lane || ' waits for you: ' || reason as text, at
+from lane_stop
+union all
+select 'credential:' || name, 'credential', '', 'the credential ' || name || ' is not used until the next start: ' || reason, null
+from upstream_limit where stopped = 1 and not exists (select 1 from lane_stop s where s.lane = substr(name, 1, instr(name || '/', '/') - 1))
+union all
+select 'run:' || pipeline, 'run', pipeline, 'run ' || id || ' of ' || pipeline || ' cannot go on: ' || note, null
+from run where state = 'stopped'
+union all
+select 'unfinished:' || r.pipeline, 'run', r.pipeline,
+  'run ' || r.id || ' of ' || r.pipeline || ' has ended; lists not walked to their end: ' || count(*) || ', the next run comes by again', max(w.ended_at)
+from run r join walk w on w.run = r.id and w.state = 'unfinished'
+where r.state = 'done' and r.id = (select max(l.id) from run l where l.pipeline = r.pipeline and l.state = 'done') group by r.id
+union all
+select 'gap:' || pipeline || ':' || target || ':' || list, 'gap', pipeline,
+  'the ' || list || ' of ' || target || ' could not be walked to the end in ' || cuts || ' runs: ' || note, ended_at
+from walk where state = 'unfinished' and cuts > 1
+union all
+select 'dead:' || pipeline || ':' || what || ':' || coalesce(substr(at, 1, 10), ''), 'dead', pipeline,
+  pipeline || ' has given up ' || count(*) || ' ' || what || iif(count(*) = 1, '', 's') || ' (`sumbi jobs list` shows them), the last: ' || name || ': ' || coalesce(reason, ''), max(at)
+from v_dead group by pipeline, what, substr(at, 1, 10)
+union all
+select 'silent:' || pipeline || ':' || target || ':' || silent_since, 'silent', pipeline,
+  target || ' of ' || pipeline || ' has shown nothing new since ' || substr(silent_since, 1, 10) || ', far longer than usual; look whether it has moved', silent_since
+from target where silent_since is not null and state = 'ok';
 
 create view v_books as
 select day, run, upstream, what, n, micro_usd, 0 as wasted_n, 0 as wasted_micro_usd from usage

@@ -36,6 +36,8 @@ type Cursor string
 type Query struct {
 	List       string // what the upstream calls it here: posts, reels, orders
 	Target     string // account, seller, artist
+	ID         string // the upstream's own id of the target, when a page has told it; "" unknown
+	ByID       bool   // the target no longer goes by its name: ask for ID
 	Of         string // key of the parent record, if the list belongs to one
 	Cursor     Cursor
 	Since      time.Time // records before it are not needed; an upstream may ignore it
@@ -48,6 +50,8 @@ type Page struct {
 	Next       Cursor      // "" when the upstream has no more
 	Newest     time.Time   // newest record that is not pinned; zero when there is none
 	Total      int         // the upstream's own count of the list; 0 is unknown
+	ID         string      // the upstream's own id of the target, which outlives its names; "" unknown
+	Name       string      // what the target goes by now: the target itself, unless it was renamed; "" unknown
 	Credential *Credential // a renewed credential to be stored
 }
 
@@ -95,6 +99,15 @@ func (Secret) LogValue() slog.Value { return slog.StringValue("[secret]") }
 
 // MarshalText hides the secret from encoders.
 func (Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
+
+// Notice is one trouble that a person is told of.
+type Notice struct {
+	Key      string    // the same for as long as it is the same trouble
+	Event    string    // what kind of trouble: stopped, credential, run, gap, dead, silent
+	Pipeline string    // "" when it is not about one
+	Text     string    // one sentence
+	At       time.Time // when it was seen first
+}
 
 // Candidate is one place that a search found. The texts are the finder's own, tags and entities removed.
 type Candidate struct {

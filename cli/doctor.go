@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sumbi/adapters"
+	"sumbi/adapters/notify"
+	"sumbi/config"
 	"sumbi/queue"
 )
 
@@ -21,6 +23,7 @@ type Check struct {
 
 type doctorCmd struct {
 	Offline bool `help:"Call no upstream."`
+	Notify  bool `help:"Send a test message to SUMBI_NOTIFY_URL."`
 }
 
 // Run checks one thing after the other and says what it finds.
@@ -45,6 +48,11 @@ func (d doctorCmd) Run(e *env) error {
 		say(fmt.Sprintf("accounts of %s (%d)", p.Name, len(accounts)), err)
 	}
 	say("clock", clock(e.ctx))
+	if c.Secrets.NotifyURL == "" {
+		say("SUMBI_NOTIFY_URL is not set: only `sumbi status` tells of trouble", nil)
+	} else if !d.Notify {
+		say("SUMBI_NOTIFY_URL is set; `sumbi doctor --notify` sends a test message", nil)
+	}
 	dir, err := os.MkdirTemp("", "sumbi-doctor-")
 	if err != nil {
 		return err
@@ -74,6 +82,9 @@ func (d doctorCmd) Run(e *env) error {
 			}
 		}
 	}
+	if d.Notify {
+		say("a test message to SUMBI_NOTIFY_URL", d.tell(e, c))
+	}
 	if bad > 0 {
 		return fmt.Errorf("%d checks failed", bad)
 	}
@@ -91,6 +102,16 @@ func (d doctorCmd) book(e *env, path string, m *adapters.Meter) error {
 	}
 	defer s.Close()
 	return s.Tx(context.WithoutCancel(e.ctx), func(tx *queue.Tx) error { return tx.BookCalls("", m, "") })
+}
+
+// tell sends a message that a person can look for.
+func (d doctorCmd) tell(e *env, c *config.Config) error {
+	if c.Secrets.NotifyURL == "" {
+		return errors.New("it is not set; put the address of a webhook into the environment")
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, 30*time.Second)
+	defer cancel()
+	return notify.New(notify.Options{URL: c.Secrets.NotifyURL}).Send(ctx, []adapters.Notice{{Event: "test", Text: "this is a test by `sumbi doctor`; trouble is told here", At: time.Now()}})
 }
 
 func (d doctorCmd) file(e *env, path string) error {

@@ -60,6 +60,9 @@ func printStatus(ctx context.Context, w io.Writer, s *queue.Store, idle bool) er
 	if m.Gone+m.Private+m.Gaps > 0 {
 		fmt.Fprintf(w, "accounts gone %d, private %d; lists with a gap %d (select * from v_gaps)\n", m.Gone, m.Private, m.Gaps)
 	}
+	if err := statusAccounts(ctx, w, s); err != nil {
+		return err
+	}
 	if err := statusRuns(ctx, w, s, idle); err != nil {
 		return err
 	}
@@ -70,6 +73,58 @@ func printStatus(ctx context.Context, w io.Writer, s *queue.Store, idle bool) er
 		if err := f(ctx, w, s); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// shownAccounts is how many accounts of a kind status names.
+const shownAccounts = 5
+
+// statusAccounts names the accounts that a person should look at.
+func statusAccounts(ctx context.Context, w io.Writer, s *queue.Store) error {
+	troubles, err := s.Troubles(ctx)
+	if err != nil {
+		return err
+	}
+	for i, t := range troubles {
+		if i == shownAccounts {
+			fmt.Fprintf(w, "and %d more (select account, state, note from v_accounts)\n", len(troubles)-i)
+			break
+		}
+		fmt.Fprintf(w, "account %s is %s: %s\n", t.Target, t.State, t.Note)
+	}
+	news, err := s.AccountNews(ctx)
+	if err != nil {
+		return err
+	}
+	for i, a := range news {
+		if i == shownAccounts {
+			fmt.Fprintf(w, "and %d more (select account, renamed_to, silent_since from v_accounts)\n", len(news)-i)
+			break
+		}
+		if a.Name != "" {
+			fmt.Fprintf(w, "renamed: %s goes by %s now; it is followed by its id, there is nothing to do\n", a.Target, a.Name)
+		}
+		if !a.Silent.IsZero() {
+			fmt.Fprintf(w, "silent: %s has shown nothing new since %s, far longer than usual; look whether it has moved\n", a.Target, when(a.Silent))
+		}
+	}
+	return statusGap(ctx, w, s)
+}
+
+// statusGap says what to do about the worst gap.
+func statusGap(ctx context.Context, w io.Writer, s *queue.Store) error {
+	g, err := s.WorstGap(ctx)
+	switch {
+	case errors.Is(err, queue.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case g.Missing > 0:
+		fmt.Fprintf(w, "the worst gap: %s, at least %d posts were never seen (%s); `sumbi run --full %s %s` walks its whole lists\n", g.Target, g.Missing, g.Note, g.Pipeline, g.Target)
+	default:
+		fmt.Fprintf(w, "the worst gap: %s of %s, from %s down to %s, left by %s (%s); `sumbi run %s %s` comes by again\n",
+			g.List, g.Target, when(g.From), when(g.To), plural(g.Runs, "run", "runs"), g.Note, g.Pipeline, g.Target)
 	}
 	return nil
 }

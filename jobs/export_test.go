@@ -1,9 +1,19 @@
 package jobs
 
-import "sumbi/queue"
+import (
+	"context"
+
+	"sumbi/queue"
+)
 
 // Left is the priority of a walk's next page.
 func (p *Pipeline) Left(w queue.Walk, total int) int { return p.left(w, total) }
 
 // Split is a run's part of what has become of a lane's calls.
 var Split = split
+
+// SilentSince is since when a target is silent beyond its habit.
+var SilentSince = silentSince
+
+// Tell tells of trouble until ctx ends, without a worker beside it.
+func (e *Engine) Tell(ctx context.Context) { e.tell(ctx) }

@@ -51,6 +51,7 @@ type feed struct {
 	lists   map[string][]post // by "account/list", newest first
 	size    int
 	offsets bool // a cursor is a position; otherwise it names the post before
+	total   int  // the upstream's own count of posts; 0 is not told
 	asked   []adapters.Query
 	script  func(q adapters.Query) (adapters.Page, error, bool) // answers in the feed's place
 	after   func(q adapters.Query, n int) error                 // n is the number of the call, from 1
@@ -124,6 +125,9 @@ func (f *feed) page(q adapters.Query) adapters.Page {
 	}
 	to := min(from+f.size, len(all))
 	pg := page(q.Target, all[min(from, to):to]...)
+	if q.List == "posts" {
+		pg.Total = f.total
+	}
 	if to < len(all) {
 		pg.Next = adapters.Cursor(all[to-1].key)
 		if f.offsets {

@@ -56,8 +56,12 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 	if err := e.affordCalls(ctx, p.Name, p.Lane, pageCalls); err != nil {
 		return nil, err
 	}
+	whom, err := e.Store.Target(ctx, w.Pipeline, w.Target)
+	if err != nil {
+		return nil, err
+	}
 	start := time.Now()
-	pg, err := p.Source.Fetch(ctx, adapters.Query{List: w.List, Target: w.Target, Cursor: w.Cursor, Since: w.Mark})
+	pg, err := p.Source.Fetch(ctx, adapters.Query{List: w.List, Target: w.Target, ID: whom.ID, ByID: whom.Name != "", Cursor: w.Cursor, Since: w.Mark})
 	if err != nil {
 		return e.pageFailed(p, w, err)
 	}
@@ -79,6 +83,9 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 			return err
 		}
 		if err := tx.SeeTarget(w.Pipeline, w.Target, pg.Total); err != nil {
+			return err
+		}
+		if err := nameTarget(tx, w, known, pg); err != nil {
 			return err
 		}
 		turn(&w, pg, all)
@@ -110,6 +117,18 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 	}, nil
 }
 
+// nameTarget keeps by which id the upstream knows a target, and under which name it goes when it was renamed.
+func nameTarget(tx *queue.Tx, w queue.Walk, known queue.Target, pg adapters.Page) error {
+	name := pg.Name
+	if name == w.Target {
+		name = ""
+	}
+	if pg.ID == "" || pg.Name == "" || (pg.ID == known.ID && name == known.Name) {
+		return nil
+	}
+	return tx.NameTarget(w.Pipeline, w.Target, pg.ID, name)
+}
+
 // turn moves a walk by one page. all are the page's records as the file knows them. A walk ends cleanly when the upstream
 // has no more, or when no unpinned record of the page is new to the list and none is newer than the mark. New is what no walk that
 // ended cleanly has shown: a walk that was cut in the middle has seen the top of the list, but not what lies below.
@@ -138,6 +157,15 @@ func turn(w *queue.Walk, pg adapters.Page, all []queue.Stored) {
 	asked := w.Cursor
 	w.Cursor = pg.Next
 	switch {
+	// Nothing at all of a list that had something: perhaps nobody looked. Twice is what it is.
+	case pg.Next == "" && w.LastKey == "" && len(all) == 0 && !w.Mark.IsZero():
+		if w.EndKey == nothing {
+			w.State, w.Cursor, w.Note, w.Cuts, w.EndKey = queue.WalkIdle, "", "", 0, ""
+			return
+		}
+		leave(w, "the upstream shows nothing of a list that had something")
+		w.EndKey = nothing
+		return
 	case pg.Next == "":
 		w.EndKey = ""
 		end(w)
@@ -163,8 +191,8 @@ func turn(w *queue.Walk, pg adapters.Page, all []queue.Stored) {
 			end(w)
 			return
 		}
-		w.EndKey = here
 		leave(w, "three empty pages in a row")
+		w.EndKey = here
 		return
 	}
 	w.Repeats, w.Empties = 0, 0
@@ -177,6 +205,9 @@ func turn(w *queue.Walk, pg adapters.Page, all []queue.Stored) {
 	}
 }
 
+// nothing is where a walk ended that saw no record.
+const nothing = "before everything"
+
 // end closes a walk that has seen everything: only here the mark moves.
 func end(w *queue.Walk) {
 	if w.Mark.IsZero() || w.Whole {
@@ -186,11 +217,13 @@ func end(w *queue.Walk) {
 		w.Mark = w.Newest
 	}
 	w.State, w.Cursor, w.Note, w.Clean = queue.WalkIdle, "", "", w.Run
+	w.Cuts = 0
 }
 
 // leave closes a walk that has not seen everything. The mark stays, so that the next walk comes by again.
 func leave(w *queue.Walk, why string) {
-	w.State, w.Note = queue.WalkUnfinished, why
+	w.State, w.Note, w.EndKey = queue.WalkUnfinished, why, ""
+	w.Cuts++
 }
 
 // addPage adds the next page of a walk, with the priority of what is known of its target.
@@ -219,6 +252,9 @@ func (p *Pipeline) goOn(tx *queue.Tx, w queue.Walk, total int) error {
 func walkEnded(tx *queue.Tx, w queue.Walk) error {
 	if w.State == queue.WalkIdle {
 		if err := tx.DropDead(pageKey(w)); err != nil {
+			return err
+		}
+		if err := lookBack(tx, w); err != nil {
 			return err
 		}
 	}
@@ -254,7 +290,7 @@ func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, err error) (queue.Commit,
 			return p.goOn(tx, w, known.Total)
 		}, nil
 	case c.Reason == adapters.ReasonGone || c.Reason == adapters.ReasonPrivate:
-		w.State, w.Cursor, w.Note = queue.WalkGone, "", err.Error()
+		w.State, w.Cursor, w.Note, w.EndKey = queue.WalkGone, "", err.Error(), ""
 		if c.Reason == adapters.ReasonPrivate {
 			w.State = queue.WalkPrivate
 		}

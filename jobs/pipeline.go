@@ -69,6 +69,8 @@ type Engine struct {
 	Grace     time.Duration // how long a stop waits for steps in flight
 	// Held tells until when a lane makes no call because its quota is used up, and why; nil = never.
 	Held func(lane string) (time.Time, string)
+	// Notify tells a person of troubles, in one message; nil = nobody.
+	Notify func(ctx context.Context, troubles []adapters.Notice) error
 
 	worker  *queue.Worker
 	batches batchMemory

@@ -165,7 +165,7 @@ func (p *planner) crawl() {
 				}
 				continue
 			}
-			w.Whole = p.plan.Full
+			w.Whole = p.plan.Full || (w.Whole && w.State != queue.WalkIdle) // one that was cut is owed
 			switch known.State {
 			case queue.WalkGone:
 				p.plan.LookUps++ // the profile is looked at, too

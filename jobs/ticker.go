@@ -33,12 +33,33 @@ func (e *StoppedError) Error() string { return e.Reason }
 
 // Serve drains the file and runs the pipelines by their schedules until ctx ends.
 func (e *Engine) Serve(ctx context.Context) error {
-	return e.drain(ctx, func(ctx context.Context) error { return e.tick(ctx, true, 0) })
+	return e.drain(ctx, func(ctx context.Context) error {
+		if e.Notify == nil {
+			return e.tick(ctx, true, 0)
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		told := make(chan struct{})
+		go func() {
+			defer close(told)
+			e.tell(ctx)
+		}()
+		defer func() {
+			cancel()
+			<-told
+		}()
+		return e.tick(ctx, true, 0)
+	})
 }
 
-// RunOnce drains the file until run id has ended, and returns it. It asks nobody's schedule.
+// RunOnce drains the file until run id has ended, and returns it. It asks nobody's schedule. At its end it tells what
+// nobody was told of yet.
 func (e *Engine) RunOnce(ctx context.Context, id int64) (queue.Run, error) {
 	err := e.drain(ctx, func(ctx context.Context) error { return e.tick(ctx, false, id) })
+	if e.Notify != nil && ctx.Err() == nil && !queue.Fatal(err) {
+		if terr := e.tellOnce(ctx, 0); terr != nil {
+			e.Log.Warn("nobody could be told of trouble; the next run tries again", "err", terr)
+		}
+	}
 	r, rerr := e.Store.Run(context.WithoutCancel(ctx), id)
 	return r, errors.Join(err, rerr)
 }

@@ -165,3 +165,6 @@ func (st watchedStmt) QueryContext(ctx context.Context, args []driver.NamedValue
 	}
 	return st.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 }
+
+// Forget is how long a trouble must be over.
+const Forget = forget

@@ -185,11 +185,44 @@ func (s *Store) Summary(ctx context.Context) (Summary, error) {
 		(select count(*) from question where state in ('waiting', 'sent')), (select count(*) from question where state = 'answered'),
 		(select count(*) from mention), (select count(*) from mention where state = 'place'), (select count(*) from mention where state = 'none'), (select count(*) from mention where state = 'review'),
 		(select count(*) from place), (select count(*) from outbox), (select count(*) from target),
-		(select count(*) from target where state = 'gone'), (select count(*) from target where state = 'private'), (select count(*) from walk where state = 'unfinished'),
+		(select count(*) from target where state = 'gone'), (select count(*) from target where state = 'private'), (select count(*) from v_gaps where state <> 'walking'),
 		(select coalesce(sum(micro_usd), 0) from usage),
 		(select page_count from pragma_page_count) * (select page_size from pragma_page_size)`, nil,
 		&m.Posts, &m.Skipped, &m.Asked, &m.Answered, &m.Mentions, &m.Placed, &m.None, &m.Review, &m.Places, &m.Outbox, &m.Accounts, &m.Gone, &m.Private, &m.Gaps, &m.MicroUSD, &m.Bytes)
 	return m, s.explain(err)
+}
+
+// Gap is something that was not seen: a range of a list, or posts that an account says it has.
+type Gap struct {
+	Pipeline, Target, List string // List "": of the whole account
+	From, To               time.Time
+	Runs                   int // in a row that left it
+	Missing                int // by the upstream's own count; 0 unknown
+	Note                   string
+}
+
+// WorstGap returns the gap of which most is missing, else the one that has stayed longest; ErrNotFound when there is none.
+func (s *Store) WorstGap(ctx context.Context) (g Gap, err error) {
+	err = one(ctx, s.read, `select pipeline, account, list, unfinished_from, unfinished_to, runs, coalesce(missing, 0), note from v_gaps where state <> 'walking'
+		order by missing desc, runs desc, pipeline, account, list limit 1`, nil, &g.Pipeline, &g.Target, &g.List, instant{&g.From}, instant{&g.To}, &g.Runs, &g.Missing, &g.Note)
+	return g, s.explain(err)
+}
+
+// AccountNews is an account that is not as it was.
+type AccountNews struct {
+	Pipeline, Target string
+	Name             string    // the name it goes by now; "" as ever
+	Silent           time.Time // its newest post, when it is silent since; zero otherwise
+}
+
+// AccountNews lists the accounts that were renamed, or are silent far beyond their habit.
+func (s *Store) AccountNews(ctx context.Context) ([]AccountNews, error) {
+	as, err := list(ctx, s.read, `select pipeline, target, name, silent_since from target where state = 'ok' and (name <> '' or silent_since is not null) order by pipeline, target`, nil, func(r *sql.Rows) (AccountNews, error) {
+		var a AccountNews
+		err := r.Scan(&a.Pipeline, &a.Target, &a.Name, instant{&a.Silent})
+		return a, err
+	})
+	return as, s.explain(err)
 }
 
 // AccountTrouble is an account that did not show itself.

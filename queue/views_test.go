@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestViews selects every view with the sqlite3 command-line tool, as people do, while the store is open.
@@ -28,6 +29,7 @@ func TestViews(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	const at = "2025-03-10T03:00:00.000Z"
+	today := time.Now().UTC().Format(time.DateOnly)
 	views := map[string]string{
 		"select post, account, lists, taken_at, fetched_at, state, url from v_posts order by post": `
 p1|을지로골목|posts,reels|2025-03-01T03:00:00.000Z|` + at + `|done|https://www.instagram.com/p/p1/
@@ -59,13 +61,16 @@ question|matzip|본문 p5|0|거절|1`,
 1|인스타|call|3.0|66.7
 1|인스타|no page|1.5|33.3`,
 		"select * from v_accounts order by account": `
-matzip|사라진집|gone|0|0|-|posts walking|1|` + at + `|계정이 없다
-matzip|을지로골목|ok|321|7|2025-03-07T03:00:00.000Z|posts walking, reels walking|0|` + at + `|`,
+matzip|사라진집|gone|0|0|-|posts walking|1|` + at + `|계정이 없다|||-
+matzip|을지로골목|ok|321|7|2025-03-07T03:00:00.000Z|posts walking, reels walking|0|` + at + `||||-`,
 		"select * from v_batches": `1|matzip|gpt-5-mini|running|in_progress|4|2|1|900|batch_가|` + at + `|` + at + `|-||1|0|0`,
 		"select * from v_gaps order by account, list": `
-matzip|사라진집|posts|walking|-|-|0|
-matzip|을지로골목|posts|walking|-|-|0|
-matzip|을지로골목|reels|walking|-|-|0|`,
+matzip|사라진집|posts|walking|-|-|0||0|-
+matzip|을지로골목|posts|walking|-|-|0||0|-
+matzip|을지로골목|reels|walking|-|-|0||0|-`,
+		"select key, event, pipeline, text from v_troubles order by key": `
+dead:matzip:job:` + today + `|dead|matzip|matzip has given up 1 job (` + "`sumbi jobs list`" + ` shows them), the last: page 마름: 인스타: 국물이 식었다
+dead:matzip:question:2025-03-10|dead|matzip|matzip has given up 1 question (` + "`sumbi jobs list`" + ` shows them), the last: 본문 p5: 거절`,
 		"select * from v_spend order by upstream": `
 2025-03-10|openai|0|900|90|20|0|0|2|3
 2025-03-10|인스타|3|0|0|30|1|0|0|10`,

@@ -50,9 +50,10 @@ type Walk struct {
 	Known    int       // pages in a row that this walk had seen before
 	Restarts int       // times this walk began again at the first page
 	Note     string
+	Cuts     int // runs in a row that left it unfinished
 }
 
-const walkColumns = `id, pipeline, target, list, state, run, whole, step, cursor, mark, clean, newest, oldest, last_key, end_key, pages, expected, empties, repeats, known, restarts, note`
+const walkColumns = `id, pipeline, target, list, state, run, whole, step, cursor, mark, clean, newest, oldest, last_key, end_key, pages, expected, empties, repeats, known, restarts, note, cuts`
 
 func scanWalk(r *sql.Rows) (Walk, error) {
 	var w Walk
@@ -67,7 +68,7 @@ func walkFields(w *Walk) []any {
 		&w.Clean,
 		instant{&w.Newest},
 		instant{&w.Oldest},
-		&w.LastKey, &w.EndKey, &w.Pages, &w.Expected, &w.Empties, &w.Repeats, &w.Known, &w.Restarts, &w.Note,
+		&w.LastKey, &w.EndKey, &w.Pages, &w.Expected, &w.Empties, &w.Repeats, &w.Known, &w.Restarts, &w.Note, &w.Cuts,
 	}
 }
 
@@ -81,10 +82,10 @@ func (s *Store) Walk(ctx context.Context, id int64) (Walk, error) {
 // Advance writes where a walk stands now. It returns ErrStale when somebody else has moved the walk since w was read.
 func (tx *Tx) Advance(w *Walk) error {
 	n, err := tx.exec(`update walk set step = step + 1, state = ?, cursor = ?, mark = ?, clean = ?, newest = ?, oldest = ?, last_key = ?, end_key = ?, pages = ?, expected = ?,
-		empties = ?, repeats = ?, known = ?, restarts = ?, note = ?, ended_at = case when ? = 'walking' then ended_at else ? end
+		empties = ?, repeats = ?, known = ?, restarts = ?, note = ?, cuts = ?, ended_at = case when ? = 'walking' then ended_at else ? end
 		where id = ? and step = ?`,
 		string(w.State), string(w.Cursor), text(w.Mark), w.Clean, text(w.Newest), text(w.Oldest), w.LastKey, w.EndKey, w.Pages, w.Expected,
-		w.Empties, w.Repeats, w.Known, w.Restarts, w.Note, string(w.State), stamp(tx.now), w.ID, w.Step)
+		w.Empties, w.Repeats, w.Known, w.Restarts, w.Note, w.Cuts, string(w.State), stamp(tx.now), w.ID, w.Step)
 	if err != nil {
 		return fmt.Errorf("advance walk %s %s: %w", w.Target, w.List, err)
 	}
@@ -95,7 +96,8 @@ func (tx *Tx) Advance(w *Walk) error {
 	return nil
 }
 
-// Begin starts the walks of a target's lists for a run, unless that run has begun them already. It returns those begun.
+// Begin starts the walks of a target's lists for a run, unless that run has begun them already. It returns those begun. A
+// walk of a whole list that did not end cleanly is owed: the next one is whole, too.
 func (tx *Tx) Begin(run Run, target string, lists []string) ([]Walk, error) {
 	if _, err := tx.exec(`insert into target (pipeline, target) values (?, ?) on conflict do nothing`, run.Pipeline, target); err != nil {
 		return nil, err
@@ -106,7 +108,7 @@ func (tx *Tx) Begin(run Run, target string, lists []string) ([]Walk, error) {
 			return nil, err
 		}
 		var w Walk
-		err := tx.one(`update walk set state = 'walking', run = ?, whole = ?, step = step + 1, cursor = '', newest = null, oldest = null, last_key = '', pages = 0,
+		err := tx.one(`update walk set state = 'walking', run = ?, whole = max(?, whole and state <> 'idle'), step = step + 1, cursor = '', newest = null, oldest = null, last_key = '', pages = 0,
 			empties = 0, repeats = 0, known = 0, restarts = 0, note = ''
 			where pipeline = ? and target = ? and list = ? and run <> ? returning `+walkColumns,
 			[]any{run.ID, run.Whole, run.Pipeline, target, l, run.ID}, walkFields(&w)...)
@@ -127,6 +129,8 @@ type Target struct {
 	State  WalkState // idle (all is well), gone or private
 	Misses int       // runs in a row that found it gone
 	Total  int       // the upstream's own count; 0 unknown
+	ID     string    // the upstream's own id for it; "" unknown
+	Name   string    // the name it goes by now, when that is another
 }
 
 // Target reads what is known of an account; a new one is all zero.
@@ -143,7 +147,7 @@ func (tx *Tx) Target(pipeline, target string) (Target, error) {
 func readTarget(ctx context.Context, q querier, pipeline, target string) (Target, error) {
 	t := Target{Target: target, State: WalkIdle}
 	var state string
-	err := one(ctx, q, `select state, misses, total from target where pipeline = ? and target = ?`, []any{pipeline, target}, &state, &t.Misses, &t.Total)
+	err := one(ctx, q, `select state, misses, total, uid, name from target where pipeline = ? and target = ?`, []any{pipeline, target}, &state, &t.Misses, &t.Total, &t.ID, &t.Name)
 	if errors.Is(err, ErrNotFound) {
 		return t, nil
 	}
@@ -164,6 +168,40 @@ func (tx *Tx) SeeTarget(pipeline, target string, total int) error {
 func (tx *Tx) MissTarget(w Walk, state WalkState, note string) error {
 	_, err := tx.exec(`update target set state = ?, checked_at = ?, note = ?, misses = misses + (missed_run <> ?), missed_run = ? where pipeline = ? and target = ?`,
 		string(state), stamp(tx.now), note, w.Run, w.Run, w.Pipeline, w.Target)
+	return err
+}
+
+// NameTarget keeps the upstream's own id of a target, and the name it goes by now when that is another.
+func (tx *Tx) NameTarget(pipeline, target, id, name string) error {
+	_, err := tx.exec(`update target set uid = ?, name = ? where pipeline = ? and target = ?`, id, name, pipeline, target)
+	return err
+}
+
+// Seen is what the lists of a target have shown in all.
+type Seen struct {
+	Whole  bool      // every list has ended cleanly: there is nothing to wait for
+	Shown  int       // records, each counted once
+	Newest time.Time // newest record of the walks; a pinned one does not count
+}
+
+// Seen counts what the lists of a target have shown.
+func (tx *Tx) Seen(pipeline, target string) (s Seen, err error) {
+	err = tx.one(`select coalesce(min(state = 'idle'), 0), max(mark), (select count(distinct l.record) from walk w join listing l on l.walk = w.id where w.pipeline = ? and w.target = ?)
+		from walk where pipeline = ? and target = ?`, []any{pipeline, target, pipeline, target}, &s.Whole, instant{&s.Newest}, &s.Shown)
+	return s, err
+}
+
+// Times returns when the newest n records that the lists of a target have shown happened, the newest first.
+func (tx *Tx) Times(pipeline, target string, n int) ([]time.Time, error) {
+	return list(tx.ctx, tx.tx, `select r.at from record r where r.id in (select l.record from walk w join listing l on l.walk = w.id where w.pipeline = ? and w.target = ?)
+		order by r.at desc limit ?`, []any{pipeline, target, n}, func(r *sql.Rows) (t time.Time, err error) {
+		return t, r.Scan(instant{&t})
+	})
+}
+
+// KeepSeen notes how many records a target's lists have shown, and since when it is silent beyond its habit; zero when it is not.
+func (tx *Tx) KeepSeen(pipeline, target string, shown int, silent time.Time) error {
+	_, err := tx.exec(`update target set shown = ?, silent_since = ? where pipeline = ? and target = ?`, shown, text(silent), pipeline, target)
 	return err
 }
 

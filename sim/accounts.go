@@ -275,6 +275,48 @@ func (s *Server) Publish(account string, n int) []string {
 	return ids
 }
 
+// Rename gives an account another name, under which it answers from now on; its id stays, and the old name is free. It
+// reports whether the account exists and the name was free.
+func (s *Server) Rename(account, to string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.world.byName[account]
+	if a == nil || s.world.byName[to] != nil {
+		return false
+	}
+	delete(s.world.byName, a.name)
+	a.name = to
+	s.world.byName[to] = a
+	return true
+}
+
+// Join adds an account of a free name with n posts and returns its id; "" when the name is taken. Accounts does not list it.
+func (s *Server) Join(name string, n int) (id string) {
+	s.mu.Lock()
+	if s.world.byName[name] != nil {
+		s.mu.Unlock()
+		return ""
+	}
+	a := &account{name: name, fullName: name, voice: newVoice(s.rng), followers: 100, bothLists: 0.5}
+	s.world.register(s.rng, a)
+	s.mu.Unlock()
+	s.Publish(name, n)
+	return a.id
+}
+
+// Leave makes an account answer 404, by name and by id, and frees its name. It reports whether the account exists.
+func (s *Server) Leave(account string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.world.byName[account]
+	if a == nil {
+		return false
+	}
+	a.gone = true
+	delete(s.world.byName, a.name)
+	return true
+}
+
 // change applies f to a post that exists.
 func (s *Server) change(post string, f func(*post)) bool {
 	s.mu.Lock()

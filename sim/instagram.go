@@ -97,7 +97,7 @@ func (s *Server) rapidHeaders(h http.Header, key string) {
 
 func detail(w http.ResponseWriter, status int, text string) { reply(w, status, object{"detail": text}) }
 
-// whom finds the account of a request by name, id or profile URL; it answers when there is none.
+// whom finds the account of a request by name, id or profile URL; it answers when there is none. The caller holds s.mu.
 func (s *Server) whom(w http.ResponseWriter, r *http.Request) *account {
 	name := r.URL.Query().Get("username_or_id_or_url")
 	if u, err := url.Parse(name); err == nil && u.Host != "" {
@@ -132,7 +132,10 @@ func (s *Server) info(w http.ResponseWriter, r *http.Request) {
 // list serves one page of a list.
 func (s *Server) list(name string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if a := s.whom(w, r); a != nil {
+		s.mu.RLock()
+		a := s.whom(w, r)
+		s.mu.RUnlock()
+		if a != nil {
 			status, body := s.listPage(a, name, r.URL.Query().Get("pagination_token"), drawnFor(r))
 			reply(w, status, body)
 		}

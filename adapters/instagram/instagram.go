@@ -79,6 +79,8 @@ func Limits(keys []adapters.Secret, host string, perSecond float64, mem rest.Mem
 
 // Fetch returns one page of q.List of the account q.Target: every record is a post in the form of Post. Page.Total is known
 // for posts only. Errors that end a list are Permanent with the reason gone, private or cursor.
+//
+// An account that is not found by its name, or whose name belongs to somebody else by now, is asked for once more by q.ID.
 func (s *Source) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, error) {
 	if q.List != ListPosts && q.List != ListReels {
 		return adapters.Page{}, fail(adapters.Permanent, "", fmt.Errorf("there is no list %q, only posts and reels", q.List))
@@ -87,7 +89,32 @@ func (s *Source) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, er
 	if err != nil {
 		return adapters.Page{}, fail(adapters.Permanent, "", err)
 	}
-	query := url.Values{"username_or_id_or_url": {account}}
+	whom := account
+	if q.ByID && q.ID != "" {
+		whom = q.ID
+	}
+	answer, err := s.list(ctx, q, whom)
+	if err == nil && whom == account {
+		err = answer.stranger(account, q.ID)
+	}
+	lost, _ := errors.AsType[*adapters.Error](err)
+	if lost != nil && lost.Reason == adapters.ReasonGone && q.Cursor == "" && q.ID != "" && whom != q.ID {
+		whom = q.ID
+		answer, err = s.list(ctx, q, whom)
+	}
+	if err == nil {
+		return answer.page(q.List, account, whom, q.ID), nil
+	}
+	err = s.settle(ctx, whom, q.Cursor, err)
+	if e, ok := errors.AsType[*adapters.Error](err); ok && e.Reason == adapters.ReasonGone && lost != nil {
+		return adapters.Page{}, lost // what the name says is of more use than what the id says
+	}
+	return adapters.Page{}, err
+}
+
+// list fetches one page of the account that goes by the name or id whom.
+func (s *Source) list(ctx context.Context, q adapters.Query, whom string) (*answer, error) {
+	query := url.Values{"username_or_id_or_url": {whom}}
 	if q.Cursor != "" {
 		query.Set("pagination_token", string(q.Cursor))
 	}
@@ -95,10 +122,7 @@ func (s *Source) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, er
 	if err == nil {
 		err = answer.refusal()
 	}
-	if err != nil {
-		return adapters.Page{}, s.settle(ctx, account, q.Cursor, err)
-	}
-	return answer.page(q.List, account), nil
+	return answer, err
 }
 
 func (s *Source) get(ctx context.Context, path string, query url.Values) (*answer, error) {
@@ -128,24 +152,66 @@ func (s *Source) get(ctx context.Context, path string, query url.Values) (*answe
 	return nil, fail(adapters.Temporary, adapters.ReasonInvalid, fmt.Errorf("GET %s: the answer is not the JSON expected: %w", req.URL.Path, err))
 }
 
-// page makes records of the items.
-func (a *answer) page(list, account string) adapters.Page {
+// page makes records of the items. account is what the configuration calls the account, whom what was asked for, and id its
+// own id as far as it is known.
+func (a *answer) page(list, account, whom, id string) adapters.Page {
 	p := adapters.Page{Next: adapters.Cursor(a.next())}
+	who, known := a.whose(whom)
+	switch {
+	case known:
+		p.ID, p.Name = who.ID.text, who.name()
+	case whom == id: // it answers by its id and does not say under which name
+		p.ID, p.Name = id, id
+	}
+	if p.ID == account {
+		p.Name = account // it was named by its id, whatever it is called
+	}
 	for i := range a.items {
 		r := a.items[i].record(list)
+		if r.Owner != "" && a.items[i].belongsTo(p.ID, p.Name) {
+			r.Owner = account
+		}
 		if !r.Pinned && r.Time.After(p.Newest) {
 			p.Newest = r.Time
 		}
 		p.Records = append(p.Records, r)
 	}
 	if list == ListPosts {
-		p.Total = a.total(account)
+		p.Total = a.total(whom)
 	}
 	return p
 }
 
-// total is the account's own count of posts. Items of co-authors count the posts of somebody else.
-func (a *answer) total(account string) int {
+// whose finds the user who was asked for, by name or id: beside the items, or as the author of one.
+func (a *answer) whose(whom string) (user, bool) {
+	is := func(u user) bool {
+		return u.ID.text != "" && u.Username.text != "" && (u.ID.text == whom || u.name() == whom)
+	}
+	if is(a.user) {
+		return a.user, true
+	}
+	for i := range a.items {
+		for _, u := range []user{a.items[i].User, a.items[i].Owner} {
+			if is(u) {
+				return u, true
+			}
+		}
+	}
+	return user{}, false
+}
+
+// stranger returns an error when account is the name of another user than the one that is known by id.
+func (a *answer) stranger(account, id string) error {
+	who, known := a.whose(account)
+	if !known || id == "" || who.ID.text == id || who.name() != account {
+		return nil
+	}
+	return fail(adapters.Permanent, adapters.ReasonGone, fmt.Errorf("the name %s belongs to another account now (id %s, it was %s); to collect that one, put %s into accounts",
+		account, who.ID.text, id, who.ID.text))
+}
+
+// total is the count of posts of the account asked for by name or id. Items of co-authors count the posts of somebody else.
+func (a *answer) total(whom string) int {
 	most := 0
 	for i := range a.items {
 		it := &a.items[i]
@@ -153,7 +219,7 @@ func (a *answer) total(account string) int {
 		if n <= 0 {
 			continue
 		}
-		if it.owner() == account || it.User.ID.text == account || it.Owner.ID.text == account {
+		if it.owner() == whom || it.User.ID.text == whom || it.Owner.ID.text == whom {
 			return n
 		}
 		most = max(most, n)

@@ -66,6 +66,16 @@ func (it *item) owner() string {
 	return it.Owner.Username.text
 }
 
+// belongsTo reports whether its author has that id, or where the item shows no id, that name.
+func (it *item) belongsTo(id, name string) bool {
+	for _, u := range []user{it.User, it.Owner} {
+		if u.ID.text != "" {
+			return u.ID.text == id
+		}
+	}
+	return it.owner() != "" && strings.EqualFold(it.owner(), name)
+}
+
 // post brings the item into the form that pipelines read.
 func (it *item) post(list string) *Post {
 	p := &Post{

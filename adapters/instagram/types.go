@@ -3,6 +3,7 @@ package instagram
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 )
 
 // Post is the form of Record.Data: what a pipeline may rely on, with its keys in this order. It holds no media URLs, which
@@ -110,6 +111,9 @@ type user struct {
 	IsPrivate  flag   `json:"is_private"`
 	MediaCount number `json:"media_count"`
 }
+
+// name is the user name as accounts are written here.
+func (u user) name() string { return strings.ToLower(u.Username.text) }
 
 // tag is an element of tagged_users: the user is below, or is the element itself.
 type tag struct {

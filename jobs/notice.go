@@ -1,0 +1,68 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/queue"
+)
+
+// How a person is told of trouble.
+const (
+	lookEvery = time.Minute      // between two looks at what stands
+	gather    = 30 * time.Second // so long after its beginning at the earliest: what comes together is one message
+	tellEvery = 10 * time.Minute // between two messages
+	tellPause = time.Hour        // the longest pause after one that could not be sent
+	tellFor   = 24 * time.Hour   // what could not be told for so long is given up
+)
+
+// tell tells of trouble until ctx ends. Trouble with the file is for others to report.
+func (e *Engine) tell(ctx context.Context) {
+	pause := lookEvery
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		err := e.tellOnce(ctx, gather)
+		switch {
+		case err == nil:
+			pause = lookEvery
+		case ctx.Err() == nil:
+			pause = min(2*pause, tellPause)
+			e.Log.Warn("nobody could be told of trouble; it is tried again", "err", err, "pause", pause)
+		}
+	}
+}
+
+// tellOnce tells in one message what nobody was told of yet, unless all of it is younger than age. At age 0 it is the only
+// chance, and taken.
+func (e *Engine) tellOnce(ctx context.Context, age time.Duration) error {
+	stand, err := e.Store.Notices(ctx)
+	if err != nil {
+		return err
+	}
+	untold, last, err := e.Store.KeepNotices(ctx, stand)
+	if err != nil {
+		return err
+	}
+	now := e.Store.Now()
+	due := age == 0
+	var news []adapters.Notice
+	for _, n := range untold {
+		old := now.Sub(n.At)
+		if old < tellFor {
+			news = append(news, n)
+			due = due || old >= age
+		}
+	}
+	if len(news) == 0 || !due || (age > 0 && now.Sub(last) < tellEvery) {
+		return nil
+	}
+	if err := e.Notify(ctx, news); err != nil {
+		return err
+	}
+	return e.Store.Tx(context.WithoutCancel(ctx), func(tx *queue.Tx) error { return tx.Told(news) })
+}
