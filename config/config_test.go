@@ -62,7 +62,7 @@ func TestSecretsFromFilesStayHidden(t *testing.T) {
 	if err := os.WriteFile(file, []byte("\ufeffhunter2-a, hunter2-b\r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e := env{"RAPIDAPI_KEY_FILE": file, "MONGODB_URI": " mongodb://sumbi:hunter2@localhost/ ", "SUMBI_TOKEN": "hunter2", "SUMBI_NOTIFY_URL": "https://example.com/hunter2"}
+	e := env{"RAPIDAPI_KEY_FILE": file, "MONGODB_URI": " mongodb://sumbi:hunter2@localhost/ ", "SUMBI_TOKEN": "hunter2-hunter2-hunter2", "SUMBI_NOTIFY_URL": "https://example.com/hunter2"}
 	c, err := load(t, "listen = '0.0.0.0:8080'", e)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func TestSecretsFromFilesStayHidden(t *testing.T) {
 			t.Errorf("%s shows a secret:\n%s", name, text)
 		}
 	}
-	for _, want := range []string{"# RAPIDAPI_KEY          set, 2 keys", "# MONGODB_URI           set\n", "# OPENAI_API_KEY        not set\n", "listen = \"0.0.0.0:8080\""} {
+	for _, want := range []string{"# RAPIDAPI_KEY          set, 2 keys", "# MONGODB_URI           set\n", "# OPENAI_API_KEY        not set\n", "listen        = \"0.0.0.0:8080\""} {
 		if !strings.Contains(masked, want) {
 			t.Errorf("Masked() lacks %q:\n%s", want, masked)
 		}

@@ -71,6 +71,8 @@ func dump(b *strings.Builder, fields []field) {
 			v = fmt.Sprintf("%q", Duration(*dst))
 		case *bytes:
 			v = fmt.Sprint(int64(*dst))
+		case *bool:
+			v = fmt.Sprint(*dst)
 		case *int:
 			v = fmt.Sprint(*dst)
 		case *int64:

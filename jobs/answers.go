@@ -249,7 +249,7 @@ func (s batchStep) spool(ctx context.Context, file string) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	part, err := os.Create(path + ".part")
+	part, err := os.OpenFile(path+".part", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return "", err
 	}

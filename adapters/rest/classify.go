@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -113,26 +112,6 @@ func excerpt(body []byte) string {
 		s += "…"
 	}
 	return s
-}
-
-// redact blots the credentials of a request out of an answer that repeats them.
-func redact(body []byte, sent, limit http.Header) []byte {
-	blot := func(values []string) {
-		for _, v := range values {
-			if i := strings.LastIndexByte(v, ' '); i >= 0 {
-				v = v[i+1:] // Bearer, KakaoAK
-			}
-			if len(v) >= 6 {
-				body = bytes.ReplaceAll(body, []byte(v), []byte("[secret]"))
-			}
-		}
-	}
-	for _, values := range limit {
-		blot(values)
-	}
-	blot(sent.Values("Authorization"))
-	blot(sent.Values("Cookie"))
-	return body
 }
 
 // Sentence makes one sentence of what an upstream said: the status, its own code and text, and what to do. What is empty is
