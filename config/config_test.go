@@ -221,3 +221,22 @@ func ExampleConfig_Price() {
 	fmt.Printf("a million tokens: %d micro-dollars in, %d out\n", in, out)
 	// Output: a million tokens: 125000 micro-dollars in, 1000000 out
 }
+
+// FuzzAccount wants a name that is accepted to be no path, no flag and no other name the next time.
+func FuzzAccount(f *testing.F) {
+	for _, s := range []string{"@Seoul.Matjib", "https://www.instagram.com/busan_matjib/?hl=ko", "../../etc/passwd", "맛집", "a\nb", "instagram.com/../x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		name, err := config.Account(s)
+		if err != nil {
+			return
+		}
+		if again, err := config.Account(name); err != nil || again != name {
+			t.Errorf("%q gives %q, which gives %q, %v", s, name, again, err)
+		}
+		if len(name) > 30 || strings.ContainsAny(name, "/\\ \t\n\x00-$`;%") || strings.Contains(name, "..") {
+			t.Errorf("%q gives %q", s, name)
+		}
+	})
+}

@@ -51,7 +51,9 @@ func TestNoWayIn(t *testing.T) {
 		defer tr.CloseIdleConnections()
 		dial := tr.DialContext
 		// As a name server would that has changed its mind.
-		tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) { return dial(ctx, network, "127.0.0.1:"+port) }
+		tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dial(ctx, network, "127.0.0.1:"+port)
+		}
 		c := rest.New(rest.Options{Upstream: "naver", BaseURL: base, Transport: tr})
 		return get(t.Context(), c)
 	}

@@ -69,6 +69,7 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 		return nil, ctx.Err()
 	}
 	e := c.read(resp, out, redact(text, out.Header))
+	e.Err = redactError(e.Err, out.Header)
 	if e.Kind == adapters.Throttled && said.Quota > 0 {
 		e.Reason, e.After = adapters.ReasonQuota, max(e.After, said.Quota)
 	}

@@ -2,8 +2,9 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
-	"errors"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
@@ -44,10 +45,20 @@ func redact(body []byte, sent http.Header) []byte {
 	return body
 }
 
-// writings are the forms in which an answer may repeat a text: as it is, escaped for an address, and as base64, alone or in
-// the midst of something longer.
+// plainWritings are the forms of a text that are read as it: as it is, escaped for an address or within JSON, longest first.
+func plainWritings(v string) []string {
+	quoted, _ := json.Marshal(v) // a text always encodes
+	inJSON := string(quoted[1 : len(quoted)-1])
+	all := []string{v, url.QueryEscape(v), url.PathEscape(v), inJSON}
+	for _, s := range all[:4:4] {
+		all = append(all, strings.ReplaceAll(s, "/", `\/`))
+	}
+	return longestFirst(all)
+}
+
+// writings are the forms in which an error may repeat a text: also as base64, alone or in the midst of something longer.
 func writings(v string) []string {
-	all := []string{v, url.QueryEscape(v), url.PathEscape(v)}
+	all := plainWritings(v)
 	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
 		all = append(all, enc.EncodeToString([]byte(v)))
 		for before := range 3 {
@@ -59,13 +70,16 @@ func writings(v string) []string {
 			}
 		}
 	}
-	slices.Sort(all)
-	all = slices.Compact(all)
-	slices.SortFunc(all, func(a, b string) int { return len(b) - len(a) })
-	return all
+	return longestFirst(all)
 }
 
-// redactError hides credentials in the text of err: net/http quotes answers that it cannot read.
+func longestFirst(all []string) []string {
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(all)
+}
+
+// redactError hides credentials in the text of err: net/http quotes answers that it cannot read, and what was read out of JSON
+// may have been escaped there in a way of its own.
 func redactError(err error, sent http.Header) error {
 	text := err.Error()
 	if clean := string(redact([]byte(text), sent)); clean != text {
@@ -81,8 +95,8 @@ type redacted struct {
 
 func (r *redacted) Error() string { return r.text }
 
-// Is lets the cause be recognised; it cannot be taken out again.
-func (r *redacted) Is(target error) bool { return errors.Is(r.err, target) }
+// Unwrap lets the cause be recognised. Its own text is not to be shown.
+func (r *redacted) Unwrap() error { return r.err }
 
 // eraser replaces words in what it reads by as many asterisks.
 type eraser struct {
@@ -102,11 +116,10 @@ func newEraser(r io.Reader, sent http.Header) *eraser {
 		if len(v) < leastErased {
 			continue
 		}
-		e.words = append(e.words, []byte(v))
-		if esc := url.QueryEscape(v); esc != v {
-			e.words = append(e.words, []byte(esc))
+		for _, w := range plainWritings(v) {
+			e.words = append(e.words, []byte(w))
+			longest = max(longest, len(w))
 		}
-		longest = max(longest, 3*len(v))
 	}
 	if len(e.words) > 0 {
 		e.room = make([]byte, 16<<10+longest)
