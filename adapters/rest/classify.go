@@ -131,8 +131,13 @@ func Sentence(status int, code, text, hint string) error {
 }
 
 // short keeps a message to one line of a terminal or two.
-func short(s string) string {
-	const most = 300
+func short(s string) string { return OneLine(s, 300) }
+
+// OneLine returns what an upstream said as text of one line and so many characters at most, without what a terminal would obey.
+func OneLine(s string, most int) string {
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "…"
 	}
