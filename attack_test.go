@@ -221,7 +221,9 @@ func (a attacker) webhooks(w *world) {
 		s, _ := a.raw(request("POST", "/webhooks/openai", "Content-Type: application/json", "webhook-id: "+id, fmt.Sprintf("webhook-timestamp: %d", at.Unix()), "webhook-signature: "+signature, fmt.Sprintf("Content-Length: %d", len(body))) + body)
 		return s
 	}
-	good := func(id string, at time.Time, body string) string { return sim.Sign(sim.DefaultWebhookSecret, id, at, []byte(body)) }
+	good := func(id string, at time.Time, body string) string {
+		return sim.Sign(sim.DefaultWebhookSecret, id, at, []byte(body))
+	}
 	for name, s := range map[string][]int{
 		"forged":         send("wh_a", now, "v1,Zm9yZ2Vk", event),
 		"another secret": send("wh_a", now, sim.Sign("whsec_d3Jvbmc=", "wh_a", now, []byte(event)), event),
