@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -72,7 +73,7 @@ func dump(b *strings.Builder, fields []field) {
 		case *bytes:
 			v = fmt.Sprint(int64(*dst))
 		case *bool:
-			v = fmt.Sprint(*dst)
+			v = strconv.FormatBool(*dst)
 		case *int:
 			v = fmt.Sprint(*dst)
 		case *int64:

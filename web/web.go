@@ -179,7 +179,7 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; change listen or end what uses it", addr, err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }() // the server has closed it, unless it never began
 	if at, ok := l.Addr().(*net.TCPAddr); s.Token == "" && (!ok || !at.IP.IsLoopback()) {
 		return fmt.Errorf("listen %s is %s, which others can reach: set SUMBI_TOKEN to protect it, or listen on 127.0.0.1", addr, l.Addr())
 	}
