@@ -153,7 +153,7 @@ type builder struct {
 }
 
 func (b *builder) client(o rest.Options) *rest.Client {
-	o.Metrics = b.metrics
+	o.Metrics, o.Private = b.metrics, b.c.AllowPrivate
 	cl := rest.New(o)
 	b.clients[o.Upstream] = cl
 	b.closers = append(b.closers, cl.Close)

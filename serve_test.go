@@ -30,7 +30,12 @@ type served struct {
 // serve starts the program on a free port and waits until it listens.
 func (w *world) serve(args ...string) *served {
 	w.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return w.serveOn("127.0.0.1", args...)
+}
+
+func (w *world) serveOn(host string, args ...string) *served {
+	w.t.Helper()
+	l, err := net.Listen("tcp", host+":0")
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -30,6 +30,7 @@ func TestSecretsDoNotShow(t *testing.T) {
 	}
 	for name, text := range map[string]string{
 		"log": log.String(), "json": string(j), "%v": fmt.Sprintf("%v %v", s, c), "%+v": fmt.Sprintf("%+v %+v", s, c), "%#v": fmt.Sprintf("%#v %#v", s, c), "%s": fmt.Sprintf("%s %s", s, c),
+		"%q %x %d": fmt.Sprintf("%q %x %d", s, s, s),
 		"in a struct": fmt.Sprintf("%+v", struct {
 			S adapters.Secret
 			C adapters.Credential

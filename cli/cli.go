@@ -101,6 +101,12 @@ func (a App) Run(ctx context.Context) int {
 		fmt.Fprintf(a.Stderr, "sumbi: %v; `sumbi --help` shows the verbs\n", err)
 		return exitUsage
 	}
+	if f.State != "" {
+		if err := config.CheckState(f.State); err != nil {
+			fmt.Fprintln(a.Stderr, "sumbi:", err)
+			return exitUsage
+		}
+	}
 	e := &env{App: &a, ctx: ctx, flags: &f}
 	if out, ok := a.Stdout.(*os.File); ok {
 		e.tty = isatty.IsTerminal(out.Fd())

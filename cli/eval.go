@@ -27,7 +27,7 @@ func (c evalMatchCmd) Run(e *env) (err error) {
 	defer f.Close()
 	var out io.Writer
 	if c.Predictions != "" {
-		p, err := os.Create(c.Predictions)
+		p, err := os.OpenFile(c.Predictions, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return usageError{fmt.Errorf("predictions: %w", err)}
 		}

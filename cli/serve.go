@@ -22,7 +22,8 @@ import (
 )
 
 type serveCmd struct {
-	Listen string `help:"Address to listen on, instead of the configured one; \"-\" for none." placeholder:"HOST:PORT"`
+	Listen      string `help:"Address to listen on, instead of the configured one; \"-\" for none." placeholder:"HOST:PORT"`
+	ProxyHeader string `env:"SUMBI_PROXY_HEADER" help:"The header in which a proxy in front names the visitor's address, such as Fly-Client-IP. Only when there is no way around the proxy." placeholder:"NAME"`
 }
 
 // Run works until it is told to stop.
@@ -60,7 +61,7 @@ func (sv serveCmd) Run(e *env) error {
 	g.Go(func() error { return b.Engine.Serve(ctx) })
 	if c.Listen != "" && c.Listen != "-" {
 		w := &web.Server{
-			Store: s, Log: e.log, Token: c.Secrets.Token.Reveal(), Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+			Store: s, Log: e.log, Token: c.Secrets.Token, ProxyHeader: sv.ProxyHeader, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
 		}
 		if secret := c.Secrets.OpenAIWebhook; secret != "" {
@@ -150,7 +151,7 @@ func (h healthcheckCmd) Run(e *env) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("not well: %s answers %s", url, resp.Status)
+		return fmt.Errorf("not well: %s answers %s", req.URL.Redacted(), resp.Status)
 	}
 	fmt.Fprintln(e.Stdout, "ok")
 	return nil

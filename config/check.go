@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"sumbi/adapters"
 )
@@ -38,18 +39,34 @@ func listenAddress(addr string, token adapters.Secret) string {
 	if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
 		return fmt.Sprintf("has no port between 0 and 65535: %q; write it like \"127.0.0.1:8080\"", addr)
 	}
-	if token == "" && !loopback(host) {
+	switch {
+	case loopback(host):
+		return ""
+	case token == "":
 		return fmt.Sprintf("is %q, which others can reach: set SUMBI_TOKEN to protect it, or listen on 127.0.0.1", addr)
+	case utf8.RuneCountInString(token.Reveal()) < leastToken:
+		return fmt.Sprintf("is %q, which others can reach: SUMBI_TOKEN needs at least %d characters there, make one with `openssl rand -hex 32`", addr, leastToken)
 	}
 	return ""
 }
 
+// leastToken is how many characters a token has where others may guess.
+const leastToken = 16
+
 func loopback(host string) bool {
-	if host == "localhost" {
+	if strings.EqualFold(host, "localhost") {
 		return true
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.IsLoopback()
+}
+
+// CheckState refuses a state file that is an address, which may hold a password.
+func CheckState(path string) error {
+	if complaint := stateFile(path); complaint != "" {
+		return &Error{Msg: "the state " + complaint}
+	}
+	return nil
 }
 
 func stateFile(s string) string {

@@ -16,6 +16,8 @@ type Config struct {
 	State  string // path of the state file
 	Listen string // host:port of the dashboard; "" opens none
 
+	AllowPrivate bool // a base_url's name may lead to private addresses
+
 	Instagram Instagram
 	OpenAI    OpenAI
 	Naver     Naver

@@ -62,7 +62,7 @@ func TestSecretsFromFilesStayHidden(t *testing.T) {
 	if err := os.WriteFile(file, []byte("\ufeffhunter2-a, hunter2-b\r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	e := env{"RAPIDAPI_KEY_FILE": file, "MONGODB_URI": " mongodb://sumbi:hunter2@localhost/ ", "SUMBI_TOKEN": "hunter2", "SUMBI_NOTIFY_URL": "https://example.com/hunter2"}
+	e := env{"RAPIDAPI_KEY_FILE": file, "MONGODB_URI": " mongodb://sumbi:hunter2@localhost/ ", "SUMBI_TOKEN": "hunter2-hunter2-hunter2", "SUMBI_NOTIFY_URL": "https://example.com/hunter2"}
 	c, err := load(t, "listen = '0.0.0.0:8080'", e)
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func TestSecretsFromFilesStayHidden(t *testing.T) {
 			t.Errorf("%s shows a secret:\n%s", name, text)
 		}
 	}
-	for _, want := range []string{"# RAPIDAPI_KEY          set, 2 keys", "# MONGODB_URI           set\n", "# OPENAI_API_KEY        not set\n", "listen = \"0.0.0.0:8080\""} {
+	for _, want := range []string{"# RAPIDAPI_KEY          set, 2 keys", "# MONGODB_URI           set\n", "# OPENAI_API_KEY        not set\n", "listen        = \"0.0.0.0:8080\""} {
 		if !strings.Contains(masked, want) {
 			t.Errorf("Masked() lacks %q:\n%s", want, masked)
 		}
@@ -220,4 +220,23 @@ func ExampleConfig_Price() {
 	in, out, _ := config.Default().Price("gpt-5-mini")
 	fmt.Printf("a million tokens: %d micro-dollars in, %d out\n", in, out)
 	// Output: a million tokens: 125000 micro-dollars in, 1000000 out
+}
+
+// FuzzAccount wants a name that is accepted to be no path, no flag and no other name the next time.
+func FuzzAccount(f *testing.F) {
+	for _, s := range []string{"@Seoul.Matjib", "https://www.instagram.com/busan_matjib/?hl=ko", "../../etc/passwd", "맛집", "a\nb", "instagram.com/../x"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		name, err := config.Account(s)
+		if err != nil {
+			return
+		}
+		if again, err := config.Account(name); err != nil || again != name {
+			t.Errorf("%q gives %q, which gives %q, %v", s, name, again, err)
+		}
+		if len(name) > 30 || strings.ContainsAny(name, "/\\ \t\n\x00-$`;%") || strings.Contains(name, "..") {
+			t.Errorf("%q gives %q", s, name)
+		}
+	})
 }

@@ -9,7 +9,7 @@ import (
 // A field is one key of the file: where its value goes, and what is wrong with a value once it is there.
 type field struct {
 	key   string
-	dst   any // *string, *int, *int64, *float64, *time.Duration, *[]string or *bytes
+	dst   any // *string, *bool, *int, *int64, *float64, *time.Duration, *[]string or *bytes
 	check func() string
 }
 
@@ -29,6 +29,7 @@ func (c *Config) sections() []section {
 		{"", []field{
 			{"state", &c.State, func() string { return stateFile(c.State) }},
 			{"listen", &c.Listen, nil},
+			{"allow_private", &c.AllowPrivate, nil},
 		}},
 		{"instagram", []field{
 			{"base_url", &ig.BaseURL, baseURL(&ig.BaseURL)},
@@ -112,6 +113,8 @@ func (f field) set(v any) (complaint string) {
 		return put(dst, v, "text in quotes")
 	case *[]string:
 		return putList(dst, v)
+	case *bool:
+		return put(dst, v, "true or false")
 	case *int:
 		var n int64
 		complaint = put(&n, v, "a whole number")

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"sumbi/adapters"
 	"sumbi/config"
 )
 
@@ -268,8 +268,48 @@ func TestListen(t *testing.T) {
 		if err := config.CheckListen(addr, ""); (err != nil) != open {
 			t.Errorf("CheckListen(%q) = %v", addr, err)
 		}
-		if err := config.CheckListen(addr, adapters.Secret("t")); err != nil {
+		if err := config.CheckListen(addr, "열려라참깨열려라참깨열려라참깨!"); err != nil {
 			t.Errorf("CheckListen(%q) with a token = %v", addr, err)
+		}
+		if err := config.CheckListen(addr, "열려라참깨열려라참깨열려라참깨"); (err != nil) != open {
+			t.Errorf("CheckListen(%q) with a short token = %v", addr, err)
+		}
+	}
+}
+
+// TestNamesThatMayReachOut wants every address that is not this machine's own to need a token, however it is written.
+func TestNamesThatMayReachOut(t *testing.T) {
+	t.Parallel()
+	for _, addr := range []string{
+		":8080", "0.0.0.0:8080", "[::]:8080", "0:8080", "127.1:8080", "localhost.example.org:80", "localhost.:80", "sumbi.local:80", "127.0.0.1.nip.io:80",
+		"[fe80::1%lo]:80", "[fd00::1]:80", "[::ffff:10.0.0.1]:80", "숨비.kr:80",
+	} {
+		if err := config.CheckListen(addr, ""); err == nil || !strings.Contains(err.Error(), "SUMBI_TOKEN") {
+			t.Errorf("CheckListen(%q) = %v", addr, err)
+		}
+	}
+	for _, addr := range []string{"LOCALHOST:0", "127.0.0.1:0", "[::ffff:127.0.0.1]:0"} {
+		if err := config.CheckListen(addr, ""); err != nil {
+			t.Errorf("CheckListen(%q) = %v", addr, err)
+		}
+	}
+}
+
+func TestAccountsArePlainNames(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"../../etc/passwd", "a/../b", "a\nb", "a\x00b", "..", ".", "a..b", "맛집", "a b", "a%2fb", "$(id)", "`id`", "a;b", "-rf a", strings.Repeat("a", 31), "https://evil.example/../a b"} {
+		if name, err := config.Account(s); err == nil {
+			t.Errorf("Account(%q) = %q", s, name)
+		}
+	}
+}
+
+func TestState(t *testing.T) {
+	t.Parallel()
+	for path, ok := range map[string]bool{"숨비.db": true, "/data/a b.db": true, "": false, "postgres://sumbi:hunter2@db/sumbi": false} {
+		err := config.CheckState(path)
+		if (err == nil) != ok || strings.Contains(fmt.Sprint(err), "hunter2") {
+			t.Errorf("CheckState(%q) = %v", path, err)
 		}
 	}
 }

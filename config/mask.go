@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -71,6 +72,8 @@ func dump(b *strings.Builder, fields []field) {
 			v = fmt.Sprintf("%q", Duration(*dst))
 		case *bytes:
 			v = fmt.Sprint(int64(*dst))
+		case *bool:
+			v = strconv.FormatBool(*dst)
 		case *int:
 			v = fmt.Sprint(*dst)
 		case *int64:

@@ -92,6 +92,7 @@ type Options struct {
 	WebhookRetry   time.Duration // first pause between deliveries, doubled each time; 0 means 1 s
 
 	Keys   Keys
+	Echo   bool // every error answer repeats the credential that it was sent, in some writing
 	Faults Faults
 }
 
@@ -199,7 +200,12 @@ func New(o Options) *Server {
 
 // Handler returns the handler of all upstreams, each below its base path, of /sim/stats and
 // /sim/accounts, of POST /sim/reset, which begins to count anew, and of POST /sim/calm, which ends the faults.
-func (s *Server) Handler() http.Handler { return s.mux }
+func (s *Server) Handler() http.Handler {
+	if s.o.Echo {
+		return echoing(s.mux)
+	}
+	return s.mux
+}
 
 // Start serves on a free port of 127.0.0.1 until stop is called. stop also does what Close does.
 func (s *Server) Start() (baseURL string, stop func(), err error) {
@@ -207,7 +213,7 @@ func (s *Server) Start() (baseURL string, stop func(), err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("listen: %w", err)
 	}
-	srv := &http.Server{Handler: s.mux, ReadHeaderTimeout: 10 * time.Second, ConnState: s.connState}
+	srv := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ConnState: s.connState}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

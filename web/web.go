@@ -3,17 +3,19 @@ package web
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"sumbi/adapters"
 	"sumbi/jobs"
 	"sumbi/queue"
 )
@@ -21,61 +23,74 @@ import (
 // maxWebhook is the size of a webhook's body that is read at most.
 const maxWebhook = 64 << 10
 
-// Server answers on one address. Without a Token everything is open, which is for loopback only; with one, only /healthz
-// and the signed webhook are.
+const webhookPath = "/webhooks/openai"
+
+// mostConnections is how many may be open at a time; who holds more of them open keeps only others out, not the work.
+const mostConnections = 256
+
+// Server answers on one address. Without a Token everything is open to this machine, and nothing to others. With one, /healthz,
+// the form at /login and the signed webhook are open, everything else is for who has it.
 type Server struct {
 	Store *queue.Store
 	Log   *slog.Logger
-	Token string
+	Token adapters.Secret
+	// ProxyHeader is the header in which a proxy in front names the visitor's address; "" when there is none. With it
+	// X-Forwarded-Proto is believed, too.
+	ProxyHeader string
 	// Verify checks a webhook's signature before anything of it is read, and names the webhook and the batch it speaks of
 	// ("" for events that are about something else). nil refuses all webhooks.
 	Verify  func(h http.Header, body []byte, now time.Time) (id, batch string, err error)
 	Metrics http.Handler                                 // nil = none
 	Status  func(ctx context.Context, w io.Writer) error // the text of the status page
+
+	now         func() time.Time // time.Now, but for tests
+	sessions    sessions
+	tries       tries
+	badTokens   rarely
+	badWebhooks rarely
 }
 
 // Handler returns the routes.
 func (s *Server) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", s.health)
-	mux.HandleFunc("POST /webhooks/openai", s.webhook)
-	mux.Handle("GET /{$}", s.guard(http.HandlerFunc(s.status)))
+	if s.now == nil {
+		s.now = time.Now
+	}
+	open := map[string]http.Handler{"/healthz": get(s.health), webhookPath: post(s.webhook)}
+	if s.Token != "" {
+		open["/login"] = methods{http.MethodGet: s.loginForm, http.MethodHead: s.loginForm, http.MethodPost: s.login}
+	}
+	// What is not open asks for the token before it tells whether it is there at all.
+	closed := http.NewServeMux()
+	closed.HandleFunc("GET /{$}", s.status)
+	closed.HandleFunc("POST /logout", s.logout)
 	if s.Metrics != nil {
-		mux.Handle("GET /metrics", s.guard(s.Metrics))
+		closed.Handle("GET /metrics", s.Metrics)
 	}
-	return headers(mux)
-}
-
-// headers keeps browsers from doing anything with an answer but show it.
-func headers(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		next.ServeHTTP(w, r)
-	})
-}
-
-// guard asks for the token, as a bearer token or as the password of basic authentication.
-func (s *Server) guard(next http.Handler) http.Handler {
-	if s.Token == "" {
-		return next
-	}
-	want := sha256.Sum256([]byte(s.Token))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		if !ok {
-			_, given, _ = r.BasicAuth()
-		}
-		got := sha256.Sum256([]byte(given))
-		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", `Basic realm="sumbi", charset="UTF-8"`)
-			http.Error(w, "the token is missing or wrong", http.StatusUnauthorized)
+	guarded := s.guard(closed)
+	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := open[r.URL.Path]; h != nil {
+			h.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(w, r)
-	})
+		guarded.ServeHTTP(w, r)
+	}))
+}
+
+// methods answers each method of one path; others get 405.
+type methods map[string]http.HandlerFunc
+
+func get(h http.HandlerFunc) methods  { return methods{http.MethodGet: h, http.MethodHead: h} }
+func post(h http.HandlerFunc) methods { return methods{http.MethodPost: h} }
+
+// ServeHTTP implements http.Handler.
+func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := m[r.Method]
+	if h == nil {
+		w.Header().Set("Allow", strings.Join(slices.Sorted(maps.Keys(m)), ", "))
+		http.Error(w, "this is not how to ask for it", http.StatusMethodNotAllowed)
+		return
+	}
+	h(w, r)
 }
 
 func (s *Server) health(w http.ResponseWriter, r *http.Request) {
@@ -90,11 +105,21 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	if err := s.Status(r.Context(), w); err != nil {
+	var text strings.Builder
+	if err := s.Status(r.Context(), &text); err != nil {
 		s.Log.Error("status", "err", err)
 		http.Error(w, "the status cannot be read", http.StatusInternalServerError)
+		return
 	}
+	if html(r) {
+		s.page(w, http.StatusOK, "status", struct {
+			Text     string
+			LoggedIn bool
+		}{text.String(), s.cookie(r) != ""})
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = io.WriteString(w, text.String())
 }
 
 // webhook makes the next look at a batch come now. Polling stays the truth: a lost webhook costs only time.
@@ -103,14 +128,20 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "webhooks are off: OPENAI_WEBHOOK_SECRET is not set", http.StatusNotFound)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxWebhook))
-	if err != nil {
+	body, err := io.ReadAll(r.Body)
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		http.Error(w, "the body is too large", http.StatusRequestEntityTooLarge)
+		return
+	}
+	if err != nil {
+		http.Error(w, "the body breaks off", http.StatusBadRequest)
 		return
 	}
 	id, batch, err := s.Verify(r.Header, body, s.Store.Now())
 	if err != nil {
-		s.Log.Warn("webhook refused", "err", err)
+		if more, ok := s.badWebhooks.say(s.now()); ok {
+			s.Log.Warn("webhook refused", "err", err, "more_since_the_last_line", more)
+		}
 		http.Error(w, "the signature does not fit", http.StatusUnauthorized)
 		return
 	}
@@ -141,22 +172,63 @@ func (s *Server) look(ctx context.Context, id, batch string) (known bool, err er
 	return known, err
 }
 
-// Listen serves on addr until ctx ends.
+// Listen serves on addr until ctx ends. Without a Token it refuses an address that turns out not to be loopback.
 func (s *Server) Listen(ctx context.Context, addr string) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; change listen or end what uses it", addr, err)
 	}
-	srv := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	defer func() { _ = l.Close() }() // the server has closed it, unless it never began
+	if at, ok := l.Addr().(*net.TCPAddr); s.Token == "" && (!ok || !at.IP.IsLoopback()) {
+		return fmt.Errorf("listen %s is %s, which others can reach: set SUMBI_TOKEN to protect it, or listen on 127.0.0.1", addr, l.Addr())
+	}
+	srv := &http.Server{
+		Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
+		MaxHeaderBytes: 16 << 10, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelError),
+	}
 	defer context.AfterFunc(ctx, func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_ = srv.Shutdown(end)
 	})()
 	s.Log.Info("listening", "addr", l.Addr().String())
-	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := srv.Serve(&crowd{Listener: l, room: make(chan struct{}, mostConnections)}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
+}
+
+// crowd takes no further connection while its room is full.
+type crowd struct {
+	net.Listener
+	room chan struct{}
+}
+
+// Accept implements net.Listener.
+func (c *crowd) Accept() (net.Conn, error) {
+	for {
+		conn, err := c.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case c.room <- struct{}{}:
+			return &guest{Conn: conn, leave: sync.OnceFunc(func() { <-c.room })}, nil
+		default:
+			_ = conn.Close() // nothing was read or written
+		}
+	}
+}
+
+// guest makes room when it leaves.
+type guest struct {
+	net.Conn
+	leave func()
+}
+
+// Close implements net.Conn.
+func (g *guest) Close() error {
+	g.leave()
+	return g.Conn.Close()
 }

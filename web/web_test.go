@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"sumbi/adapters"
 	"sumbi/jobs"
 	"sumbi/queue"
 	"sumbi/web"
@@ -37,7 +38,7 @@ func serve(t *testing.T, token string) (*web.Server, *queue.Store, string) {
 	t.Helper()
 	s := open(t)
 	w := &web.Server{
-		Store: s, Log: slog.New(slog.DiscardHandler), Token: token,
+		Store: s, Log: slog.New(slog.DiscardHandler), Token: adapters.Secret(token),
 		Verify: func(h http.Header, body []byte, _ time.Time) (string, string, error) {
 			if h.Get("webhook-signature") != "good" {
 				return "", "", errors.New("bad signature")

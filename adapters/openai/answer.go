@@ -57,7 +57,7 @@ func notRun(raw json.RawMessage) *adapters.Error {
 		return nil
 	}
 	to := &adapters.Error{
-		Kind: adapters.Temporary, Upstream: upstream, Err: fmt.Errorf("%s: %s", e.Code, short(string(e.Message))),
+		Kind: adapters.Temporary, Upstream: upstream, Err: fmt.Errorf("%s: %s", short(e.Code), short(e.Message)),
 	}
 	if e.Code == "batch_expired" || e.Code == "batch_cancelled" {
 		to.Reason = adapters.ReasonNotRun
@@ -70,8 +70,8 @@ func refused(resp lineResponse) *adapters.Error {
 	api := &APIError{Status: resp.StatusCode}
 	var b errorBody
 	if json.Unmarshal(resp.Body, &b) == nil && b.Error != nil {
-		api.Type, api.Code = string(b.Error.Type), string(b.Error.Code)
-		api.Param, api.Message = string(b.Error.Param), short(string(b.Error.Message))
+		api.Type, api.Code = short(b.Error.Type), short(b.Error.Code)
+		api.Param, api.Message = short(b.Error.Param), short(b.Error.Message)
 	}
 	kind := adapters.Permanent
 	if s := resp.StatusCode; s == 0 || s == http.StatusTooManyRequests || s >= 500 {
@@ -101,7 +101,7 @@ func (b *Batcher) content(body json.RawMessage) (json.RawMessage, *adapters.Erro
 	case choice.FinishReason == "length":
 		return bad(adapters.Temporary, adapters.ReasonCut, "the answer was cut short")
 	case choice.Message.Content == nil:
-		return bad(adapters.Temporary, adapters.ReasonInvalid, "completion without content (%s)", choice.FinishReason)
+		return bad(adapters.Temporary, adapters.ReasonInvalid, "completion without content (%s)", short(choice.FinishReason))
 	}
 	var v any
 	text := []byte(*choice.Message.Content)

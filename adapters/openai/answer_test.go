@@ -3,7 +3,6 @@ package openai_test
 import (
 	"bufio"
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -140,28 +139,4 @@ func TestAnswerRecorded(t *testing.T) {
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-}
-
-func FuzzAnswer(f *testing.F) {
-	f.Add([]byte(output(200, said(goodContent))))
-	f.Add([]byte(output(200, `{"message":{"content":"[]"},"finish_reason":"length"}`)))
-	f.Add([]byte(failedLine(429, `{"error":{"message":"천천히","code":429}}`)))
-	f.Add([]byte(`{"custom_id":"글","response":null,"error":{"code":"batch_expired"}}`))
-	f.Add([]byte(`{"custom_id":"1","response":{"status_code":200,"body":{"choices":[null],"usage":{"prompt_tokens":-1}}}}`))
-	b := batcherAt("http://127.0.0.1")
-	f.Fuzz(func(t *testing.T, line []byte) {
-		a, err := b.Answer(line)
-		if err != nil {
-			return
-		}
-		if a.ID == "" || a.InputTokens < 0 || a.OutputTokens < 0 {
-			t.Errorf("%+v", a)
-		}
-		if (a.Err == nil) != json.Valid(a.Body) {
-			t.Errorf("body %q with error %v", a.Body, a.Err)
-		}
-		if a.Err != nil && (a.Err.Upstream == "" || a.Err.Error() == "") {
-			t.Errorf("error %#v", a.Err)
-		}
-	})
 }

@@ -52,8 +52,8 @@ func Classify(status int, h http.Header, body []byte) *adapters.Error {
 	var b errorBody
 	told := json.Unmarshal(body, &b) == nil && b.Error != nil
 	if told {
-		api.Type, api.Code = string(b.Error.Type), string(b.Error.Code)
-		api.Param, api.Message = string(b.Error.Param), short(string(b.Error.Message))
+		api.Type, api.Code = short(b.Error.Type), short(b.Error.Code)
+		api.Param, api.Message = short(b.Error.Param), short(b.Error.Message)
 	}
 	e := &adapters.Error{Upstream: upstream, Err: api}
 	switch {
@@ -147,9 +147,4 @@ func invalid(format string, args ...any) *adapters.Error {
 }
 
 // short cuts a message that would fill a screen.
-func short(s string) string {
-	if r := []rune(s); len(r) > maxMessage {
-		return string(r[:maxMessage]) + "…"
-	}
-	return s
-}
+func short[S ~string](s S) string { return rest.OneLine(string(s), maxMessage) }

@@ -207,7 +207,7 @@ func (b *Batcher) Get(ctx context.Context, id string) (adapters.Batch, error) {
 		return adapters.Batch{}, failed(ctx, "batch "+id, err)
 	}
 	if got.ID != id {
-		return adapters.Batch{}, failed(ctx, "batch "+id, fmt.Errorf("the answer is of batch %q", got.ID))
+		return adapters.Batch{}, failed(ctx, "batch "+id, fmt.Errorf("the answer is of batch %.60q", got.ID))
 	}
 	return toBatch(got.Batch), nil
 }
@@ -217,7 +217,7 @@ func toBatch(b openai.Batch) adapters.Batch {
 	to := adapters.Batch{
 		ID:        b.ID,
 		State:     adapters.BatchRunning, // also for a status that does not exist yet: a day later it will be another
-		Status:    b.Status,
+		Status:    short(b.Status),
 		Total:     b.RequestCounts.Total,
 		Completed: b.RequestCounts.Completed,
 		Failed:    b.RequestCounts.Failed,
@@ -233,7 +233,7 @@ func toBatch(b openai.Batch) adapters.Batch {
 	}
 	if b.Errors != nil {
 		for _, e := range b.Errors.Data {
-			p := adapters.Problem{Code: e.Code, Message: e.Message, Limit: tokenLimit(e.Code, e.Message)}
+			p := adapters.Problem{Code: short(e.Code), Message: short(e.Message), Limit: tokenLimit(e.Code, e.Message)}
 			if e.Line != nil {
 				p.Line = *e.Line
 			}

@@ -13,6 +13,7 @@ const drainOnClose = 64 << 10
 
 // body is the capped body of an answer. Its errors are classified.
 type body struct {
+	r    io.Reader // of rc, without our credentials
 	rc   io.ReadCloser
 	left int64
 	max  int64
@@ -31,7 +32,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if int64(len(p))-1 > b.left {
 		p = p[:b.left+1]
 	}
-	n, err := b.rc.Read(p)
+	n, err := b.r.Read(p)
 	if int64(n) > b.left {
 		n = int(b.left)
 		b.left, b.over = 0, true

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -136,26 +135,6 @@ func excerpt(body []byte) string {
 	return s
 }
 
-// redact blots the credentials of a request out of an answer that repeats them.
-func redact(body []byte, sent, limit http.Header) []byte {
-	blot := func(values []string) {
-		for _, v := range values {
-			if i := strings.LastIndexByte(v, ' '); i >= 0 {
-				v = v[i+1:] // Bearer, KakaoAK
-			}
-			if len(v) >= 6 {
-				body = bytes.ReplaceAll(body, []byte(v), []byte("[secret]"))
-			}
-		}
-	}
-	for _, values := range limit {
-		blot(values)
-	}
-	blot(sent.Values("Authorization"))
-	blot(sent.Values("Cookie"))
-	return body
-}
-
 // Sentence makes one sentence of what an upstream said: the status, its own code and text, and what to do. What is empty is
 // left out.
 func Sentence(status int, code, text, hint string) error {
@@ -173,8 +152,13 @@ func Sentence(status int, code, text, hint string) error {
 }
 
 // short keeps a message to one line of a terminal or two.
-func short(s string) string {
-	const most = 300
+func short(s string) string { return OneLine(s, 300) }
+
+// OneLine returns what an upstream said as text of one line and so many characters at most, without what a terminal would obey.
+func OneLine(s string, most int) string {
+	s = strings.Join(strings.FieldsFunc(strings.ToValidUTF8(s, ""), func(r rune) bool {
+		return unicode.IsSpace(r) || !unicode.IsPrint(r)
+	}), " ")
 	if r := []rune(s); len(r) > most {
 		return string(r[:most]) + "…"
 	}

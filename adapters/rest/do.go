@@ -49,13 +49,14 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 		c.metrics.observe(c.upstream, outcome(err), took)
 		return nil, err
 	}
-	body := &body{rc: resp.Body, left: c.maxBody, max: c.maxBody, ctx: ctx, c: c, path: out.URL.Path}
+	body := &body{r: resp.Body, rc: resp.Body, left: c.maxBody, max: c.maxBody, ctx: ctx, c: c, path: out.URL.Path}
 	var said Announcement
 	if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusTooManyRequests { // others may come from somebody in between
 		said = c.announced(resp.Header)
 		limit.heed(said.PerSecond)
 	}
 	if resp.StatusCode/100 == 2 {
+		body.r = newEraser(resp.Body, out.Header)
 		resp.Body = body
 		limit.accepted(trip)
 		c.metrics.observe(c.upstream, outcomeOK, took)
@@ -67,7 +68,8 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 		c.metrics.observe(c.upstream, outcomeCancelled, took)
 		return nil, ctx.Err()
 	}
-	e := c.read(resp, out, redact(text, out.Header, limit.o.Header))
+	e := c.read(resp, out, redact(text, out.Header))
+	e.Err = redactError(e.Err, out.Header)
 	if e.Kind == adapters.Throttled && said.Quota > 0 {
 		e.Reason, e.After = adapters.ReasonQuota, max(e.After, said.Quota)
 	}
@@ -122,7 +124,7 @@ func (c *Client) transportError(ctx context.Context, req *http.Request, t *trip,
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("no answer within %s: %w", c.timeout, context.DeadlineExceeded)
 	}
-	e.Err = fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err)
+	e.Err = redactError(fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, err), req.Header)
 	switch {
 	case !t.sent.Load():
 		e.Reason = adapters.ReasonUnreachable
@@ -163,13 +165,11 @@ type departure struct {
 	traces   bool // next tells when it has a connection
 }
 
-func newDeparture(next http.RoundTripper, upstream string) *departure {
-	if next != nil {
-		return &departure{next: next, upstream: upstream}
+func newDeparture(o Options, base *url.URL) *departure {
+	if o.Transport != nil {
+		return &departure{next: o.Transport, upstream: o.Upstream}
 	}
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = idlePerHost
-	return &departure{next: t, upstream: upstream, traces: true}
+	return &departure{next: NewTransport(base, o.Private), upstream: o.Upstream, traces: true}
 }
 
 // RoundTrip sends req when the window of its limit allows.

@@ -31,7 +31,8 @@ type Options struct {
 	Limits    []*Limit          // one a credential; none = one that is unlimited
 	Classify  Classifier        // reads a non-2xx answer; nil = the default reading
 	Announce  Announcer         // reads what the header of any answer says of the limits; nil = Announced
-	Transport http.RoundTripper // nil = a transport of its own
+	Private   bool              // BaseURL may lead to private addresses, also when it names none
+	Transport http.RoundTripper // nil = NewTransport
 	Metrics   *Metrics          // may be nil
 }
 
@@ -93,7 +94,7 @@ func New(o Options) *Client {
 		l.attach(c.changed)
 	}
 	c.http = &http.Client{
-		Transport:     newDeparture(o.Transport, o.Upstream),
+		Transport:     newDeparture(o, base),
 		CheckRedirect: checkRedirect,
 		Timeout:       c.timeout,
 	}
