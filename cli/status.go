@@ -185,7 +185,7 @@ func statusWaits(ctx context.Context, w io.Writer, s *queue.Store) error {
 	for _, x := range stops {
 		fmt.Fprintf(w, "WAITS FOR YOU: %s stopped %s: %s\n", x.Lane, when(x.At), x.Reason)
 	}
-	waits, err := s.BudgetWaits(ctx)
+	waits, err := jobs.BudgetWaits(ctx, s)
 	if err != nil {
 		return err
 	}

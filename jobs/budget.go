@@ -114,12 +114,43 @@ func (e *Engine) over(ctx context.Context, t queue.Terms, pipeline string, cost 
 	case err != nil:
 		return run, "", err
 	case t.Month > 0 && ofMonth.All()+e.budget.all+cost > t.Month:
-		next := NextMonth(e.Store.Now())
-		return run, fmt.Sprintf("the budget of this month is used up, %s; goes on %s or with a higher month in [budget]", used(ofMonth, t.Month), next.Format("2 January")), nil
+		return run, monthUsed(t, ofMonth, e.Store.Now()), nil
 	case t.Run > 0 && run > 0 && ofRun.All()+e.budget.runs[run]+cost > t.Run:
-		return run, fmt.Sprintf("the budget of run %d is used up, %s; goes on with a higher run in [budget]", run, used(ofRun, t.Run)), nil
+		return run, runUsed(t, run, ofRun), nil
 	}
 	return run, "", nil
+}
+
+const thisMonth = "the budget of this month"
+
+func monthUsed(t queue.Terms, s queue.Spent, now time.Time) string {
+	return fmt.Sprintf("%s is used up, %s; goes on %s or with a higher month in [budget]", thisMonth, used(s, t.Month), NextMonth(now).Format("2 January"))
+}
+
+func runUsed(t queue.Terms, run int64, s queue.Spent) string {
+	return fmt.Sprintf("the budget of run %d is used up, %s; goes on with a higher run in [budget]", run, used(s, t.Run))
+}
+
+// BudgetWaits says for which budget work of each pipeline waits, with the figures of now: when a job was held back, calls
+// that are in the books by now were still under way.
+func BudgetWaits(ctx context.Context, s *queue.Store) ([]queue.BudgetWait, error) {
+	waits, err := s.BudgetWaits(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := s.Terms()
+	for i, w := range waits {
+		run, ofRun, ofMonth, err := s.Spending(ctx, w.Pipeline)
+		switch {
+		case err != nil:
+			return nil, err
+		case strings.HasPrefix(w.Reason, thisMonth):
+			waits[i].Reason = monthUsed(t, ofMonth, s.Now())
+		case run > 0:
+			waits[i].Reason = runUsed(t, run, ofRun)
+		}
+	}
+	return waits, nil
 }
 
 // used says how much of a budget is gone.
