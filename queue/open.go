@@ -108,6 +108,8 @@ func looksRight(path string) error {
 }
 
 func (s *Store) lock() error {
+	before, err := os.Stat(s.path + ".lock")
+	s.health.excused = err == nil && before.Size() == 0
 	l := flock.New(s.path+".lock", flock.SetPermissions(0o600))
 	ok, err := l.TryLock()
 	if err != nil {
@@ -117,6 +119,7 @@ func (s *Store) lock() error {
 		return ErrLocked
 	}
 	s.unlock = func() { _ = l.Unlock() }
+	_ = os.WriteFile(s.path+".lock", []byte(inUse), 0o600) // without room for it the next start is too lenient, that is all
 	return nil
 }
 
@@ -233,6 +236,9 @@ func (s *Store) recover(ctx context.Context) error {
 		}
 		// What waited long is looked at anew: a person may have started this process because the reason is gone.
 		if s.later, err = tx.hasten(newest); err != nil {
+			return err
+		}
+		if err := tx.excuse(); err != nil {
 			return err
 		}
 		// A job that ended its process while nothing else was in flight is the cause.
