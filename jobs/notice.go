@@ -44,6 +44,13 @@ func (e *Engine) tellOnce(ctx context.Context, age time.Duration) error {
 	if err != nil {
 		return err
 	}
+	waits, err := BudgetWaits(ctx, e.Store)
+	if err != nil {
+		return err
+	}
+	for _, b := range waits {
+		stand = append(stand, adapters.Notice{Key: "budget:" + b.Pipeline, Event: "budget", Pipeline: b.Pipeline, Text: b.Pipeline + " waits: " + b.Reason})
+	}
 	untold, last, err := e.Store.KeepNotices(ctx, stand)
 	if err != nil {
 		return err

@@ -19,8 +19,8 @@ const (
 	maxRestarts = 3 // returns to the first page because a cursor was refused
 )
 
-// pageCalls is how many requests a page may take: behind a refusal the profile is looked at.
-const pageCalls = 2
+// pageCalls is how many requests a page may take: behind a refusal the profile is looked at, and the account asked for by its id.
+const pageCalls = 3
 
 type pageArgs struct {
 	Walk int64 `json:"walk"`

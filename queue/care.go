@@ -25,6 +25,7 @@ const walLimit = 64 << 20
 type health struct {
 	self, wal os.FileInfo // the files that this process has opened
 	sound     atomic.Bool // all of it has been checked, or the process before closed it in order
+	excused   bool        // the process before ended because of the file, and no job was its cause
 	walLimit  int64
 	walNext   time.Time // no other attempt to empty the log before
 }
@@ -77,6 +78,21 @@ func (tx *Tx) begun() error {
 		return err
 	}
 	return tx.SetMeta(metaRunning, stamp(tx.now))
+}
+
+// inUse is what the lock file says until an end for the file's own sake, which empties it: that takes no room on a full disk.
+const inUse = "in use, or ended by a kill\n"
+
+// blameless notes that the process ends because of the file, so that what is in flight is not suspected.
+func (s *Store) blameless() { _ = os.Truncate(s.path+".lock", 0) }
+
+// excuse takes back what counts against the jobs that were in flight when the file failed.
+func (tx *Tx) excuse() error {
+	if !tx.s.health.excused {
+		return nil
+	}
+	_, err := tx.exec(`update job set lost = max(lost - 1, 0), alone = 0 where taken_at is not null`)
+	return err
 }
 
 // rest leaves a file that the next start need not check, and an empty log. It writes only what fits.

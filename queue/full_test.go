@@ -128,7 +128,7 @@ func TestEveryStatementFails(t *testing.T) {
 			dir := t.TempDir()
 			step := tt.step
 			if slow {
-				step *= 9
+				step *= 15
 			}
 			for n := 1; ; n += step {
 				path := filepath.Join(dir, fmt.Sprintf("%d.db", n))
@@ -198,4 +198,26 @@ func TestFileMayNotGrow(t *testing.T) {
 			return
 		}
 	}
+}
+
+// TestFullDiskBlamesNoJob checks that a job which is in flight whenever the file fails is not taken for the cause.
+func TestFullDiskBlamesNoJob(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	add(t, s, pageJob("국밥"))
+	full := queue.SQLiteError(t, `pragma max_page_count = 1`, `create table 국 (물)`)
+	for range queue.LostLimit + 3 {
+		w := &queue.Worker{
+			Store: s, Log: slog.New(slog.DiscardHandler), Lanes: []queue.Lane{{Name: "인스타", Deadline: time.Minute}},
+			Handlers: map[queue.Kind]queue.Handler{queue.KindPage: func(context.Context, queue.Job) (queue.Commit, error) {
+				return func(tx *queue.Tx) error { return full }, nil
+			}},
+		}
+		if err := w.Run(t.Context()); !queue.Fatal(err) {
+			t.Fatalf("the work ended with %v", err)
+		}
+		check(t, s.Close())
+		s = open(t, s.Path(), queue.Owner)
+	}
+	rows(t, s, `select state, lost from job`, "live|0")
 }

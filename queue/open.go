@@ -108,6 +108,8 @@ func looksRight(path string) error {
 }
 
 func (s *Store) lock() error {
+	before, err := os.Stat(s.path + ".lock")
+	s.health.excused = err == nil && before.Size() == 0
 	l := flock.New(s.path+".lock", flock.SetPermissions(0o600))
 	ok, err := l.TryLock()
 	if err != nil {
@@ -117,6 +119,7 @@ func (s *Store) lock() error {
 		return ErrLocked
 	}
 	s.unlock = func() { _ = l.Unlock() }
+	_ = os.WriteFile(s.path+".lock", []byte(inUse), 0o600) // without room for it the next start is too lenient, that is all
 	return nil
 }
 
@@ -238,7 +241,7 @@ func (s *Store) recover(ctx context.Context) error {
 		if s.later, err = tx.hasten(newest); err != nil {
 			return err
 		}
-		if err := tx.suspect(); err != nil {
+		if err := errors.Join(tx.excuse(), tx.suspect()); err != nil {
 			return err
 		}
 		if err := tx.bookLost(); err != nil {

@@ -91,6 +91,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer grace.Stop()
 	wg.Wait()
 	if err := context.Cause(ctx); Fatal(err) {
+		w.Store.blameless()
 		return err
 	}
 	return nil
