@@ -19,8 +19,14 @@ const (
 	maxRestarts = 3 // returns to the first page because a cursor was refused
 )
 
-// pageCalls is how many requests a page may take: behind a refusal the profile is looked at, and the account asked for by its id.
-const pageCalls = 3
+// pageCalls is how many requests a page may take: behind a refusal the profile is looked at, and at the head of a list the
+// account is first asked for by its id.
+func pageCalls(w queue.Walk, whom queue.Target) int64 {
+	if w.Cursor == "" && whom.ID != "" && whom.Name == "" {
+		return 3
+	}
+	return 2
+}
 
 type pageArgs struct {
 	Walk int64 `json:"walk"`
@@ -53,11 +59,11 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 	if w.State != queue.WalkWalking {
 		return nil, nil
 	}
-	if err := e.affordCalls(ctx, p.Name, p.Lane, pageCalls); err != nil {
-		return nil, err
-	}
 	whom, err := e.Store.Target(ctx, w.Pipeline, w.Target)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.affordCalls(ctx, p.Name, p.Lane, pageCalls(w, whom)); err != nil {
 		return nil, err
 	}
 	start := time.Now()

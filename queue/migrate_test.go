@@ -122,7 +122,7 @@ var kept = []string{
 	`select id || ' ' || state || ' ' || upstream_id || ' ' || lines || ' ' || position from batch order by id`,
 	`select id || ' ' || name || ' ' || road_address from place order by id`,
 	`select sink || ' ' || key || ' ' || rev from outbox order by sink, key`,
-	`select day || ' ' || upstream || ' ' || what || ' ' || n || ' ' || micro_usd from usage order by day, run, upstream, what`,
+	`select day || ' ' || upstream || ' ' || what || ' ' || n || ' ' || micro_usd from usage where what <> 'request' order by day, run, upstream, what`, // a start books what was in flight
 	`select name || ' ' || used || ' ' || coalesce(held_until, '-') || ' ' || fingerprint from upstream_limit order by name`,
 	`select state || ' ' || attempt || ' ' || coalesce(batch, '-') || ' ' || coalesce(line, '-') || ' ' || coalesce(answer, body) from question order by asked_at, coalesce(answer, body), line`,
 	`select post || ' ' || n || ' ' || name || ' ' || json(fields) || ' ' || state || ' ' || coalesce(place, '-') || ' ' || coalesce(score, '-') || ' ' || reason || ' ' || coalesce(decided_at, '-') from v_mentions order by post, n`,

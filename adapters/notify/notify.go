@@ -11,12 +11,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 	"time"
 	"unicode"
 
 	"sumbi/adapters"
+	"sumbi/adapters/rest"
 )
 
 const (
@@ -30,7 +32,7 @@ const (
 type Options struct {
 	URL       adapters.Secret
 	Timeout   time.Duration     // of one message, 0 = 15 s
-	Transport http.RoundTripper // nil = net/http's own
+	Transport http.RoundTripper // nil = rest.NewTransport
 }
 
 // Sender sends messages. Safe for concurrent use.
@@ -43,6 +45,13 @@ type Sender struct {
 func New(o Options) *Sender {
 	if o.Timeout <= 0 {
 		o.Timeout = defaultTimeout
+	}
+	if o.Transport == nil {
+		base, err := url.Parse(o.URL.Reveal())
+		if err != nil {
+			base = &url.URL{} // which Send reports
+		}
+		o.Transport = rest.NewTransport(base, false)
 	}
 	return &Sender{url: o.URL, http: &http.Client{
 		Transport: o.Transport, Timeout: o.Timeout,
