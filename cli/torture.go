@@ -17,7 +17,7 @@ import (
 // What the imitations of a torture allow and how long they take. A fifth of each limit is left free, since a busy machine delays
 // calls; a start that does not wait for its window is therefore looked for by itself.
 const (
-	tortureInstagramPerSecond = 8
+	tortureInstagramPerSecond = 24
 	tortureSearchPerSecond    = 240
 	tortureSpare              = 1.25
 	tortureWindow             = 750 * time.Millisecond // the least between the last call and the first after a start; the real one is a second
@@ -59,13 +59,13 @@ func (d demoCmd) faults() (sim.Faults, error) {
 	switch d.Faults {
 	case "all":
 		f := sim.AllFaults(tortureRate)
-		f.StallFor = 2 * tortureLatency
+		f.StallFor = tortureLatency / 2
 		return f, nil
 	case "none", "":
 		return sim.Faults{}, nil
 	}
 	f, err := sim.SomeFaults(tortureRate, strings.Split(d.Faults, ",")...)
-	f.StallFor = 2 * tortureLatency
+	f.StallFor = tortureLatency / 2
 	return f, err
 }
 
