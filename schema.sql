@@ -532,10 +532,7 @@ from v_dead group by pipeline, what, substr(at, 1, 10)
 union all
 select 'silent:' || pipeline || ':' || target || ':' || silent_since, 'silent', pipeline,
   target || ' of ' || pipeline || ' has shown nothing new since ' || substr(silent_since, 1, 10) || ', far longer than usual; look whether it has moved', silent_since
-from target where silent_since is not null and state = 'ok'
-union all
-select 'outage:' || upstream, 'outage', '', upstream || ' has not answered for more than an hour: ' || reason, since
-from outage where since < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 hour');
+from target where silent_since is not null and state = 'ok';
 
 create view v_books as
 select day, run, upstream, what, n, micro_usd, 0 as wasted_n, 0 as wasted_micro_usd from usage

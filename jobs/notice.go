@@ -15,6 +15,8 @@ const (
 	tellEvery = 10 * time.Minute // between two messages
 	tellPause = time.Hour        // the longest pause after one that could not be sent
 	tellFor   = 24 * time.Hour   // what could not be told for so long is given up
+
+	longOutage = time.Hour // an upstream that is away for less is nobody's business
 )
 
 // tell tells of trouble until ctx ends. Trouble with the file is for others to report.
@@ -44,13 +46,11 @@ func (e *Engine) tellOnce(ctx context.Context, age time.Duration) error {
 	if err != nil {
 		return err
 	}
-	waits, err := BudgetWaits(ctx, e.Store)
+	waits, err := e.waits(ctx)
 	if err != nil {
 		return err
 	}
-	for _, b := range waits {
-		stand = append(stand, adapters.Notice{Key: "budget:" + b.Pipeline, Event: "budget", Pipeline: b.Pipeline, Text: b.Pipeline + " waits: " + b.Reason})
-	}
+	stand = append(stand, waits...)
 	untold, last, err := e.Store.KeepNotices(ctx, stand)
 	if err != nil {
 		return err
@@ -72,4 +72,22 @@ func (e *Engine) tellOnce(ctx context.Context, age time.Duration) error {
 		return err
 	}
 	return e.Store.Tx(context.WithoutCancel(ctx), func(tx *queue.Tx) error { return tx.Told(news) })
+}
+
+// waits are the troubles that time or money makes: work that waits for a budget, and upstreams that are away for long.
+func (e *Engine) waits(ctx context.Context) (ns []adapters.Notice, err error) {
+	budgets, err := BudgetWaits(ctx, e.Store)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range budgets {
+		ns = append(ns, adapters.Notice{Key: "budget:" + b.Pipeline, Event: "budget", Pipeline: b.Pipeline, Text: b.Pipeline + " waits: " + b.Reason})
+	}
+	outages, err := e.Store.Outages(ctx)
+	for _, o := range outages {
+		if e.Store.Now().Sub(o.Since) > longOutage {
+			ns = append(ns, adapters.Notice{Key: "outage:" + o.Upstream, Event: "outage", Text: o.Upstream + " has not answered for more than an hour: " + o.Reason})
+		}
+	}
+	return ns, err
 }
