@@ -196,6 +196,37 @@ func TestRunTells(t *testing.T) {
 	})
 }
 
+// A budget that is used up and an upstream that is away for long are told like other trouble.
+func TestWaitingIsTold(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		p := &told{}
+		w.spend(queue.Terms{Prices: map[string]int64{"instagram": 100}, Run: 700})
+		terms := w.wire
+		w.wire = func(e *jobs.Engine) {
+			terms(e)
+			p.wire(e)
+		}
+		w.feed.put("mat", "posts", posts(1, 30))
+		w.broke("the budget of run 1 is used up, $0.0006 of $0.0007; goes on with a higher run in [budget]")
+		told := "budget:matzip run:matzip"
+		p.is(t, "a budget", told)
+
+		w.spend(queue.Terms{})
+		terms = w.wire
+		w.wire = func(e *jobs.Engine) {
+			terms(e)
+			p.wire(e)
+		}
+		w.feed.script = func(adapters.Query) (adapters.Page, error, bool) {
+			return adapters.Page{}, &adapters.Error{Kind: adapters.Temporary, Upstream: "instagram", Reason: adapters.ReasonUnreachable, Err: errors.New("육개장집이 닫혔다")}, true
+		}
+		w.serve(59 * time.Minute)
+		p.is(t, "away for less than an hour", told)
+		w.serve(10 * time.Minute)
+		p.is(t, "away for longer", told, "outage:instagram")
+	})
+}
+
 // A stop while a message is on its way does not wait for the other side.
 func TestStopWhileTelling(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

@@ -132,7 +132,7 @@ func TestSoundAfterAKill(t *testing.T) {
 	}
 	check(t, s.Close())
 
-	s = open(t, path, queue.Owner)
+	open(t, path, queue.Owner)
 	cut := open(t, copyFile(t, path, t.TempDir()), queue.Owner)
 	check(t, cut.Close()) // before anybody has checked it
 	if cut = open(t, cut.Path(), queue.Owner); cut.Sound() {
@@ -187,6 +187,9 @@ func TestRemovedFile(t *testing.T) {
 				t.Fatalf("the work ended with %v", err)
 			}
 			sentence(t, err.Error(), s.Path(), "removed or replaced", "start again")
+			if _, err := os.Stat(s.Path()); name == "removed" && !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("an empty file is in its place: %v", err)
+			}
 		})
 	}
 }

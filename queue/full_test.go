@@ -213,7 +213,10 @@ func TestFullDiskBlamesNoJob(t *testing.T) {
 				return func(tx *queue.Tx) error { return full }, nil
 			}},
 		}
-		if err := w.Run(t.Context()); !queue.Fatal(err) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		err := w.Run(ctx)
+		cancel()
+		if !queue.Fatal(err) {
 			t.Fatalf("the work ended with %v", err)
 		}
 		check(t, s.Close())
