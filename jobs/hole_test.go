@@ -132,8 +132,9 @@ func (l *longList) show(n int) {
 	}
 }
 
+// remove deletes the post at a position, unless it is the only one: an empty list has an end of its own.
 func (l *longList) remove(at int) {
-	if seen := l.seen(); at < len(seen) {
+	if seen := l.seen(); at < len(seen) && len(seen) > 1 {
 		seen[at].gone = true
 	}
 }
