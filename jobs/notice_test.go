@@ -208,7 +208,7 @@ func TestWaitingIsTold(t *testing.T) {
 		}
 		w.feed.put("mat", "posts", posts(1, 30))
 		w.broke("the budget of run 1 is used up, $0.0006 of $0.0007; goes on with a higher run in [budget]")
-		told := "budget:matzip run:matzip"
+		told := "run:matzip budget:matzip"
 		p.is(t, "a budget", told)
 
 		w.spend(queue.Terms{})
@@ -216,6 +216,7 @@ func TestWaitingIsTold(t *testing.T) {
 		w.wire = func(e *jobs.Engine) {
 			terms(e)
 			p.wire(e)
+			e.Lanes[0].Backoff = queue.Backoff{Base: time.Second, Cap: 5 * time.Minute}
 		}
 		w.feed.script = func(adapters.Query) (adapters.Page, error, bool) {
 			return adapters.Page{}, &adapters.Error{Kind: adapters.Temporary, Upstream: "instagram", Reason: adapters.ReasonUnreachable, Err: errors.New("육개장집이 닫혔다")}, true
