@@ -95,8 +95,10 @@ func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 	}
 	path, err := s.spool(ctx, file)
 	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
-		s.b.Note = gone + err.Error()
-		if s.b.Reading == readErrors {
+		switch {
+		case s.b.Reading == readOutput:
+			s.b.Note = gone + err.Error()
+		case !strings.HasPrefix(s.b.Note, gone): // which weighs more: answers are paid
 			s.b.Note = "errors are gone: " + err.Error()
 		}
 		return s.nextFile(), nil
