@@ -138,3 +138,20 @@ func TestRenamedKeepsItsName(t *testing.T) {
 		w.is(`select upstream_id, renamed_to from v_accounts`, "77|맛집일기")
 	})
 }
+
+// A silence is over with the first post of any list, whatever becomes of the others.
+func TestSilenceEndsWithOneList(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.feed.put("mat", "posts", posts(1, 12))
+		w.run()
+		w.is(`select silent_since from v_accounts`, "1999-01-01T12:00:00.000Z")
+		w.feed.script = func(q adapters.Query) (adapters.Page, error, bool) {
+			return adapters.Page{}, refuse(adapters.Temporary, "trouble"), q.List == "reels"
+		}
+		w.run()
+		w.is(`select silent_since from v_accounts`, "1999-01-01T12:00:00.000Z")
+		w.feed.put("mat", "posts", []post{{key: "새글", at: time.Now().Add(-time.Hour), caption: "🍜"}}, posts(1, 12))
+		w.run()
+		w.is(`select coalesce(silent_since, '-') from v_accounts`, "-")
+	})
+}
