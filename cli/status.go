@@ -197,7 +197,11 @@ func statusWaits(ctx context.Context, w io.Writer, s *queue.Store) error {
 		return err
 	}
 	for _, o := range outages {
-		fmt.Fprintf(w, "waits: %s does not answer since %s (%s); looks again %s\n", o.Upstream, when(o.Since), oneLine(o.Reason), when(o.Next))
+		next := when(o.Next)
+		if s.Now().Sub(o.Next) > time.Minute { // no job needs it, or no process works
+			next = "with the next call"
+		}
+		fmt.Fprintf(w, "waits: %s does not answer since %s (%s); looks again %s\n", o.Upstream, when(o.Since), oneLine(o.Reason), next)
 	}
 	limits, err := s.Limits(ctx)
 	if err != nil {

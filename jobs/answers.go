@@ -95,8 +95,10 @@ func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 	}
 	path, err := s.spool(ctx, file)
 	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
-		s.b.Note = gone + err.Error()
-		if s.b.Reading == readErrors {
+		switch {
+		case s.b.Reading == readOutput:
+			s.b.Note = gone + err.Error()
+		case !strings.HasPrefix(s.b.Note, gone): // which weighs more: answers are paid
 			s.b.Note = "errors are gone: " + err.Error()
 		}
 		return s.nextFile(), nil
@@ -120,12 +122,34 @@ func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 		if err := s.take(tx, answers); err != nil {
 			return err
 		}
+		if eof && !cut {
+			short, err := s.short(tx)
+			if err != nil {
+				return err
+			}
+			if short && s.b.Broken < maxBroken {
+				s.b.Broken++
+				if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+					return err
+				}
+				eof = false
+			}
+		}
 		if eof {
 			return s.nextFile()(tx)
 		}
 		tx.Again(0)
 		return tx.SaveBatch(s.b)
 	}, nil
+}
+
+// short reports whether the only file of a completed batch ends before its last line: it may have been cut behind a whole one.
+func (s *batchStep) short(tx *queue.Tx) (bool, error) {
+	if s.b.Status != "completed" || s.b.Reading != readOutput || s.b.ErrorFile != "" {
+		return false, nil
+	}
+	n, err := tx.Unheard(s.b.ID)
+	return n > 0, err
 }
 
 // take stores answers and what follows from them.

@@ -152,6 +152,14 @@ func TestAnswerFiles(t *testing.T) {
 				return text
 			})
 		}, "3", 2},
+		{"cut once, behind a whole line", func(m *model) {
+			only(m, func(text string, n int) string {
+				if n == 1 {
+					return strings.Join(strings.SplitAfter(text, "\n")[:2], "")
+				}
+				return text
+			})
+		}, "3", 2},
 		{"cut more with every look", func(m *model) {
 			only(m, func(text string, n int) string { return text[:len(text)-10+n] })
 		}, "3 1", 4},

@@ -205,6 +205,9 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 		cost = refused
 	}
 	if err := e.afford(ctx, p.Name, cost); err != nil {
+		if c := adapters.Classify(err); c.Reason == adapters.ReasonBudget && len(take) > 0 {
+			return again(0), nil // another call was faster; what is left is enough for fewer lines, or not for one
+		}
 		return nil, err
 	}
 	if full && b.ID == 0 && len(take) == 0 && len(bad) == 0 {

@@ -124,8 +124,10 @@ func (e *Engine) over(ctx context.Context, t queue.Terms, pipeline string, cost 
 const thisMonth = "the budget of this month"
 
 func monthUsed(t queue.Terms, s queue.Spent, now time.Time) string {
-	return fmt.Sprintf("%s is used up, %s; goes on %s or with a higher month in [budget]", thisMonth, used(s, t.Month), NextMonth(now).Format("2 January"))
+	return fmt.Sprintf("%s is used up, %s; goes on %s or with a higher month in [budget]", thisMonth, used(s, t.Month), nextMonth(now))
 }
+
+func nextMonth(t time.Time) string { return NextMonth(t).Format("2 January") }
 
 func runUsed(t queue.Terms, run int64, s queue.Spent) string {
 	return fmt.Sprintf("the budget of run %d is used up, %s; goes on with a higher run in [budget]", run, used(s, t.Run))
@@ -144,6 +146,8 @@ func BudgetWaits(ctx context.Context, s *queue.Store) ([]queue.BudgetWait, error
 		switch {
 		case err != nil:
 			return nil, err
+		case strings.HasPrefix(w.Reason, thisMonth) && !strings.Contains(w.Reason, nextMonth(s.Now())):
+			waits[i].Reason = "the budget of the last month was used up; a new one has begun, goes on with the next start or by itself"
 		case strings.HasPrefix(w.Reason, thisMonth):
 			waits[i].Reason = monthUsed(t, ofMonth, s.Now())
 		case run > 0:

@@ -17,11 +17,15 @@ const (
 	silentLeast  = 30 * 24 * time.Hour
 )
 
-// lookBack notes, once all lists of a target have ended cleanly, how much they have shown and whether it is silent.
+// lookBack notes, once all lists of a target have ended cleanly, how much they have shown and whether it is silent. The end of a
+// silence needs one list only.
 func lookBack(tx *queue.Tx, w queue.Walk) error {
 	seen, err := tx.Seen(w.Pipeline, w.Target)
-	if err != nil || !seen.Whole {
+	if err != nil {
 		return err
+	}
+	if !seen.Whole {
+		return tx.EndSilence(w.Pipeline, w.Target, seen.Newest)
 	}
 	var silent time.Time
 	if tx.Now().Sub(seen.Newest) > silentLeast {

@@ -85,7 +85,8 @@ func (e *Engine) waits(ctx context.Context) (ns []adapters.Notice, err error) {
 	}
 	outages, err := e.Store.Outages(ctx)
 	for _, o := range outages {
-		if e.Store.Now().Sub(o.Since) > longOutage {
+		// One that nobody has asked for long, because no job needs it, may be back.
+		if o.Next.Sub(o.Since) > longOutage && e.Store.Now().Sub(o.Next) < longOutage {
 			ns = append(ns, adapters.Notice{Key: "outage:" + o.Upstream, Event: "outage", Text: o.Upstream + " has not answered for more than an hour: " + o.Reason})
 		}
 	}

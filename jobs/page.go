@@ -126,8 +126,11 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 // nameTarget keeps by which id the upstream knows a target, and under which name it goes when it was renamed.
 func nameTarget(tx *queue.Tx, w queue.Walk, known queue.Target, pg adapters.Page) error {
 	name := pg.Name
-	if name == w.Target {
+	switch {
+	case name == w.Target:
 		name = ""
+	case name == pg.ID && known.Name != "": // this page does not say the name
+		name = known.Name
 	}
 	if pg.ID == "" || pg.Name == "" || (pg.ID == known.ID && name == known.Name) {
 		return nil

@@ -375,11 +375,12 @@ func (e *Engine) first(run int64) bool {
 	return e.tryAgain(run)
 }
 
-// tryAgain lets a stopped run go on once per start, and then every minute unless a lane waits for a person.
+// tryAgain lets a stopped run be looked at once per start, and then every minute: a budget comes back by itself, whatever else
+// waits for a person.
 func (e *Engine) tryAgain(run int64) bool {
 	now := e.Store.Now()
 	last, tried := e.tries[run]
-	if tried && (now.Sub(last) < time.Minute || len(e.worker.StoppedLanes()) > 0) {
+	if tried && now.Sub(last) < time.Minute {
 		return false
 	}
 	if e.tries == nil {

@@ -205,6 +205,12 @@ func (tx *Tx) KeepSeen(pipeline, target string, shown int, silent time.Time) err
 	return err
 }
 
+// EndSilence notes that a target that was silent has shown a record of that time.
+func (tx *Tx) EndSilence(pipeline, target string, newest time.Time) error {
+	_, err := tx.exec(`update target set silent_since = null where pipeline = ? and target = ? and silent_since < ?`, pipeline, target, stamp(newest))
+	return err
+}
+
 // Stored is a record as the file knows it now.
 type Stored struct {
 	adapters.Record

@@ -184,10 +184,11 @@ func TestTotal(t *testing.T) {
 	}{
 		{"posts", "seoul.matzip", items, 412},
 		{"posts", "55", items, 412},
-		{"posts", "renamed", items, 999},
+		{"posts", "renamed", items, 7},
 		{"reels", "seoul.matzip", items, 0},
 		{"posts", "seoul.matzip", `{"data":{"items":[{"pk":1,"metrics":{"user_media_count":null}}]}}`, 0},
 		{"posts", "seoul.matzip", `{"data":{"user":{"media_count":7},"items":[{"pk":1}]}}`, 7},
+		{"posts", "seoul.matzip", `{"data":{"items":[{"pk":1,"user":{"username":"coauthor"},"metrics":{"user_media_count":999}},{"pk":2,"user":{"username":"seoul.matzip"}}]}}`, 0},
 	} {
 		p, err := fetch(t, c.list, c.account, []byte(c.body))
 		if err != nil {

@@ -210,7 +210,8 @@ func (a *answer) stranger(account, id string) error {
 		account, who.ID.text, id, who.ID.text))
 }
 
-// total is the count of posts of the account asked for by name or id. Items of co-authors count the posts of somebody else.
+// total is the count of posts of the account asked for by name or id; 0 when the page does not tell. Items of co-authors count
+// the posts of somebody else.
 func (a *answer) total(whom string) int {
 	most := 0
 	for i := range a.items {
@@ -219,10 +220,12 @@ func (a *answer) total(whom string) int {
 		if n <= 0 {
 			continue
 		}
-		if it.owner() == whom || it.User.ID.text == whom || it.Owner.ID.text == whom {
+		switch {
+		case it.owner() == whom || it.User.ID.text == whom || it.Owner.ID.text == whom:
 			return n
+		case it.owner() == "":
+			most = max(most, n)
 		}
-		most = max(most, n)
 	}
 	if most == 0 {
 		most = int(a.user.MediaCount.or(0))
