@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// budgetPause is how long work waits for a budget before it asks again by itself.
-	budgetPause = 5 * time.Minute
+	// budgetPause is how long work waits for a budget before it asks again by itself. When there is room it is called.
+	budgetPause = time.Hour
 	// hurryEvery bounds how often the ticker calls what waits, once there is room again.
 	hurryEvery = time.Minute
 )
@@ -202,19 +202,23 @@ func (e *Engine) resume(ctx context.Context) error {
 		if room < least {
 			continue
 		}
-		b.mu.Lock()
-		delete(b.refused, pipeline)
-		b.hurried = now
-		b.mu.Unlock()
-		for more := true; more; {
+		hurried, n := int64(0), int64(chunk)
+		for n == chunk {
 			err := e.Store.Tx(ctx, func(tx *queue.Tx) (err error) {
-				more, err = tx.HurryBudget(pipeline, chunk)
+				n, err = tx.HurryBudget(pipeline, chunk)
 				return err
 			})
 			if err != nil {
 				return err
 			}
+			hurried += n
 		}
+		b.mu.Lock()
+		b.hurried = now
+		if hurried == 0 { // and not before: a refusal may have been on its way to the file
+			delete(b.refused, pipeline)
+		}
+		b.mu.Unlock()
 	}
 	return nil
 }

@@ -201,7 +201,7 @@ func TestBudgetDoesNotSpin(t *testing.T) {
 		var before, after int
 		fmt.Sscan(handed, &before)
 		fmt.Sscan(w.query(`select sum(run) from job`), &after)
-		if n := after - before; n < 1 || n > 3 { // one job, every five minutes
+		if n := after - before; n > 1 { // the new process looks once
 			t.Errorf("looked %d times in 6 minutes", n)
 		}
 		w.is(`select requests from v_spend`, "6")

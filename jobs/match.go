@@ -165,11 +165,6 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 	if f == nil {
 		return s.decide(e), nil
 	}
-	if f.Name() != s.find.Lane { // the lane keeps watch over its own upstream only
-		if err := e.worker.Admit(ctx, f.Name()); err != nil {
-			return nil, err
-		}
-	}
 	key := askKey(f.Name(), q)
 	if !e.asking.begin(key) {
 		return again(busyPause), nil
@@ -178,6 +173,11 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 	context.AfterFunc(ctx, func() { e.asking.end(key) })
 	if err := e.affordCalls(ctx, s.m.Pipeline, f.Name(), 1); err != nil {
 		return nil, err
+	}
+	if f.Name() != s.find.Lane { // the lane keeps watch over its own upstream only
+		if err := e.worker.Admit(ctx, f.Name()); err != nil {
+			return nil, err
+		}
 	}
 	cs, err := f.Find(ctx, q)
 	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {

@@ -324,9 +324,9 @@ func TestWaitForBudget(t *testing.T) {
 		check(t, err)
 		same(t, "lanes", lanes, []queue.LiveLane{{Lane: "인스타"}})
 		within(t, s, func(tx *queue.Tx) error {
-			more, err := tx.HurryBudget("matzip", 1)
-			if !more {
-				t.Error("no more than one waits")
+			n, err := tx.HurryBudget("matzip", 1)
+			if n != 1 {
+				t.Errorf("%d hurried, want 1", n)
 			}
 			return err
 		})
