@@ -322,6 +322,22 @@ func TestUpgradeWithoutCopy(t *testing.T) {
 	rows(t, s, `select count(*) from record`, "42")
 }
 
+// TestUpgradeLeavesNoHalfCopy checks that the copy of an upgrade that was cut off goes with the next one.
+func TestUpgradeLeavesNoHalfCopy(t *testing.T) {
+	t.Parallel()
+	path := unpacked(t, "schema2-crawl")
+	dir := filepath.Dir(path)
+	for _, name := range []string{".sumbi.before-v3.db.123.part", ".sumbi.before-v3.db.123.part-journal"} {
+		check(t, os.WriteFile(filepath.Join(dir, name), []byte("반"), 0o600))
+	}
+	check(t, open(t, path, queue.Owner).Close())
+	left, err := filepath.Glob(filepath.Join(dir, ".*"))
+	check(t, err)
+	if len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // TestUpgradeCopyIsPrivate checks who may read the copy.
 func TestUpgradeCopyIsPrivate(t *testing.T) {
 	t.Parallel()
