@@ -74,7 +74,7 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 		log.Warn("the price of this model is not known, so its cost is counted as 0; add a [[price]]", "model", c.OpenAI.Model)
 	}
 	if c.Secrets.NotifyURL != "" {
-		e.Notify = notify.New(notify.Options{URL: c.Secrets.NotifyURL}).Send
+		e.Notify = notify.New(notify.Options{URL: c.Secrets.NotifyURL, Private: c.AllowPrivate}).Send
 	}
 	finders := b.finders()
 	instagramClient, source := b.instagram()

@@ -111,7 +111,7 @@ func (d doctorCmd) tell(e *env, c *config.Config) error {
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, 30*time.Second)
 	defer cancel()
-	return notify.New(notify.Options{URL: c.Secrets.NotifyURL}).Send(ctx, []adapters.Notice{{Event: "test", Text: "this is a test by `sumbi doctor`; trouble is told here", At: time.Now()}})
+	return notify.New(notify.Options{URL: c.Secrets.NotifyURL, Private: c.AllowPrivate}).Send(ctx, []adapters.Notice{{Event: "test", Text: "this is a test by `sumbi doctor`; trouble is told here", At: time.Now()}})
 }
 
 func (d doctorCmd) file(e *env, path string) error {

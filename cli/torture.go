@@ -22,9 +22,10 @@ const (
 	tortureSpare              = 1.25
 	tortureWindow             = 750 * time.Millisecond // the least between the last call and the first after a start; the real one is a second
 	tortureLatency            = 500 * time.Millisecond
-	tortureLines              = 60   // of a batch, so that there are many
-	tortureRate               = 0.03 // of each fault
-	quietRuns                 = 5    // runs without faults that may be needed to make good what faults have left
+	tortureLines              = 60              // of a batch, so that there are many
+	tortureRate               = 0.03            // of each fault
+	tortureSilence            = 5 * time.Minute // without any call, after which sumbi hangs: the longest rest of a suspect that kills can cause is four
+	quietRuns                 = 5               // runs without faults that may be needed to make good what faults have left
 )
 
 var errTorture = errors.New("the torture found what must not be; the table above says what")
@@ -42,7 +43,7 @@ func (d demoCmd) torture(e *env) error {
 	if err != nil {
 		return err
 	}
-	t := &torture{env: e, demo: d, began: time.Now()}
+	t := &torture{env: e, demo: d, began: time.Now(), most: tortureSilence}
 	ok, err := t.run(dir, faults)
 	t.clear()
 	if err != nil || !ok {
@@ -74,6 +75,7 @@ type torture struct {
 	env   *env
 	demo  demoCmd
 	began time.Time
+	most  time.Duration // that a process may call nobody
 
 	kills, stops, runs int
 	early              int // starts that did not wait for their window
@@ -171,8 +173,17 @@ func (t *torture) once(s *stage, p *plan, args ...string) (killed bool, err erro
 	began, before, first := time.Now(), s.world.Calls(), s.counts()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
+	last, heard := first, began
 	for {
 		calls := s.counts()
+		if !maps.Equal(calls, last) {
+			last, heard = calls, time.Now()
+		}
+		if time.Since(heard) > t.most {
+			_ = s.cmd.Process.Kill() // it may have ended by itself
+			<-s.done
+			return false, fmt.Errorf("sumbi called nobody for %s and did not end:\n%s", t.most, s.tail())
+		}
 		t.show(calls)
 		t.tooEarly(s, before)
 		if delay, now := p.due(calls, first, time.Since(began)); now {

@@ -1,10 +1,15 @@
 package cli
 
 import (
+	"context"
 	"math/rand/v2"
+	"os/exec"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
+
+	"sumbi/sim"
 )
 
 // drawn is a plan for n kills in a world of some size.
@@ -75,5 +80,21 @@ func TestDiffering(t *testing.T) {
 	b := map[string]string{"냉면": "1", "곰탕": "4", "갈비": "5"}
 	if got := differing(a, b); !reflect.DeepEqual(got, []string{"갈비", "곰탕", "육회"}) {
 		t.Errorf("%v", got)
+	}
+}
+
+// TestHangIsFound starts a process that does nothing and does not end.
+func TestHangIsFound(t *testing.T) {
+	t.Parallel()
+	exe, err := exec.LookPath("sleep")
+	if err != nil {
+		t.Skip(err)
+	}
+	s := &stage{exe: exe, dir: t.TempDir(), world: sim.New(sim.Options{Accounts: 1, Posts: 1})}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tt := &torture{env: &env{ctx: ctx}, most: 50 * time.Millisecond}
+	if _, err := tt.once(s, &plan{}, "60"); err == nil || !strings.Contains(err.Error(), "called nobody") {
+		t.Errorf("got %v", err)
 	}
 }

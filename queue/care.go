@@ -44,7 +44,13 @@ func (s *Store) examine(ctx context.Context, size int64) error {
 		s.health.sound.Store(true)
 		return s.Check(ctx)
 	}
-	for _, table := range []string{"record", "question", "batch", "mention", "place", "candidate", "job", "walk", "run"} {
+	// An earlier schema has not all of them.
+	tables, err := list(ctx, s.read, `select name from sqlite_schema where type = 'table'
+		and name in ('record', 'question', 'batch', 'mention', 'place', 'candidate', 'job', 'walk', 'run')`, nil, scanText)
+	if err != nil {
+		return err
+	}
+	for _, table := range tables {
 		if _, err := list(ctx, s.read, `select * from `+table+` order by rowid desc limit 100`, nil, scanAll); err != nil {
 			return err
 		}

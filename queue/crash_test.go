@@ -193,6 +193,7 @@ func TestBuriedAlone(t *testing.T) {
 
 			s = crashed(t, s)
 			rows(t, s, `select key, state, alone, taken_at from job order by id`, "독한 맛|"+tt.want+"|0|-", "순한 맛|live|0|-")
+			rows(t, s, `select upstream, n from usage where what = 'request'`, "인스타|2")
 			var told []string
 			s.Buried = func(tx *queue.Tx, j queue.Job, cause error) error {
 				told = append(told, j.Key)

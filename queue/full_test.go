@@ -224,3 +224,21 @@ func TestFullDiskBlamesNoJob(t *testing.T) {
 	}
 	rows(t, s, `select state, lost from job`, "live|0")
 }
+
+// TestFullDiskBlamesNoJobLater checks that a start which fails while there is still no room leaves the excuse to the next one.
+func TestFullDiskBlamesNoJobLater(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	add(t, s, pageJob("국밥"))
+	take(t, s)
+	check(t, s.Exec(t.Context(), `update job set alone = 1`))
+	check(t, s.Close())
+	check(t, os.Truncate(s.Path()+".lock", 0)) // as an end for the file's own sake leaves it
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := queue.Open(ctx, s.Path(), schema, queue.Owner); err == nil {
+		t.Fatal("it was opened")
+	}
+	s = open(t, s.Path(), queue.Owner)
+	rows(t, s, `select state, lost, died from job`, "live|0|0")
+}

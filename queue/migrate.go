@@ -5,6 +5,8 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -35,6 +37,7 @@ func (s *Store) upgrade(ctx context.Context, schema string, from int) error {
 		return err
 	}
 	u := &Upgrade{From: from, To: version, Copy: fmt.Sprintf("%s.before-v%d.db", strings.TrimSuffix(s.path, ".db"), version)}
+	s.dropParts(u.Copy)
 	if _, err := s.Backup(ctx, u.Copy, true); err != nil {
 		u.Copy, u.NoCopy = "", err // the upgrade does not need it; it is for who wants to go back
 	}
@@ -46,6 +49,17 @@ func (s *Store) upgrade(ctx context.Context, schema string, from int) error {
 	}
 	s.upgraded = u
 	return nil
+}
+
+// dropParts removes the half copies of upgrades that were cut off: each is as large as the file. Nobody else makes them, the
+// file is locked.
+func (s *Store) dropParts(file string) {
+	entries, _ := os.ReadDir(filepath.Dir(file)) // what cannot be listed cannot be copied to either
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "."+filepath.Base(file)+".") && strings.Contains(e.Name(), ".part") {
+			_ = os.Remove(filepath.Join(filepath.Dir(file), e.Name()))
+		}
+	}
 }
 
 // stepsFrom returns the texts that lead from a schema to this program's.

@@ -287,6 +287,23 @@ func TestUpgradeFails(t *testing.T) {
 	same(t, "schema and version", peek(t, path, all...), before)
 }
 
+// TestUpgradeOfALargeFile checks that a file of an earlier schema opens, too, when it is too large to be checked whole at the start.
+func TestUpgradeOfALargeFile(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"schema1-done", "schema2-done"} {
+		path := unpacked(t, name)
+		raw(t, path, `create table pad (b blob)`)
+		raw(t, path, `insert into pad values (zeroblob(17 << 20))`)
+		raw(t, path, `drop table pad`)
+		s := open(t, path, queue.Owner)
+		if u := s.Upgraded(); u == nil {
+			t.Errorf("%s was not upgraded", name)
+		}
+		rows(t, s, `select count(*) from record`, "42")
+		check(t, s.Close())
+	}
+}
+
 // TestUpgradeIsTheOwners checks what a guest says about an earlier file, and that it changes nothing.
 func TestUpgradeIsTheOwners(t *testing.T) {
 	t.Parallel()
@@ -313,6 +330,22 @@ func TestUpgradeWithoutCopy(t *testing.T) {
 		t.Errorf("upgraded: %+v", u)
 	}
 	rows(t, s, `select count(*) from record`, "42")
+}
+
+// TestUpgradeLeavesNoHalfCopy checks that the copy of an upgrade that was cut off goes with the next one.
+func TestUpgradeLeavesNoHalfCopy(t *testing.T) {
+	t.Parallel()
+	path := unpacked(t, "schema2-crawl")
+	dir := filepath.Dir(path)
+	for _, name := range []string{".sumbi.before-v3.db.123.part", ".sumbi.before-v3.db.123.part-journal"} {
+		check(t, os.WriteFile(filepath.Join(dir, name), []byte("반"), 0o600))
+	}
+	check(t, open(t, path, queue.Owner).Close())
+	left, err := filepath.Glob(filepath.Join(dir, ".*"))
+	check(t, err)
+	if len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
 }
 
 // TestUpgradeCopyIsPrivate checks who may read the copy.

@@ -83,6 +83,9 @@ func Open(ctx context.Context, path, schema string, mode Mode) (*Store, error) {
 		}
 	}
 	if err := s.open(ctx, schema); err != nil {
+		if s.health.excused {
+			s.blameless() // what was in flight is still so
+		}
 		s.closeAll()
 		return nil, err
 	}
@@ -241,10 +244,8 @@ func (s *Store) recover(ctx context.Context) error {
 		if s.later, err = tx.hasten(newest); err != nil {
 			return err
 		}
-		if err := errors.Join(tx.excuse(), tx.suspect()); err != nil {
-			return err
-		}
-		if err := tx.bookLost(); err != nil {
+		// Booked first: a suspect is in flight no longer once it was judged.
+		if err := errors.Join(tx.bookLost(), tx.excuse(), tx.suspect()); err != nil {
 			return err
 		}
 		if _, err := tx.exec(`update job set taken_at = null, alone = 0 where taken_at is not null`); err != nil {

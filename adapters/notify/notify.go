@@ -31,6 +31,7 @@ const (
 // Options make a sender. URL is required and never shown.
 type Options struct {
 	URL       adapters.Secret
+	Private   bool              // its name may lead to a private address
 	Timeout   time.Duration     // of one message, 0 = 15 s
 	Transport http.RoundTripper // nil = rest.NewTransport
 }
@@ -51,7 +52,7 @@ func New(o Options) *Sender {
 		if err != nil {
 			base = &url.URL{} // which Send reports
 		}
-		o.Transport = rest.NewTransport(base, false)
+		o.Transport = rest.NewTransport(base, o.Private)
 	}
 	return &Sender{url: o.URL, http: &http.Client{
 		Transport: o.Transport, Timeout: o.Timeout,
@@ -108,6 +109,9 @@ func (s *Sender) Send(ctx context.Context, ns []adapters.Notice) error {
 
 // reason says why there was no answer, without the address that net/http and net put into their texts.
 func reason(err error) error {
+	if e, ok := errors.AsType[*adapters.Error](err); ok && e.Reason == adapters.ReasonPath {
+		return errors.New("its host name leads to a private address; set allow_private = true when it is meant")
+	}
 	if e, ok := errors.AsType[*net.DNSError](err); ok {
 		return fmt.Errorf("its host name cannot be looked up (%s)", e.Err)
 	}

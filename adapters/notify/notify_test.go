@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -180,4 +182,28 @@ func TestFailures(t *testing.T) {
 			t.Errorf("got %v and %d messages", err, len(h.bodies))
 		}
 	})
+}
+
+// TestPrivateName checks what a person learns whose address has a name that leads into his own network, and that he can mean it.
+func TestPrivateName(t *testing.T) {
+	t.Parallel()
+	name, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(t.Context(), "ip4", name)
+	if err != nil || len(ips) == 0 || !ips[0].IsLoopback() {
+		t.Skipf("%s is no name of loopback: %v %v", name, ips, err)
+	}
+	h := newHook(t)
+	u := strings.Replace(h.URL, "127.0.0.1", name, 1) + "/services/" + secret
+	one := []adapters.Notice{{Event: "run", Text: "멈췄다", At: at}}
+	err = notify.New(notify.Options{URL: adapters.Secret(u)}).Send(t.Context(), one)
+	if err == nil || !strings.Contains(err.Error(), "allow_private") || strings.Contains(err.Error(), name) {
+		t.Errorf("got %v", err)
+	}
+	tr := notify.New(notify.Options{URL: adapters.Secret(u), Private: true})
+	if err := tr.Send(t.Context(), one); err != nil || len(h.bodies) != 1 {
+		t.Errorf("got %v, %d messages", err, len(h.bodies))
+	}
 }
