@@ -196,6 +196,35 @@ func TestQuota(t *testing.T) {
 	})
 }
 
+// An upstream that does not say when the quota is renewed is asked again in an hour, or where the quota is that of a day, when the
+// Korean day ends.
+func TestQuotaWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		perDay int
+		want   time.Duration
+	}{{"월", 0, time.Hour}, {"일", 1000, 15 * time.Hour}} { // the clock starts at 9 in the morning, Korean time
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := rest.New(rest.Options{
+					Upstream: "instagram", BaseURL: "http://upstream.test", Transport: &upstream{answer: refuse(429, "")},
+					Classify: func(int, http.Header, []byte) *adapters.Error {
+						return &adapters.Error{Kind: adapters.Throttled, Reason: adapters.ReasonQuota, Err: errors.New("한도")}
+					},
+					Limits: []*rest.Limit{rest.NewLimit(rest.LimitOptions{Name: "instagram/1", PerDay: c.perDay, Memory: newMemory()})},
+				})
+				began := time.Now()
+				_ = kindOf(t, get(t.Context(), client))
+				if got := client.Limits()[0].HeldUntil.Sub(began); got != c.want {
+					t.Errorf("held for %v, want %v", got, c.want)
+				}
+			})
+		})
+	}
+}
+
 func TestStop(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
