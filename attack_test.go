@@ -166,7 +166,7 @@ func TestAttack(t *testing.T) {
 		a.refused(strconv.Quote(text[:min(len(text), 60)]), text)
 	}
 	// An open page that is asked first, on the same connection, opens nothing.
-	statuses, body := a.raw("GET /healthz HTTP/1.1\r\nHost: sumbi\r\n\r\n" + second)
+	statuses, body := a.raw("GET /healthz HTTP/1.1\r\nHost: sumbi\r\n\r\n" + strings.TrimSuffix(second, "\r\n") + "Connection: close\r\n\r\n")
 	if len(statuses) != 2 || statuses[0] != 200 || statuses[1] != 401 {
 		t.Errorf("healthz, then metrics: %v %s", statuses, body)
 	}
