@@ -221,9 +221,9 @@ func TestWaitingIsTold(t *testing.T) {
 		w.feed.script = func(adapters.Query) (adapters.Page, error, bool) {
 			return adapters.Page{}, &adapters.Error{Kind: adapters.Temporary, Upstream: "instagram", Reason: adapters.ReasonUnreachable, Err: errors.New("육개장집이 닫혔다")}, true
 		}
-		w.serve(59 * time.Minute)
+		w.serve(40 * time.Minute)
 		p.is(t, "away for less than an hour", told)
-		w.serve(10 * time.Minute)
+		w.serve(40 * time.Minute)
 		p.is(t, "away for longer", told, "outage:instagram")
 	})
 }
