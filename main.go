@@ -79,11 +79,11 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 	finders := b.finders()
 	instagramClient, source := b.instagram()
 	openaiClient, batcher := b.openai()
-	b.lane(e, instagramClient, "instagram", int(c.Instagram.PerSecond*latency.Seconds()*float64(max(len(c.Secrets.RapidAPI), 1)))+1, c.Instagram.Timeout, c.Queue.Attempts)
+	b.lane(e, instagramClient, "instagram", inFlight(c.Instagram.PerSecond*float64(max(len(c.Secrets.RapidAPI), 1)), pageLatency), c.Instagram.Timeout, c.Queue.Attempts)
 	b.lane(e, openaiClient, "openai", 2, c.OpenAI.Timeout, 0)
 	// A step may have to search with each finder, one after the other.
-	for _, name := range []string{"naver", "kakao"} {
-		b.lane(e, b.clients[name], name, 4, c.Naver.Timeout+c.Kakao.Timeout, c.Queue.Attempts)
+	for name, perSecond := range map[string]float64{"naver": c.Naver.PerSecond, "kakao": c.Kakao.PerSecond} {
+		b.lane(e, b.clients[name], name, min(inFlight(perSecond, searchLatency), mostSearches), c.Naver.Timeout+c.Kakao.Timeout, c.Queue.Attempts)
 	}
 
 	var sink adapters.Sink
@@ -134,9 +134,17 @@ func sinkIdentity(c *config.Config) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// latency is how long an upstream takes to answer at most before its lane runs out of workers; with the rate it says how many
-// calls may be in flight. A worker that waits costs next to nothing.
-const latency = 15 * time.Second
+// How long an answer may take before its lane runs out of workers. A worker that waits costs next to nothing.
+const (
+	pageLatency   = 15 * time.Second
+	searchLatency = 3 * time.Second
+	mostSearches  = 64 // in flight, whatever a finder allows
+)
+
+// inFlight is how many calls are in flight at a rate when each takes so long.
+func inFlight(perSecond float64, latency time.Duration) int {
+	return int(perSecond*latency.Seconds()) + 1
+}
 
 func price(c *config.Config) jobs.Price {
 	in, out, _ := c.Price(c.OpenAI.Model)
