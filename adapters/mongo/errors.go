@@ -11,6 +11,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
 
 	"sumbi/adapters"
@@ -90,6 +91,11 @@ func (s *Sink) classify(ctx context.Context, err error) error {
 	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s: %w", upstream, ctx.Err())
+	}
+	if cut := driver.RetryablePoolError(nil); errors.As(err, &cut) {
+		if cause := s.cleared.Load(); cause != nil {
+			err = *cause
+		}
 	}
 	codes := mongo.ErrorCodes(err)
 	switch {

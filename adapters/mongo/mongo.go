@@ -7,9 +7,11 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
@@ -38,7 +40,8 @@ type Options struct {
 // Sink writes records to MongoDB. Its methods may be called from several goroutines, but two writers of one document can
 // overtake each other.
 type Sink struct {
-	o Options
+	o       Options
+	cleared atomic.Pointer[error] // why the driver threw its connections away last
 
 	mu      sync.Mutex
 	client  *mongo.Client
@@ -234,7 +237,8 @@ func (s *Sink) database(ctx context.Context) (*mongo.Database, error) {
 			SetAppName("sumbi").
 			SetServerSelectionTimeout(s.o.Patience).
 			SetConnectTimeout(s.o.Patience).
-			SetMaxPoolSize(4)
+			SetMaxPoolSize(4).
+			SetPoolMonitor(&event.PoolMonitor{Event: s.watch})
 		if wc := o.WriteConcern; wc != nil && !wc.Acknowledged() {
 			o.SetWriteConcern(writeconcern.Majority()) // an unacknowledged write may be lost without a word
 		}
@@ -245,6 +249,13 @@ func (s *Sink) database(ctx context.Context) (*mongo.Database, error) {
 		s.client = client
 	}
 	return s.client.Database(s.o.Database), nil
+}
+
+// watch remembers why the driver has thrown its connections away: whoever waited for one is told only that it did.
+func (s *Sink) watch(e *event.PoolEvent) {
+	if e.Type == event.ConnectionPoolCleared && e.Error != nil {
+		s.cleared.Store(&e.Error)
+	}
 }
 
 // model turns a record into what is to be done with its document.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -211,10 +212,23 @@ func TestWrongPassword(t *testing.T) {
 	srv := mongotest.Start(t)
 	uri := strings.Replace(srv.URI(), "://", "://sumbi:비밀%2Fhunter2@", 1)
 	s := open(t, mongo.Options{URI: adapters.Secret(uri), Database: srv.Database()})
-	for name, err := range map[string]error{
+	results := map[string]error{
 		"write": s.Write(t.Context(), "1", []adapters.Record{place("a", `{}`)}),
 		"ping":  s.Ping(t.Context()),
-	} {
+	}
+	// One that waits for a connection while another is let down hears of it from the driver in other words.
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for i := range 32 {
+		wg.Go(func() {
+			err := s.Ping(t.Context())
+			mu.Lock()
+			defer mu.Unlock()
+			results[fmt.Sprintf("ping %d", i)] = err
+		})
+	}
+	wg.Wait()
+	for name, err := range results {
 		e := adapters.Classify(err)
 		if e.Kind != adapters.NeedsHuman || e.Reason != adapters.ReasonKey || e.Upstream != "mongo" {
 			t.Errorf("%s: got %v (%v, %q)", name, err, e.Kind, e.Reason)
