@@ -503,7 +503,7 @@ select pipeline, target as account, list, state, coalesce(oldest, newest) as unf
 from walk where state in ('walking', 'unfinished') or (cuts > 0 and state in ('gone', 'private'))
 union all
 select pipeline, target, '', 'short', null, null, 0, 'the upstream counts ' || total || ', its lists showed ' || shown, 0, total - shown
-from target t where state = 'ok' and shown is not null and total - shown > max(3, total / 20)
+from target t where state = 'ok' and shown is not null and total - shown > case when total > 60 then total / 20 else 3 end
   and not exists (select 1 from walk w where w.pipeline = t.pipeline and w.target = t.target and w.state <> 'idle');
 
 -- What a person should know of without looking. The key stays the same for as long as it is the same trouble.
@@ -526,9 +526,11 @@ select 'gap:' || pipeline || ':' || target || ':' || list, 'gap', pipeline,
   'the ' || list || ' of ' || target || ' could not be walked to the end in ' || cuts || ' runs: ' || note, ended_at
 from walk where state = 'unfinished' and cuts > 1
 union all
-select 'dead:' || pipeline || ':' || what || ':' || coalesce(substr(at, 1, 10), ''), 'dead', pipeline,
-  pipeline || ' has given up ' || count(*) || ' ' || what || iif(count(*) = 1, '', 's') || ' (`sumbi jobs list` shows them), the last: ' || name || ': ' || coalesce(reason, ''), max(at)
-from v_dead group by pipeline, what, substr(at, 1, 10)
+select 'dead:' || pipeline || ':' || what || ':' || day, 'dead', pipeline,
+  pipeline || ' has given up ' || n || ' ' || what || iif(n = 1, '', 's') || ' (`sumbi jobs list` shows them), the last: '
+  || (select l.name || ': ' || coalesce(l.reason, '') from v_dead l where l.pipeline = d.pipeline and l.what = d.what and coalesce(substr(l.at, 1, 10), '') = d.day
+      order by l.at desc, l.id desc limit 1), at
+from (select pipeline, what, coalesce(substr(at, 1, 10), '') as day, count(*) as n, max(at) as at from v_dead group by pipeline, what, coalesce(substr(at, 1, 10), '')) d
 union all
 select 'silent:' || pipeline || ':' || target || ':' || silent_since, 'silent', pipeline,
   target || ' of ' || pipeline || ' has shown nothing new since ' || substr(silent_since, 1, 10) || ', far longer than usual; look whether it has moved', silent_since

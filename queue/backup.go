@@ -28,6 +28,10 @@ func (e *BackupError) Unwrap() error { return e.Err }
 // there is replaced only if replace says so, and only by a whole and good copy. It returns the size in bytes. Errors are
 // *BackupError about the copy and *FileError about the state file.
 func (s *Store) Backup(ctx context.Context, file string, replace bool) (size int64, err error) {
+	return s.engine.backup(ctx, file, replace)
+}
+
+func (s *file) backup(ctx context.Context, file string, replace bool) (size int64, err error) {
 	say := func(text string, err error) error { return &BackupError{Path: file, Text: text, Err: err} }
 	if err := s.target(file, replace); err != nil {
 		return 0, err
@@ -43,7 +47,7 @@ func (s *Store) Backup(ctx context.Context, file string, replace bool) (size int
 	}()
 	if err := s.copyTo(ctx, tmp.Name()); err != nil {
 		// A number of a page that is far too large is a full disk to SQLite.
-		if damage := s.Check(ctx); Fatal(damage) {
+		if damage := s.check(ctx); Fatal(damage) {
 			return 0, damage
 		}
 		if e, ok := errors.AsType[*sqlite.Error](err); ok {
@@ -71,7 +75,7 @@ func (s *Store) Backup(ctx context.Context, file string, replace bool) (size int
 }
 
 // target refuses a name that is taken, above all by the state file itself.
-func (s *Store) target(file string, replace bool) error {
+func (s *file) target(file string, replace bool) error {
 	info, err := os.Stat(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -94,7 +98,7 @@ func (s *Store) target(file string, replace bool) error {
 }
 
 // copyTo reads one moment of the file. It needs a connection of its own: the readers' may write nowhere.
-func (s *Store) copyTo(ctx context.Context, file string) error {
+func (s *file) copyTo(ctx context.Context, file string) error {
 	db := openDB(s.dsn("cache_size(-4000)"))
 	defer db.Close()
 	_, err := db.ExecContext(ctx, `vacuum into ?`, file)

@@ -38,7 +38,7 @@ func TestBackupBesideAWriter(t *testing.T) {
 		<-wrote
 		<-wrote
 		to := filepath.Join(t.TempDir(), "사본.db")
-		size, err := open(t, s.Path(), queue.Guest).Backup(t.Context(), to, false)
+		size, err := open(t, s.Where(), queue.Guest).Backup(t.Context(), to, false)
 		check(t, err)
 		info, err := os.Stat(to)
 		check(t, err)

@@ -35,14 +35,14 @@ func (s *Store) Damage(ctx context.Context) (string, error) { return s.Meta(ctx,
 
 // examine checks, before anything is written, what a start can check in no time: the newest rows, or the whole file when it is
 // small or was found damaged.
-func (s *Store) examine(ctx context.Context, size int64) error {
+func (s *file) examine(ctx context.Context, size int64) error {
 	damage, err := s.Damage(ctx)
 	if err != nil {
 		return err
 	}
 	if size <= smallFile || damage != "" {
 		s.health.sound.Store(true)
-		return s.Check(ctx)
+		return s.check(ctx)
 	}
 	// An earlier schema has not all of them.
 	tables, err := list(ctx, s.read, `select name from sqlite_schema where type = 'table'
@@ -90,19 +90,19 @@ func (tx *Tx) begun() error {
 const inUse = "in use, or ended by a kill\n"
 
 // blameless notes that the process ends because of the file, so that what is in flight is not suspected.
-func (s *Store) blameless() { _ = os.Truncate(s.path+".lock", 0) }
+func (s *file) blameless() { _ = os.Truncate(s.path+".lock", 0) }
 
 // excuse takes back what counts against the jobs that were in flight when the file failed.
 func (tx *Tx) excuse() error {
 	if !tx.s.health.excused {
 		return nil
 	}
-	_, err := tx.exec(`update job set lost = max(lost - 1, 0), alone = 0 where taken_at is not null`)
+	_, err := tx.exec(`update job set lost = case when lost > 0 then lost - 1 else 0 end, alone = 0 where taken_at is not null`)
 	return err
 }
 
 // rest leaves a file that the next start need not check, and an empty log. It writes only what fits.
-func (s *Store) rest() {
+func (s *file) rest() {
 	if !s.owner || !s.health.sound.Load() || s.write.conn == nil || s.present() != nil {
 		return
 	}
@@ -115,7 +115,7 @@ func (s *Store) rest() {
 }
 
 // know remembers which files this process has opened.
-func (s *Store) know() (err error) {
+func (s *file) know() (err error) {
 	if s.health.self, err = os.Stat(s.path); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (s *Store) know() (err error) {
 
 // present returns a FileError when the file that this process works on is no longer the one of that name: what it wrote would
 // go with it.
-func (s *Store) present() error {
+func (s *file) present() error {
 	for tail, known := range map[string]os.FileInfo{"": s.health.self, "-wal": s.health.wal} {
 		if known == nil {
 			continue
@@ -142,14 +142,14 @@ func (s *Store) present() error {
 }
 
 // checkSlowly checks the whole file table by table, and rests between them so that the work goes on.
-func (s *Store) checkSlowly(ctx context.Context) error {
+func (s *file) checkSlowly(ctx context.Context) error {
 	tables, err := list(ctx, s.read, `select name from sqlite_schema where type = 'table' and rootpage > 0 order by rowid`, nil, scanText)
 	if err != nil {
 		return s.explain(err)
 	}
 	for _, t := range tables {
 		began := time.Now()
-		if err := s.check(ctx, `pragma quick_check("`+strings.ReplaceAll(t, `"`, `""`)+`")`); err != nil {
+		if err := s.pragma(ctx, `pragma quick_check("`+strings.ReplaceAll(t, `"`, `""`)+`")`); err != nil {
 			return err
 		}
 		sleep(ctx, time.Since(began))
@@ -158,7 +158,7 @@ func (s *Store) checkSlowly(ctx context.Context) error {
 }
 
 // check runs one of SQLite's own checks and returns its first finding.
-func (s *Store) check(ctx context.Context, pragma string) error {
+func (s *file) pragma(ctx context.Context, pragma string) error {
 	var res string
 	if err := one(ctx, s.read, pragma, nil, &res); err != nil {
 		return s.explain(err)
@@ -171,8 +171,7 @@ func (s *Store) check(ctx context.Context, pragma string) error {
 
 // care checks a file that the process before did not close, while the work goes on. A finding is noted for `sumbi status` and
 // ends the work.
-func (w *Worker) care(ctx context.Context, fail context.CancelCauseFunc) {
-	s := w.Store
+func (s *file) care(ctx context.Context, w *Worker, fail context.CancelCauseFunc) {
 	began := time.Now()
 	err := s.checkSlowly(ctx)
 	switch {
@@ -188,12 +187,27 @@ func (w *Worker) care(ctx context.Context, fail context.CancelCauseFunc) {
 	}
 }
 
-// tend looks after the files once a second: are they still there, and does the log stay small.
-func (w *Worker) tend(ctx context.Context) error {
-	s := w.Store
-	if err := s.present(); err != nil {
-		return err
+// tend looks after the files: are they still there, does the log stay small, has another process written.
+func (s *file) tend(ctx context.Context, w *Worker) (changed bool, err error) {
+	if err := errors.Join(s.present(), s.shorten(ctx, w)); err != nil {
+		return false, err
 	}
+	if s.watching == nil { // the version is told to a connection
+		if s.watching, err = s.read.Conn(ctx); err != nil {
+			return false, err
+		}
+	}
+	var version int64
+	if err := one(ctx, s.watching, `pragma data_version`, nil, &version); err != nil {
+		return false, s.explain(err)
+	}
+	changed = version != s.version
+	s.version = version
+	return changed, nil
+}
+
+// shorten empties a log that has grown long.
+func (s *file) shorten(ctx context.Context, w *Worker) error {
 	info, err := os.Stat(s.path + "-wal")
 	if err != nil || info.Size() <= s.health.walLimit || time.Now().Before(s.health.walNext) {
 		return nil
@@ -213,7 +227,7 @@ func (w *Worker) tend(ctx context.Context) error {
 const walPause = 30 * time.Second
 
 // emptyLog brings all of the log into the file and cuts it to nothing; false when a reader was in the way.
-func (s *Store) emptyLog(ctx context.Context) (bool, error) {
+func (s *file) emptyLog(ctx context.Context) (bool, error) {
 	// Another connection: the writer's may be in a transaction. Whoever writes waits meanwhile.
 	db := openDB(s.dsn("busy_timeout(1000)"))
 	defer db.Close()
@@ -234,7 +248,7 @@ func (s *Store) SpoolError(err error) error {
 		{syscall.EIO, "the disk does not answer as it should; nothing that was committed is lost"},
 	} {
 		if errors.Is(err, e.errno) {
-			return &FileError{Path: s.spool(), Text: e.text, Err: err}
+			return &FileError{Path: s.engine.spool(), Text: e.text, Err: err}
 		}
 	}
 	return err

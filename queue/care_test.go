@@ -146,7 +146,7 @@ func TestDamageThatWasMended(t *testing.T) {
 	s := fresh(t)
 	within(t, s, note2("damage", "is damaged"))
 	check(t, s.Close())
-	s = open(t, s.Path(), queue.Owner)
+	s = open(t, s.Where(), queue.Owner)
 	damage, err := s.Damage(t.Context())
 	check(t, err)
 	same(t, "damage", damage, "")
@@ -202,7 +202,7 @@ func TestLogStaysSmall(t *testing.T) {
 	s.LimitLog(limit)
 	ctx, cancel := context.WithCancel(t.Context())
 	var ended []chan error
-	guest := open(t, s.Path(), queue.Guest)
+	guest := open(t, s.Where(), queue.Guest)
 	for range 2 {
 		e := make(chan error, 1)
 		ended = append(ended, e)

@@ -49,11 +49,11 @@ type groups struct {
 	committed atomic.Int64
 }
 
-// inTx is the one way to write. Every commit goes through it.
-func (s *Store) inTx(ctx context.Context, w weight, j *Job, f func(tx *Tx) error) error {
+// transact is the one way to write. Every commit goes through it.
+func (s *file) transact(ctx context.Context, w weight, j *Job, f func(tx *Tx) error) error {
 	p := &pending{f: f, weight: w, turn: make(chan bool, 1)}
 	// Once begun a commit comes to its end: to break it off would take the whole group along.
-	p.tx = &Tx{s: s, ctx: context.WithoutCancel(ctx), job: j, asked: ctx}
+	p.tx = &Tx{s: s.Store, ctx: context.WithoutCancel(ctx), job: j, asked: ctx}
 	g := &s.groups
 	g.mu.Lock()
 	if g.waiting == nil {
@@ -101,7 +101,7 @@ func (g *groups) first() *pending {
 }
 
 // lead commits groups until p is done, and gives the lead to whoever waits then.
-func (s *Store) lead(p *pending) {
+func (s *file) lead(p *pending) {
 	g := &s.groups
 	defer func() {
 		g.mu.Lock()
@@ -121,7 +121,7 @@ func (s *Store) lead(p *pending) {
 }
 
 // group commits what waits of one weight. leader is not told: it is here.
-func (s *Store) group(w weight, leader *pending) {
+func (s *file) group(w weight, leader *pending) {
 	var all []*pending
 	defer func() {
 		for _, p := range all {
@@ -150,7 +150,7 @@ func (s *Store) group(w weight, leader *pending) {
 
 // transaction commits a group and whoever joins it meanwhile. It returns those that have to go again because another one has
 // taken the transaction along before they had run.
-func (s *Store) transaction(w weight, group []*pending, more func() []*pending) (again []*pending) {
+func (s *file) transaction(w weight, group []*pending, more func() []*pending) (again []*pending) {
 	var ran []*pending // successful so far
 	fail := func(err error) {
 		for _, p := range ran {
@@ -202,7 +202,7 @@ func (s *Store) transaction(w weight, group []*pending, more func() []*pending) 
 }
 
 // runInside runs p behind a savepoint of its own. An error means that the whole transaction is lost.
-func (s *Store) runInside(p *pending, t *sql.Tx) error {
+func (s *file) runInside(p *pending, t *sql.Tx) error {
 	const mark, release, back = `savepoint one`, `release one`, `rollback to one`
 	ctx := context.Background()
 	if _, err := s.write.conn.ExecContext(ctx, mark); err != nil {
@@ -223,7 +223,7 @@ func (s *Store) runInside(p *pending, t *sql.Tx) error {
 }
 
 // run calls p's function in t. What it throws goes to its own caller.
-func (s *Store) run(p *pending, t *sql.Tx) {
+func (s *file) run(p *pending, t *sql.Tx) {
 	returned := false
 	defer func() {
 		if returned {

@@ -51,7 +51,7 @@ func TestUncleanStopOfAHeldFile(t *testing.T) {
 	add(t, s, pageJob("ig:을지로골목:posts"))
 	j := take(t, s)
 	check(t, s.Close())
-	s = open(t, s.Path(), queue.Owner)
+	s = open(t, s.Where(), queue.Owner)
 	if !s.Unclean() {
 		t.Error("the stop counts as orderly")
 	}
@@ -103,7 +103,7 @@ func TestManyLostHandOuts(t *testing.T) {
 			t.Errorf("hand-out %d counts as %d", i+1, j.Lost())
 		}
 		check(t, s.Close())
-		s = open(t, s.Path(), queue.Owner)
+		s = open(t, s.Where(), queue.Owner)
 	}
 	j := take(t, s)
 	check(t, s.PutBack(t.Context(), lane, j, errSoup))
@@ -253,13 +253,13 @@ func TestKillsCloserThanAStep(t *testing.T) {
 	take(t, s)
 	check(t, s.Exec(t.Context(), `update job set alone = 1`))
 	check(t, s.Close())
-	s = open(t, s.Path(), queue.Owner)
+	s = open(t, s.Where(), queue.Owner)
 	rows(t, s, `select state, died, alone, message is null from job where due > created_at`, "live|1|0|1")
 	check(t, s.Exec(t.Context(), `update job set due = '2126-01-01T00:00:00.000Z'`))
 	for range 3 {
 		nothing(t, s)
 		check(t, s.Close())
-		s = open(t, s.Path(), queue.Owner)
+		s = open(t, s.Where(), queue.Owner)
 		rows(t, s, `select due from job`, "2126-01-01T00:00:00.000Z")
 	}
 	check(t, s.Exec(t.Context(), `update job set due = strftime('%Y-%m-%dT%H:%M:%fZ')`))

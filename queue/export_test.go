@@ -19,7 +19,7 @@ var ErrShutdown = errShutdown
 
 // Take hands out the lane's best job without a worker around it.
 func (s *Store) Take(ctx context.Context, lane string) (Job, bool, error) {
-	js, err := s.take(ctx, lane, 1, true)
+	js, err := s.engine.take(ctx, lane, 1, true)
 	if err != nil || len(js) == 0 {
 		return Job{}, false, err
 	}
@@ -36,14 +36,22 @@ func (s *Store) PutBack(ctx context.Context, l Lane, j Job, cause error) error {
 	return s.putBack(ctx, l, j, cause, &adapters.Meter{}, verdict{})
 }
 
-// Promote hands to goqite what has become due soon.
+// Promote announces what has become due.
 func (s *Store) Promote(ctx context.Context) error {
-	_, err := s.promote(ctx)
+	_, err := s.engine.promote(ctx)
 	return err
 }
 
 // Hold sets how long a taken job of the lane stays hidden.
-func (s *Store) Hold(lane string, d time.Duration) { s.queueHeld(lane, d) }
+func (s *Store) Hold(lane string, d time.Duration) {
+	if s.pg != nil {
+		s.pg.mu.Lock()
+		defer s.pg.mu.Unlock()
+		s.pg.holds[lane] = d
+		return
+	}
+	s.engine.(*file).queueHeld(lane, d)
+}
 
 // Delay is the pause after the given number of failures before this one.
 func (b Backoff) Delay(attempt int) time.Duration { return b.delay(attempt) }
@@ -85,12 +93,40 @@ func (s *Store) Rows(ctx context.Context, query string, args ...any) ([]string, 
 
 // Exec changes the file behind the store's back.
 func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
+	if s.pg != nil {
+		_, err := s.write.db.ExecContext(ctx, query, args...)
+		return err
+	}
 	_, err := s.write.conn.ExecContext(ctx, query, args...)
 	return err
 }
 
+// Where is what opens the same state again.
+func (s *Store) Where() string {
+	if s.pg != nil {
+		return s.pg.pool.Config().ConnString()
+	}
+	return s.path
+}
+
+// Vanish makes the machine of a store on PostgreSQL one that is gone.
+func (s *Store) Vanish(ctx context.Context) error {
+	return s.Exec(ctx, `update machine set seen_at = '2000-01-01T00:00:00.000Z' where id = ?`, s.pg.machine)
+}
+
+// Reap looks for machines that are gone, and what is held too long.
+func (s *Store) Reap(ctx context.Context) error {
+	s.pg.mu.Lock()
+	s.pg.next = time.Time{}
+	s.pg.mu.Unlock()
+	return s.pg.reap(ctx)
+}
+
 // NoSync leaves the disk to itself: no test cuts the power.
 func (s *Store) NoSync() error {
+	if s.pg != nil {
+		return nil // the server's own settings
+	}
 	s.write.fixed = true
 	return s.Exec(context.Background(), `pragma synchronous = off`)
 }
@@ -122,7 +158,8 @@ func (s *Store) LimitLog(bytes int64) { s.health.walLimit = bytes }
 // Tend looks after the files once.
 func (s *Store) Tend(ctx context.Context) error {
 	s.health.walNext = time.Time{}
-	return (&Worker{Store: s, Log: slog.New(slog.DiscardHandler)}).tend(ctx)
+	_, err := s.engine.tend(ctx, &Worker{Store: s, Log: slog.New(slog.DiscardHandler)})
+	return err
 }
 
 // Statements lets f be asked before each statement of the writing connection, also between two of one transaction.

@@ -134,6 +134,6 @@ func (tx *Tx) SeeCount(pipeline, target string, total int) error {
 		return nil
 	}
 	_, err := tx.exec(`insert into target (pipeline, target, total, checked_at) values (?, ?, ?, ?)
-		on conflict do update set total = excluded.total, checked_at = excluded.checked_at`, pipeline, target, total, stamp(tx.now))
+		on conflict (pipeline, target) do update set total = excluded.total, checked_at = excluded.checked_at`, pipeline, target, total, stamp(tx.now))
 	return err
 }

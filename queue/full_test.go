@@ -220,7 +220,7 @@ func TestFullDiskBlamesNoJob(t *testing.T) {
 			t.Fatalf("the work ended with %v", err)
 		}
 		check(t, s.Close())
-		s = open(t, s.Path(), queue.Owner)
+		s = open(t, s.Where(), queue.Owner)
 	}
 	rows(t, s, `select state, lost from job`, "live|0")
 }
@@ -239,6 +239,6 @@ func TestFullDiskBlamesNoJobLater(t *testing.T) {
 	if _, err := queue.Open(ctx, s.Path(), schema, queue.Owner); err == nil {
 		t.Fatal("it was opened")
 	}
-	s = open(t, s.Path(), queue.Owner)
+	s = open(t, s.Where(), queue.Owner)
 	rows(t, s, `select state, lost, died from job`, "live|0|0")
 }

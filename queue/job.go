@@ -1,24 +1,16 @@
 package queue
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
-	"strconv"
 	"time"
-
-	"maragu.dev/goqite"
 
 	"sumbi/adapters"
 )
-
-// near is how far ahead a job is handed to goqite; what is due later waits in its row, where it costs nothing.
-const near = 2 * time.Second
 
 // lostLimit is how often a job may be handed out without an end before it is run alone.
 const lostLimit = 20
@@ -91,10 +83,10 @@ func (tx *Tx) Add(j Job) (bool, error) {
 		tx.followed = true
 		return true, tx.follow(j)
 	}
-	// What goes to goqite at once never enters the index of what waits in its row.
+	// What is announced at once never enters the index of what waits in its row.
 	err := tx.one(`insert into job (pipeline, lane, kind, key, args, priority, message, due, created_at) values (?, ?, ?, nullif(?, ''), ?, ?, ?, ?, ?)
 		on conflict do nothing returning id`,
-		[]any{j.Pipeline, j.Lane, j.Kind, j.Key, string(j.Args), j.Priority, tx.soon(j.At), stamp(j.At), stamp(tx.now)}, &j.ID)
+		[]any{j.Pipeline, j.Lane, j.Kind, j.Key, string(j.Args), j.Priority, tx.s.engine.mark(j.At, tx.now), stamp(j.At), stamp(tx.now)}, &j.ID)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -110,12 +102,12 @@ func (tx *Tx) follow(j Job) error {
 	before := tx.job
 	j.ID, j.message = before.ID, before.message
 	if j.Lane != before.Lane {
-		if err := tx.unsend(*before); err != nil {
+		if err := tx.s.engine.withdraw(tx, *before); err != nil {
 			return err
 		}
 		j.message = ""
 	}
-	message, err := tx.post(j)
+	message, err := tx.announce(j)
 	if err != nil {
 		return err
 	}
@@ -123,14 +115,6 @@ func (tx *Tx) follow(j Job) error {
 		message = nullif(?, ''), due = ?, taken_at = null, created_at = ? where id = ?`,
 		j.Pipeline, j.Lane, j.Kind, string(j.Args), j.Priority, message, stamp(j.At), stamp(tx.now), j.ID); err != nil {
 		return fmt.Errorf("add %s job %s: %w", j.Kind, j.Key, err)
-	}
-	return nil
-}
-
-// soon is the message of a job until it has one: none while it is due later.
-func (tx *Tx) soon(at time.Time) any {
-	if at.Sub(tx.now) <= near {
-		return ""
 	}
 	return nil
 }
@@ -157,187 +141,24 @@ func (tx *Tx) Hurry(key string) error {
 	return err
 }
 
-// send puts a job's id into goqite if it is due soon, and writes down where it is.
+// announce makes a job known that is due soon, at its priority, and takes it back otherwise. It returns its message, "" when it
+// waits in its row.
+func (tx *Tx) announce(j Job) (string, error) {
+	message, err := tx.s.engine.announce(tx, j)
+	if message != "" && err == nil {
+		tx.wake[j.Lane] = true
+	}
+	return message, err
+}
+
+// send announces a job that is due soon, and writes down where it is.
 func (tx *Tx) send(j Job) error {
-	message, err := tx.post(j)
+	message, err := tx.announce(j)
 	if err != nil {
 		return err
 	}
 	_, err = tx.exec(`update job set message = nullif(?, ''), due = ?, taken_at = null where id = ?`, message, stamp(j.At), j.ID)
 	return err
-}
-
-// post puts a job's id into goqite if it is due soon, at its priority, and takes it out otherwise. It returns the message.
-func (tx *Tx) post(j Job) (string, error) {
-	q := tx.s.queue(j.Lane)
-	wait := max(j.At.Sub(tx.now), 0)
-	message := j.message
-	switch {
-	case wait > near:
-		if err := tx.unsend(j); err != nil {
-			return "", err
-		}
-		message = ""
-	case message != "":
-		// The message stays; goqite itself has no word for another priority.
-		now := time.Now()
-		n, err := tx.exec(`update goqite set timeout = ?, priority = ?, created = ? where id = ?`, stamp(now.Add(wait)), j.Priority, stamp(now), message)
-		if err != nil {
-			return "", err
-		}
-		if n > 0 {
-			break
-		}
-		fallthrough
-	default:
-		id, err := q.SendAndGetIDTx(tx.ctx, tx.goq, goqite.Message{Body: strconv.AppendInt(nil, j.ID, 10), Delay: wait, Priority: j.Priority})
-		if err != nil {
-			return "", err
-		}
-		message = string(id)
-	}
-	if message != "" {
-		tx.wake[j.Lane] = true
-	}
-	return message, nil
-}
-
-// unsend takes a job's message out of goqite.
-func (tx *Tx) unsend(j Job) error {
-	if j.message == "" {
-		return nil
-	}
-	return tx.s.queue(j.Lane).DeleteTx(tx.ctx, tx.goq, goqite.ID(j.message))
-}
-
-func (s *Store) queue(lane string) *goqite.Queue { return s.queueHeld(lane, 0) }
-
-// queueHeld returns the lane's goqite queue; hold is how long a taken job stays hidden, known once the lane works.
-func (s *Store) queueHeld(lane string, hold time.Duration) *goqite.Queue {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q := s.queues[lane]
-	if q == nil || hold > 0 {
-		q = goqite.New(goqite.NewOpts{DB: s.write.db, Name: lane, Timeout: hold, MaxReceive: 1 << 40})
-		s.queues[lane] = q
-	}
-	return q
-}
-
-// promoteChunk is how many jobs one commit hands to goqite.
-const promoteChunk = 500
-
-// promote hands to goqite what has become due soon, and returns when the next job is due; zero when none waits.
-func (s *Store) promote(ctx context.Context) (next time.Time, err error) {
-	const waits = `from job where state = 'live' and message is null and taken_at is null`
-	for {
-		until := s.Now().Add(near)
-		if err := one(ctx, s.read, `select min(due) `+waits, nil, instant{&next}); err != nil || next.IsZero() || next.After(until) {
-			return next, s.explain(err)
-		}
-		err := s.Tx(ctx, func(tx *Tx) error {
-			rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` `+waits+` and due <= ? order by due limit ?`, []any{stamp(until), promoteChunk}, scanJob)
-			if err != nil {
-				return err
-			}
-			for _, j := range rows {
-				if err := tx.send(j); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return next, err
-		}
-	}
-}
-
-// ready reports whether the lane has more than n jobs that can be taken now, else when the next one can be.
-func (s *Store) ready(ctx context.Context, lane string, n int) (ok bool, next time.Time, err error) {
-	now := stamp(s.Now())
-	err = one(ctx, s.read, `select exists (select 1 from goqite where queue = ? and timeout <= ? limit 1 offset ?)`, []any{lane, now, n}, &ok)
-	if err != nil || ok {
-		return ok, next, s.explain(err)
-	}
-	err = one(ctx, s.read, `select min(timeout) from goqite where queue = ? and timeout > ?`, []any{lane, now}, instant{&next})
-	return false, next, s.explain(err)
-}
-
-// take hands out up to n of the lane's best jobs, best first. paced says that each is a call under the lane's limits, which
-// then know when the last one was, however the process ends.
-func (s *Store) take(ctx context.Context, lane string, n int, paced bool) (jobs []Job, err error) {
-	err = s.inTx(ctx, light, nil, func(tx *Tx) error {
-		q := s.queue(lane)
-		for len(jobs) < n {
-			some, err := tx.receive(q, n-len(jobs))
-			if err != nil || len(some) == 0 {
-				return err
-			}
-			jobs = append(jobs, some...)
-			if !paced {
-				continue
-			}
-			if _, err := tx.exec(`update upstream_limit set last_call = ? where name > ? and name < ?`, stamp(tx.now), lane+"/", lane+"0"); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return jobs, nil
-}
-
-// receive takes up to n messages and returns their jobs. It returns none only when there is no message left.
-func (tx *Tx) receive(q *goqite.Queue, n int) ([]Job, error) {
-	for {
-		var order []string // of the messages: as goqite gave them out
-		type taken struct {
-			ID      int64  `json:"id"`
-			Message string `json:"message"`
-		}
-		var all []taken
-		for len(all) < n {
-			m, err := q.ReceiveTx(tx.ctx, tx.goq)
-			if err != nil {
-				return nil, err
-			}
-			if m == nil {
-				break
-			}
-			id, err := strconv.ParseInt(string(m.Body), 10, 64)
-			if err != nil {
-				return nil, fmt.Errorf("message %s is no job id: %w", m.ID, err)
-			}
-			all, order = append(all, taken{id, string(m.ID)}), append(order, string(m.ID))
-		}
-		if len(all) == 0 {
-			return nil, nil
-		}
-		b, err := json.Marshal(all)
-		if err != nil {
-			return nil, err
-		}
-		jobs, err := list(tx.ctx, tx.tx, `update job set run = run + 1, lost = lost + 1, taken_at = ?, message = m.value ->> 'message'
-			from json_each(?) m where job.id = m.value ->> 'id' and state = 'live' returning `+jobColumns, []any{stamp(tx.now), string(b)}, scanJob)
-		if err != nil {
-			return nil, err
-		}
-		// A message without a job is of no use.
-		for _, m := range order {
-			if !slices.ContainsFunc(jobs, func(j Job) bool { return j.message == m }) {
-				if err := q.DeleteTx(tx.ctx, tx.goq, goqite.ID(m)); err != nil {
-					return nil, err
-				}
-			}
-		}
-		if len(jobs) > 0 {
-			slices.SortFunc(jobs, func(a, b Job) int { return cmp.Compare(slices.Index(order, a.message), slices.Index(order, b.message)) })
-			return jobs, nil
-		}
-	}
 }
 
 // renew begins the hold of a taken job anew and notes whether it runs alone; false when somebody else has it now.
@@ -348,14 +169,14 @@ func (s *Store) renew(ctx context.Context, j Job, alone bool, hold time.Duration
 			return err
 		}
 		mine = true
-		return s.queue(j.Lane).ExtendTx(tx.ctx, tx.goq, goqite.ID(j.message), hold)
+		return s.engine.extend(tx, j, hold)
 	})
 	return mine && err == nil, err
 }
 
 // finish ends a job in one transaction with everything that follows from it.
 func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Meter) error {
-	return s.inTx(ctx, full, &j, func(tx *Tx) error {
+	return s.engine.transact(ctx, full, &j, func(tx *Tx) error {
 		var hurried bool
 		err := tx.one(`select hurried from job where id = ? and run = ? and state = 'live'`, []any{j.ID, j.run}, &hurried)
 		if errors.Is(err, ErrNotFound) {
@@ -377,7 +198,7 @@ func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Me
 		case tx.followed:
 			return nil
 		case tx.again == nil:
-			if err := tx.unsend(j); err != nil {
+			if err := tx.s.engine.withdraw(tx, j); err != nil {
 				return err
 			}
 			_, err := tx.exec(`delete from job where id = ?`, j.ID)
@@ -420,7 +241,7 @@ func (b Backoff) delay(attempt int) time.Duration {
 // putBack returns a job that did not come to its end: later, or dead.
 func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adapters.Meter, v verdict) error {
 	e := adapters.Classify(cause)
-	return s.inTx(ctx, full, &j, func(tx *Tx) error {
+	return s.engine.transact(ctx, full, &j, func(tx *Tx) error {
 		var before string
 		err := tx.one(`select coalesce(err, '') from job where id = ? and run = ? and state = 'live'`, []any{j.ID, j.run}, &before)
 		if errors.Is(err, ErrNotFound) {
@@ -525,9 +346,9 @@ func (tx *Tx) story(j Job, cause error) error {
 	return err
 }
 
-// bury makes a job dead: it leaves goqite and frees its key.
+// bury makes a job dead: nobody is told of it any more, and its key is free.
 func (tx *Tx) bury(j Job, cause error) error {
-	if err := tx.unsend(j); err != nil {
+	if err := tx.s.engine.withdraw(tx, j); err != nil {
 		return err
 	}
 	_, err := tx.exec(`update job set state = 'dead', message = null, taken_at = null, alone = 0, attempt = attempt + 1, due = ?, err = ? where id = ?`,
@@ -594,5 +415,5 @@ func (tx *Tx) Drop(id int64) error {
 	if err != nil {
 		return err
 	}
-	return tx.unsend(j)
+	return tx.s.engine.withdraw(tx, j)
 }

@@ -184,7 +184,7 @@ func (tx *Tx) AddSlots(run int64, lane string, slots map[string]float64) error {
 		if slots[what] == 0 {
 			continue
 		}
-		_, err := tx.exec(`insert into slot (run, lane, what, n) values (?, ?, ?, ?) on conflict do update set n = n + excluded.n`, run, lane, what, slots[what])
+		_, err := tx.exec(`insert into slot (run, lane, what, n) values (?, ?, ?, ?) on conflict (run, lane, what) do update set n = slot.n + excluded.n`, run, lane, what, slots[what])
 		if err != nil {
 			return err
 		}

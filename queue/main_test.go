@@ -18,6 +18,7 @@ import (
 
 	"sumbi/adapters"
 	"sumbi/queue"
+	"sumbi/queue/pgtest"
 )
 
 // schema is the text of schema.sql; template is a state file that holds nothing yet.
@@ -36,7 +37,44 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	_ = flag.Set("rapid.checks", sequences) // the command line may ask for more
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if server != nil {
+			_ = server.Close()
+		}
+		os.Exit(code)
+	}))
+}
+
+// server is PostgreSQL, when that is the engine to be tested; like is the database there that holds nothing yet.
+var (
+	server *pgtest.Server
+	like   string
+)
+
+// preparePostgres makes the database that others are made like. Where a test asks how much is announced, it asks for goqite.
+func preparePostgres() (err error) {
+	if server, err = pgtest.Start(); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	address, err := server.Create(ctx, "")
+	if err != nil {
+		return err
+	}
+	s, err := queue.OpenPostgres(ctx, address, schema, "test", queue.Owner)
+	if err != nil {
+		return err
+	}
+	like = pgtest.Name(address)
+	return errors.Join(s.Exec(ctx, `create view goqite as select cast(id as text) as id, cast(id as text) as body from job where message is not null and state = 'live'`), s.Close())
+}
+
+// fileOnly skips what is about the file itself.
+func fileOnly(t testing.TB) {
+	t.Helper()
+	if server != nil {
+		t.Skip("about the file")
+	}
 }
 
 func prepare() error {
@@ -45,6 +83,9 @@ func prepare() error {
 		return err
 	}
 	schema = string(text)
+	if pgtest.Wanted() {
+		return preparePostgres()
+	}
 	dir, err := os.MkdirTemp("", "queue")
 	if err != nil {
 		return err
@@ -65,6 +106,9 @@ func prepare() error {
 // fresh opens an empty state file of the test's own.
 func fresh(t testing.TB) *queue.Store {
 	t.Helper()
+	if server != nil {
+		return open(t, server.Database(t, like), queue.Owner)
+	}
 	path := filepath.Join(t.TempDir(), "sumbi.db")
 	check(t, os.WriteFile(path, template, 0o600))
 	return open(t, path, queue.Owner)
@@ -72,7 +116,7 @@ func fresh(t testing.TB) *queue.Store {
 
 func open(t testing.TB, path string, mode queue.Mode) *queue.Store {
 	t.Helper()
-	s, err := queue.Open(context.Background(), path, schema, mode)
+	s, err := reopen(path, mode)
 	check(t, err)
 	if _, bench := t.(*testing.B); !bench {
 		check(t, s.NoSync())
@@ -81,9 +125,20 @@ func open(t testing.TB, path string, mode queue.Mode) *queue.Store {
 	return s
 }
 
+func reopen(where string, mode queue.Mode) (*queue.Store, error) {
+	if queue.IsPostgres(where) {
+		return queue.OpenPostgres(context.Background(), where, schema, "test", mode)
+	}
+	return queue.Open(context.Background(), where, schema, mode)
+}
+
 // crashed opens what a process that was killed now would leave: a copy of the file and of its log.
 func crashed(t testing.TB, s *queue.Store) *queue.Store {
 	t.Helper()
+	if server != nil {
+		check(t, s.Vanish(context.Background()))
+		return open(t, s.Where(), queue.Owner)
+	}
 	return open(t, copyFile(t, s.Path(), t.TempDir()), queue.Owner)
 }
 

@@ -27,7 +27,7 @@ func (s *Store) Upgraded() *Upgrade { return s.upgraded }
 
 // upgrade brings the file from an earlier schema to this program's. All steps are one transaction: whatever ends the process,
 // the file is of the one version or of the other.
-func (s *Store) upgrade(ctx context.Context, schema string, from int) error {
+func (s *file) upgrade(ctx context.Context, schema string, from int) error {
 	steps, err := stepsFrom(from)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (s *Store) upgrade(ctx context.Context, schema string, from int) error {
 
 // dropParts removes the half copies of upgrades that were cut off: each is as large as the file. Nobody else makes them, the
 // file is locked.
-func (s *Store) dropParts(file string) {
+func (s *file) dropParts(file string) {
 	entries, _ := os.ReadDir(filepath.Dir(file)) // what cannot be listed cannot be copied to either
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), "."+filepath.Base(file)+".") && strings.Contains(e.Name(), ".part") {
@@ -86,7 +86,7 @@ func viewsOf(ctx context.Context, schema string) ([]string, error) {
 }
 
 // alter takes the steps, with the views out of the way.
-func (s *Store) alter(ctx context.Context, steps, views []string) error {
+func (s *file) alter(ctx context.Context, steps, views []string) error {
 	t, err := s.write.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err

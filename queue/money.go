@@ -91,9 +91,10 @@ func openRun(ctx context.Context, q querier, pipeline string) (run int64, err er
 // micro-dollars. A fraction of a micro-dollar is rounded up once for each day and run, not for each call. Run 0 is what
 // belongs to no run.
 func (tx *Tx) Book(run int64, upstream, what string, n, perMillion int64) error {
-	_, err := tx.exec(`insert into usage (day, run, upstream, what, n, micro_usd) values (?1, ?2, ?3, ?4, ?5, (?5 * ?6 + 999999) / 1000000)
-		on conflict do update set micro_usd = micro_usd + ((n + ?5) * ?6 + 999999) / 1000000 - (n * ?6 + 999999) / 1000000, n = n + ?5`,
-		Day(tx.now), run, upstream, what, n, perMillion)
+	_, err := tx.exec(`insert into usage (day, run, upstream, what, n, micro_usd) values (?, ?, ?, ?, ?, ?)
+		on conflict (day, run, upstream, what) do update set n = usage.n + excluded.n,
+		micro_usd = usage.micro_usd + ((usage.n + excluded.n) * ? + 999999) / 1000000 - (usage.n * ? + 999999) / 1000000`,
+		Day(tx.now), run, upstream, what, n, (n*perMillion+million-1)/million, perMillion, perMillion)
 	return err
 }
 
@@ -103,7 +104,7 @@ func (tx *Tx) Waste(run int64, upstream string, what Waste, n, microUSD int64) e
 		return nil
 	}
 	_, err := tx.exec(`insert into waste (day, run, upstream, what, n, micro_usd) values (?, ?, ?, ?, ?, ?)
-		on conflict do update set n = n + excluded.n, micro_usd = micro_usd + excluded.micro_usd`,
+		on conflict (day, run, upstream, what) do update set n = waste.n + excluded.n, micro_usd = waste.micro_usd + excluded.micro_usd`,
 		Day(tx.now), run, upstream, string(what), n, microUSD)
 	return err
 }
@@ -143,12 +144,12 @@ func (tx *Tx) bookCalls(run int64, upstream string, n int64, what Waste) error {
 
 // bookLost books a request for each job that was in flight when the process before was killed: whether its call had left
 // nobody knows, and rather one too many is in the books than one too few.
-func (tx *Tx) bookLost() error {
+func (tx *Tx) bookLost(process string) error {
 	type lost struct {
 		pipeline, lane string
 		n              int64
 	}
-	all, err := list(tx.ctx, tx.tx, `select pipeline, lane, count(*) from job where taken_at is not null and kind <> 'deliver' group by pipeline, lane order by pipeline, lane`, nil,
+	all, err := list(tx.ctx, tx.tx, `select pipeline, lane, count(*) from job where `+lostText.in(tx.s)+` and kind <> 'deliver' group by pipeline, lane order by pipeline, lane`, []any{process},
 		func(r *sql.Rows) (l lost, err error) { return l, r.Scan(&l.pipeline, &l.lane, &l.n) })
 	if err != nil {
 		return err
@@ -201,7 +202,7 @@ type BudgetWait struct {
 
 // BudgetWaits lists the pipelines that have work waiting for a budget.
 func (s *Store) BudgetWaits(ctx context.Context) ([]BudgetWait, error) {
-	ws, err := list(ctx, s.read, `select pipeline, count(*), substr(j.err, 9), max(due) from job j where `+brokeJob+` group by pipeline order by pipeline`, nil, func(r *sql.Rows) (w BudgetWait, err error) {
+	ws, err := list(ctx, s.read, `select pipeline, count(*), `+newestReason.in(s)+` from job j where `+brokeJob+` group by pipeline order by pipeline`, nil, func(r *sql.Rows) (w BudgetWait, err error) {
 		var due string
 		err = r.Scan(&w.Pipeline, &w.Jobs, &w.Reason, &due)
 		return w, err

@@ -94,7 +94,7 @@ func (s *Store) KeepNotices(ctx context.Context, stand []adapters.Notice) (untol
 			errs = append(errs, err)
 		}
 		for _, n := range begun {
-			do(`insert into notice (key, event, pipeline, text, at) values (?, ?, ?, ?, ?) on conflict do update set text = excluded.text, at = excluded.at, told_at = null, gone_at = null`,
+			do(`insert into notice (key, event, pipeline, text, at) values (?, ?, ?, ?, ?) on conflict (key) do update set text = excluded.text, at = excluded.at, told_at = null, gone_at = null`,
 				n.Key, n.Event, n.Pipeline, n.Text, stamp(n.At))
 		}
 		for _, key := range back {

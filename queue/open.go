@@ -57,11 +57,9 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // Open opens the state file at path; schema is the text of schema.sql. Errors are *FileError or ErrLocked.
 func Open(ctx context.Context, path, schema string, mode Mode) (*Store, error) {
-	s := &Store{
-		path: path, owner: mode == Owner, Now: time.Now,
-		health: health{walLimit: walLimit},
-		queues: map[string]*goqite.Queue{}, wakes: map[string]chan struct{}{}, changed: make(chan struct{}),
-	}
+	s := &file{Store: newStore(mode)}
+	s.engine = s
+	s.path, s.health.walLimit, s.queues = path, walLimit, map[string]*goqite.Queue{}
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
@@ -89,7 +87,12 @@ func Open(ctx context.Context, path, schema string, mode Mode) (*Store, error) {
 		s.closeAll()
 		return nil, err
 	}
-	return s, nil
+	return s.Store, nil
+}
+
+// newStore returns what a store has whatever its engine.
+func newStore(mode Mode) *Store {
+	return &Store{owner: mode == Owner, Now: time.Now, wakes: map[string]chan struct{}{}, changed: make(chan struct{})}
 }
 
 // looksRight refuses what is no SQLite file before SQLite touches it.
@@ -110,7 +113,7 @@ func looksRight(path string) error {
 	return nil
 }
 
-func (s *Store) lock() error {
+func (s *file) lock() error {
 	before, err := os.Stat(s.path + ".lock")
 	s.health.excused = err == nil && before.Size() == 0
 	l := flock.New(s.path+".lock", flock.SetPermissions(0o600))
@@ -133,7 +136,7 @@ func short(err error) string {
 	return err.Error()
 }
 
-func (s *Store) open(ctx context.Context, schema string) error {
+func (s *file) open(ctx context.Context, schema string) error {
 	abs, err := filepath.Abs(s.path)
 	if err != nil {
 		return &FileError{Path: s.path, Text: err.Error(), Err: err}
@@ -191,7 +194,7 @@ func (s *Store) open(ctx context.Context, schema string) error {
 
 // look returns the schema that the file has, 0 for an empty one, and refuses what this process cannot use. The reading
 // connection leaves the file as it is; the writing one would turn it to WAL.
-func (s *Store) look(ctx context.Context) (have int, err error) {
+func (s *file) look(ctx context.Context) (have int, err error) {
 	var app, tables int
 	if err := one(ctx, s.read, `select (select user_version from pragma_user_version), (select application_id from pragma_application_id), (select count(*) from sqlite_schema)`, nil, &have, &app, &tables); err != nil {
 		return 0, err
@@ -216,7 +219,7 @@ func (s *Store) look(ctx context.Context) (have int, err error) {
 }
 
 // create makes the schema.
-func (s *Store) create(ctx context.Context, schema string) error {
+func (s *file) create(ctx context.Context, schema string) error {
 	t, err := s.write.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -229,7 +232,7 @@ func (s *Store) create(ctx context.Context, schema string) error {
 }
 
 // recover makes everything ready again that was in flight when the last process ended, and forgets what only it knew.
-func (s *Store) recover(ctx context.Context) error {
+func (s *file) recover(ctx context.Context) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		n, err := tx.exec(`update goqite set timeout = ? where id in (select message from job where taken_at is not null)`, stamp(tx.now))
 		if err != nil {
@@ -244,8 +247,7 @@ func (s *Store) recover(ctx context.Context) error {
 		if s.later, err = tx.hasten(newest); err != nil {
 			return err
 		}
-		// Booked first: a suspect is in flight no longer once it was judged.
-		if err := errors.Join(tx.bookLost(), tx.excuse(), tx.suspect()); err != nil {
+		if err := errors.Join(tx.excuse(), tx.recoverFrom("")); err != nil {
 			return err
 		}
 		if _, err := tx.exec(`update job set taken_at = null, alone = 0 where taken_at is not null`); err != nil {
@@ -258,10 +260,19 @@ func (s *Store) recover(ctx context.Context) error {
 	})
 }
 
+// lostText are the jobs in flight of a process that is gone. Its one value names the process; over a file there was only one.
+var lostText = text2{sqlite: `taken_at is not null and ? = ''`, postgres: `taken_at is not null and taken_by = ?`}
+
+// recoverFrom settles what a process has left in flight.
+func (tx *Tx) recoverFrom(process string) error {
+	// Booked first: a suspect is in flight no longer once it was judged.
+	return errors.Join(tx.bookLost(process), tx.suspect(process))
+}
+
 // suspect judges the job that was the only one in flight when the process ended. That may have been its doing or chance: while
 // it rests the others show which. A job that ended every process it ran in alone, over a while, is dead.
-func (tx *Tx) suspect() error {
-	rows, err := list(tx.ctx, tx.tx, `update job set died = died + 1, alone = 0 where taken_at is not null and alone = 1 and state = 'live' returning died, `+jobColumns, nil, func(r *sql.Rows) (suspect, error) {
+func (tx *Tx) suspect(process string) error {
+	rows, err := list(tx.ctx, tx.tx, `update job set died = died + 1, alone = 0 where `+lostText.in(tx.s)+` and alone = 1 and state = 'live' returning died, `+jobColumns, []any{process}, func(r *sql.Rows) (suspect, error) {
 		var s suspect
 		err := r.Scan(append([]any{&s.died}, jobFields(&s.Job)...)...)
 		return s, err
@@ -318,7 +329,7 @@ func (tx *Tx) clean() error {
 }
 
 // sweep removes what a process that was killed left half written.
-func (s *Store) sweep() {
+func (s *file) sweep() {
 	for _, pattern := range []string{"upload-*.jsonl", "*.part"} {
 		left, _ := filepath.Glob(filepath.Join(s.spool(), pattern)) // the pattern is good
 		for _, f := range left {
@@ -327,23 +338,28 @@ func (s *Store) sweep() {
 	}
 }
 
-func (s *Store) spool() string { return strings.TrimSuffix(s.path, filepath.Ext(s.path)) + "-spool" }
+func (s *file) spool() string { return strings.TrimSuffix(s.path, filepath.Ext(s.path)) + "-spool" }
 
-// Check runs SQLite's own check of the whole file.
-func (s *Store) Check(ctx context.Context) error {
-	return s.check(ctx, `pragma quick_check(1)`)
-}
+// Check runs the database's own check of all that is stored, if it has one.
+func (s *Store) Check(ctx context.Context) error { return s.engine.check(ctx) }
 
-// Close ends the use of the file.
-func (s *Store) Close() error {
+func (s *file) check(ctx context.Context) error { return s.pragma(ctx, `pragma quick_check(1)`) }
+
+// Close ends the use of the state.
+func (s *Store) Close() error { return s.engine.close() }
+
+func (s *file) close() error {
 	s.rest()
 	return s.closeAll()
 }
 
-func (s *Store) closeAll() error {
+func (s *file) closeAll() error {
 	var errs []error
 	if s.write.conn != nil {
 		errs = append(errs, s.write.conn.Close())
+	}
+	if s.watching != nil {
+		errs = append(errs, s.watching.Close())
 	}
 	for _, db := range []*sql.DB{s.read, s.write.db} {
 		if db != nil {
@@ -358,15 +374,16 @@ func (s *Store) closeAll() error {
 
 // SpoolDir returns the directory beside the state file for what is too large for one commit, and makes it.
 func (s *Store) SpoolDir() (string, error) {
-	dir := s.spool()
+	dir := s.engine.spool()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", &FileError{Path: dir, Text: "cannot be made: " + short(err), Err: err}
 	}
 	return dir, nil
 }
 
-// explain turns what SQLite says about the file into one sentence for people; other errors pass through.
-func (s *Store) explain(err error) error {
+func (s *Store) explain(err error) error { return s.engine.explain(err) }
+
+func (s *file) explain(err error) error {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	if !ok {
 		return err

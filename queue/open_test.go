@@ -202,7 +202,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	check(t, os.WriteFile(s.Path(), b, 0o600))
 	before := hash(t, s.Path())
 	_, err = queue.Open(t.Context(), s.Path(), schema, queue.Owner)
-	guest := open(t, s.Path(), queue.Guest)
+	guest := open(t, s.Where(), queue.Guest)
 	for _, err := range []error{err, guest.Check(t.Context())} {
 		if !queue.Fatal(err) {
 			t.Fatalf("got %v", err)

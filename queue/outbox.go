@@ -15,7 +15,7 @@ type Out struct {
 // told of every place there is; one that was away is told of what it has missed.
 func (tx *Tx) AddSink(pipeline, sink, identity string) error {
 	n, err := tx.exec(`insert into sink (pipeline, sink, identity) values (?, ?, ?)
-		on conflict do update set identity = excluded.identity where identity <> excluded.identity`, pipeline, sink, identity)
+		on conflict (pipeline, sink) do update set identity = excluded.identity where sink.identity <> excluded.identity`, pipeline, sink, identity)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func DeliverKey(sink, pipeline string) string { return "deliver:" + sink + ":" +
 // Deliver notes that a sink must be told of a record again. One that rests is told when it is back.
 func (tx *Tx) Deliver(sink, stream, key, pipeline string) error {
 	_, err := tx.exec(`insert into outbox (sink, stream, key, pipeline, at) values (?, ?, ?, ?, ?)
-		on conflict do update set rev = rev + 1, pipeline = excluded.pipeline`, sink, stream, key, pipeline, stamp(tx.now))
+		on conflict (sink, stream, key) do update set rev = outbox.rev + 1, pipeline = excluded.pipeline`, sink, stream, key, pipeline, stamp(tx.now))
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (tx *Tx) Extracted(rec Stored, question string, entries []int) ([]int64, er
 	}
 	ids := make([]int64, len(entries))
 	for n, entry := range entries {
-		err := tx.one(`insert into mention (record, n, pipeline, question, entry) select ?, ?, ?, id, ? from question where key = ? returning id`,
+		err := tx.one(`insert into mention (record, n, pipeline, question, entry) select cast(? as bigint), cast(? as bigint), ?, id, cast(? as bigint) from question where key = ? returning id`,
 			[]any{rec.ID, n, rec.Pipeline, entry, question}, &ids[n])
 		if err != nil {
 			return nil, fmt.Errorf("mention %d of %s: %w", n, rec.Key, err)

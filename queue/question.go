@@ -60,7 +60,7 @@ type Waiting struct {
 // Waiting counts what waits for a batch.
 func (s *Store) Waiting(ctx context.Context, pipeline string) (Waiting, error) {
 	var w Waiting
-	err := one(ctx, s.read, `select coalesce(sum(attempt = 0), 0), coalesce(sum(attempt > 0), 0), coalesce(sum(length(cast(body as blob))), 0), min(asked_at)
+	err := one(ctx, s.read, `select coalesce(sum(case when attempt = 0 then 1 else 0 end), 0), coalesce(sum(case when attempt > 0 then 1 else 0 end), 0), coalesce(sum(octet_length(body)), 0), min(asked_at)
 		from question where pipeline = ? and state = 'waiting'`, []any{pipeline}, &w.Fresh, &w.Again, &w.Bytes, instant{&w.Oldest})
 	return w, s.explain(err)
 }

@@ -321,6 +321,6 @@ func TestWebhooks(t *testing.T) {
 	s.Now = time.Now
 	seen("wh_2", false)
 	check(t, s.Close())
-	s = open(t, s.Path(), queue.Owner)
+	s = open(t, s.Where(), queue.Owner)
 	rows(t, s, `select id from webhook`, "wh_2") // the old one is forgotten
 }

@@ -38,7 +38,9 @@ func (missing) Is(target error) bool { return target == ErrNotFound }
 
 // Store is one state file. All methods are safe for concurrent use.
 type Store struct {
-	write  writer // the file has one
+	engine engine
+	pg     *cluster // the engine over PostgreSQL; nil over a file
+	write  writer   // the file has one
 	read   *sql.DB
 	groups groups
 	path   string
@@ -94,6 +96,7 @@ type Tx struct {
 	wasted   Waste // what the calls of the step were, when they were in vain
 	lost     error // why the transaction is no more
 	wake     map[string]bool
+	told     map[string]int // how many jobs of a lane the commit makes ready
 }
 
 // Commit runs in the transaction that completes a job.
@@ -105,7 +108,7 @@ func (tx *Tx) Now() time.Time { return tx.now }
 // Tx runs f in a transaction outside any job: the ticker, a webhook, the command line. It commits unless f returns an error.
 // f may run in another goroutine, together with others; it must not call Tx itself.
 func (s *Store) Tx(ctx context.Context, f func(tx *Tx) error) error {
-	return s.inTx(ctx, full, nil, f)
+	return s.engine.transact(ctx, full, nil, f)
 }
 
 func (tx *Tx) exec(query string, args ...any) (int64, error) {

@@ -163,7 +163,7 @@ func (tx *Tx) EndRun(id int64, delivery bool) (bool, error) {
 		ending = tx.job.ID
 	}
 	n, err := tx.exec(`update run set state = 'done', ended_at = ? where id = ? and state <> 'done' and crawled_at is not null
-		and not exists (select 1 from job j where j.pipeline = run.pipeline and j.state = 'live' and (? or j.kind <> 'deliver') and j.id <> ?)`, stamp(tx.now), id, delivery, ending)
+		and not exists (select 1 from job j where j.pipeline = run.pipeline and j.state = 'live' and (? = 1 or j.kind <> 'deliver') and j.id <> ?)`, stamp(tx.now), id, delivery, ending)
 	return n > 0, err
 }
 
@@ -260,7 +260,7 @@ func (s *Store) LiveLanes(ctx context.Context, pipeline string) ([]LiveLane, err
 			select min(lane) from job where pipeline = ? and state = 'live'
 			union all select (select min(j.lane) from job j where j.pipeline = ? and j.state = 'live' and j.lane > l.lane) from l where l.lane is not null)
 		select l.lane,
-			exists (select 1 from job j indexed by job_taken where j.pipeline = ? and j.lane = l.lane and j.taken_at is not null),
+			exists (select 1 from job j `+takenIndex.in(s)+` where j.pipeline = ? and j.lane = l.lane and j.taken_at is not null),
 			not exists (select 1 from job j where j.pipeline = ? and j.lane = l.lane and j.state = 'live' and not (`+forming+`)),
 			(select j.kind = 'deliver' from job j where j.pipeline = ? and j.lane = l.lane and j.state = 'live' limit 1),
 			not exists (select 1 from job j where j.pipeline = ? and j.lane = l.lane and j.state = 'live' and not (`+brokeJob+`))

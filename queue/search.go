@@ -29,7 +29,7 @@ func (s *Store) Search(ctx context.Context, finder, query string, maxAge time.Du
 	if len(ids) == 0 {
 		return []adapters.Candidate{}, ids, nil
 	}
-	cs, err := list(ctx, s.read, `select `+candidateColumns+` from json_each(?) k join candidate c on c.id = k.value order by k.key`, []any{answer}, scanCandidate)
+	cs, err := list(ctx, s.read, `select `+candidateColumns+` from json_each(?) k join candidate c on c.id = cast(k.value as bigint) order by k.key`, []any{answer}, scanCandidate)
 	if err != nil {
 		return nil, nil, s.explain(err)
 	}

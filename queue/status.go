@@ -187,7 +187,7 @@ func (s *Store) Summary(ctx context.Context) (Summary, error) {
 		(select count(*) from place), (select count(*) from outbox), (select count(*) from target),
 		(select count(*) from target where state = 'gone'), (select count(*) from target where state = 'private'), (select count(*) from v_gaps where state <> 'walking'),
 		(select coalesce(sum(micro_usd), 0) from usage),
-		(select page_count from pragma_page_count) * (select page_size from pragma_page_size)`, nil,
+		`+sizeText.in(s), nil,
 		&m.Posts, &m.Skipped, &m.Asked, &m.Answered, &m.Mentions, &m.Placed, &m.None, &m.Review, &m.Places, &m.Outbox, &m.Accounts, &m.Gone, &m.Private, &m.Gaps, &m.MicroUSD, &m.Bytes)
 	return m, s.explain(err)
 }

@@ -108,7 +108,7 @@ func (tx *Tx) Begin(run Run, target string, lists []string) ([]Walk, error) {
 			return nil, err
 		}
 		var w Walk
-		err := tx.one(`update walk set state = 'walking', run = ?, whole = max(?, whole and state <> 'idle'), step = step + 1, cursor = '', newest = null, oldest = null, last_key = '', pages = 0,
+		err := tx.one(`update walk set state = 'walking', run = ?, whole = case when ? = 1 or (whole = 1 and state <> 'idle') then 1 else 0 end, step = step + 1, cursor = '', newest = null, oldest = null, last_key = '', pages = 0,
 			empties = 0, repeats = 0, known = 0, restarts = 0, note = ''
 			where pipeline = ? and target = ? and list = ? and run <> ? returning `+walkColumns,
 			[]any{run.ID, run.Whole, run.Pipeline, target, l, run.ID}, walkFields(&w)...)
@@ -166,7 +166,7 @@ func (tx *Tx) SeeTarget(pipeline, target string, total int) error {
 
 // MissTarget notes that a target is gone or private. A run counts once, however many lists it has.
 func (tx *Tx) MissTarget(w Walk, state WalkState, note string) error {
-	_, err := tx.exec(`update target set state = ?, checked_at = ?, note = ?, misses = misses + (missed_run <> ?), missed_run = ? where pipeline = ? and target = ?`,
+	_, err := tx.exec(`update target set state = ?, checked_at = ?, note = ?, misses = misses + case when missed_run <> ? then 1 else 0 end, missed_run = ? where pipeline = ? and target = ?`,
 		string(state), stamp(tx.now), note, w.Run, w.Run, w.Pipeline, w.Target)
 	return err
 }
@@ -186,7 +186,7 @@ type Seen struct {
 
 // Seen counts what the lists of a target have shown.
 func (tx *Tx) Seen(pipeline, target string) (s Seen, err error) {
-	err = tx.one(`select coalesce(min(state = 'idle'), 0), max(mark), (select count(distinct l.record) from walk w join listing l on l.walk = w.id where w.pipeline = ? and w.target = ?)
+	err = tx.one(`select coalesce(min(case when state = 'idle' then 1 else 0 end), 0), max(mark), (select count(distinct l.record) from walk w join listing l on l.walk = w.id where w.pipeline = ? and w.target = ?)
 		from walk where pipeline = ? and target = ?`, []any{pipeline, target, pipeline, target}, &s.Whole, instant{&s.Newest}, &s.Shown)
 	return s, err
 }
@@ -382,7 +382,7 @@ func (tx *Tx) update(w Walk, r Packed, k *stored) (Stored, error) {
 		return st, nil
 	}
 	k.data, k.kept = string(r.Data), r.frame != nil
-	_, err := tx.exec(`update record set data = ?, at = ?, fetched_at = iif(?, ?, fetched_at), raw = ? where id = ?`, string(r.Data), stamp(r.Time), st.Changed, stamp(tx.now), blob(r.frame), st.ID)
+	_, err := tx.exec(`update record set data = ?, at = ?, fetched_at = case when ? = 1 then ? else fetched_at end, raw = ? where id = ?`, string(r.Data), stamp(r.Time), st.Changed, stamp(tx.now), blob(r.frame), st.ID)
 	return st, err
 }
 

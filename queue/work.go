@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -78,20 +77,14 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	var wg sync.WaitGroup
-	if !w.Store.health.sound.Load() {
-		wg.Go(func() { w.care(ctx, fail) })
-	}
-	for _, l := range w.Lanes {
-		w.Store.queueHeld(l.Name, l.hold())
-		wg.Go(func() { w.lane(ctx, hard, l, fail) })
-	}
+	w.Store.engine.work(ctx, hard, w, fail, &wg)
 	wg.Go(func() { w.watch(ctx, fail) })
 	<-ctx.Done()
 	grace := time.AfterFunc(w.Grace, cut)
 	defer grace.Stop()
 	wg.Wait()
 	if err := context.Cause(ctx); Fatal(err) {
-		w.Store.blameless()
+		w.Store.engine.blameless()
 		return err
 	}
 	return nil
@@ -141,50 +134,39 @@ func (w *Worker) hasten(ctx context.Context) error {
 func (w *Worker) watch(ctx context.Context, fail context.CancelCauseFunc) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	var conn *sql.Conn // the version is told to a connection
-	defer func() {
-		if conn != nil {
-			_ = conn.Close()
-		}
-	}()
-	seen, due := int64(-1), time.Time{}
-	look := func() (err error) {
-		if conn == nil {
-			if conn, err = w.Store.read.Conn(ctx); err != nil {
-				return err
-			}
-		}
-		var version int64
-		if err := one(ctx, conn, `pragma data_version`, nil, &version); err != nil {
-			return w.Store.explain(err)
-		}
-		if version == seen && (due.IsZero() || !w.Store.Now().Add(near).After(due)) {
-			return nil
-		}
-		if due, err = w.Store.promote(ctx); err != nil {
+	due, first := time.Time{}, true
+	look := func() error {
+		changed, err := w.Store.engine.tend(ctx, w)
+		if err != nil {
 			return err
 		}
-		if version != seen && seen >= 0 {
+		if err := w.hasten(ctx); err != nil {
+			return err
+		}
+		if !changed && (due.IsZero() || !w.Store.Now().Add(near).After(due)) {
+			return nil
+		}
+		if due, err = w.Store.engine.promote(ctx); err != nil {
+			return err
+		}
+		if changed && !first {
 			w.Store.signal()
 		}
-		seen = version
+		first = false
 		for _, l := range w.Lanes {
 			w.Store.wakeLane(l.Name)
 		}
 		return nil
 	}
 	for {
-		err := w.tend(ctx)
-		if err == nil {
-			err = errors.Join(w.hasten(ctx), look())
-		}
-		if err != nil && ctx.Err() == nil {
+		if err := look(); err != nil && ctx.Err() == nil {
 			w.trouble(err, fail)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-w.Store.engine.soon(due):
 		}
 	}
 }
@@ -205,6 +187,7 @@ const claims = 8
 type laneRun struct {
 	*Worker
 	Lane
+	file    *file
 	book    *ledger
 	breaker *breaker
 	slots   chan struct{}
@@ -214,8 +197,9 @@ type laneRun struct {
 	claiming atomic.Int32
 }
 
-func (w *Worker) lane(ctx, hard context.Context, l Lane, fail context.CancelCauseFunc) {
-	r := &laneRun{Worker: w, Lane: l, breaker: w.breaker(l.Name, l), slots: make(chan struct{}, max(l.Workers, 1)), fail: fail}
+// lane works a lane of a file.
+func (f *file) lane(ctx, hard context.Context, w *Worker, l Lane, fail context.CancelCauseFunc) {
+	r := &laneRun{Worker: w, Lane: l, file: f, breaker: w.breaker(l.Name, l), slots: make(chan struct{}, max(l.Workers, 1)), fail: fail}
 	r.book = w.ledger(l, r.breaker)
 	defer r.wg.Wait()
 	more := false // the last claim got all it asked for
@@ -290,7 +274,7 @@ func (r *laneRun) free() (n int) {
 // claim takes up to n jobs, for which as many slots are held, and sets them going under the permit in pctx. It returns how
 // many there were. back is called when each has ended.
 func (r *laneRun) claim(ctx, hard, pctx context.Context, n int, release, back func()) int {
-	jobs, err := r.Store.take(ctx, r.Name, n, r.book != nil)
+	jobs, err := r.Store.engine.take(ctx, r.Name, n, r.book != nil)
 	for range n - len(jobs) {
 		<-r.slots
 	}
@@ -321,7 +305,7 @@ func (r *laneRun) wait(ctx context.Context) bool {
 		}
 		ok, next, err := false, time.Time{}, error(nil)
 		if n := int(r.claiming.Load()); n < claims {
-			if ok, next, err = r.Store.ready(ctx, r.Name, n); ok {
+			if ok, next, err = r.file.ready(ctx, r.Name, n); ok {
 				return true
 			}
 		}

@@ -232,7 +232,7 @@ func TestNeedsHuman(t *testing.T) {
 		stop()
 
 		check(t, s.Close())
-		s = open(t, s.Path(), queue.Owner)
+		s = open(t, s.Where(), queue.Owner)
 		if stops, err := s.Stops(t.Context()); err != nil || len(stops) != 0 {
 			t.Errorf("after a new start: %v, %v", stops, err)
 		}
@@ -311,7 +311,7 @@ func TestShutdown(t *testing.T) {
 		rows(t, s, `select err from job_error`)
 
 		check(t, s.Close())
-		s = open(t, s.Path(), queue.Owner)
+		s = open(t, s.Where(), queue.Owner)
 		if s.Unclean() {
 			t.Error("a stop in order counts as unclean")
 		}
@@ -350,7 +350,7 @@ func TestGuestsJobs(t *testing.T) {
 	bubble(t, func(t *testing.T, s *queue.Store) {
 		h := func(_ context.Context, j queue.Job) (queue.Commit, error) { return note(j.Key, "됐다"), nil }
 		work(t, s, h, queue.Lane{Name: "인스타"})
-		guest := open(t, s.Path(), queue.Guest)
+		guest := open(t, s.Where(), queue.Guest)
 		settle(10 * time.Second)
 		add(t, guest, pageJob("손님"))
 		settle(1100 * time.Millisecond)
@@ -409,7 +409,7 @@ func TestWorkerEndsWithItsFile(t *testing.T) {
 	}
 	sentence(t, err.Error(), "the disk is full", "nothing is lost")
 	check(t, s.Close())
-	s = open(t, s.Path(), queue.Owner)
+	s = open(t, s.Where(), queue.Owner)
 	check(t, s.Check(t.Context()))
 	if j := take(t, s); j.Key != "ig:을지로골목:posts" || j.Attempt != 0 {
 		t.Errorf("took %+v", j)

@@ -1,0 +1,382 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+)
+
+// cluster is the engine over PostgreSQL: River carries to all machines that something of a lane is ready, and which job that is
+// is decided when the permit for its call is there. What was taken by a machine that is gone is ready again.
+type cluster struct {
+	*Store
+	pool    *pgxpool.Pool
+	river   *river.Client[pgx.Tx] // inserts only
+	machine string                // "" of a guest
+	offset  atomic.Int64          // nanoseconds that the database's clock is ahead of ours
+
+	mu    sync.Mutex
+	holds map[string]time.Duration // of the lanes that work here
+	next  time.Time                // look for machines that are gone
+	done  chan struct{}            // closed by close
+	beats sync.WaitGroup
+}
+
+// announced is the message of a job that River was told of.
+const announced = "river"
+
+const (
+	heartbeat   = 2 * time.Second
+	lostAfter   = 15 * time.Second // without a heartbeat
+	reapPause   = 3 * time.Second
+	permitPause = 20 * time.Second // a job of River waits no longer for a permit: another machine may have one
+	awayPause   = 200 * time.Millisecond
+)
+
+// Machine is a process that works on a state on PostgreSQL.
+type Machine struct {
+	ID      string
+	Host    string
+	Version string
+	Started time.Time
+	Seen    time.Time
+	Jobs    int // in flight
+}
+
+// Machines lists the processes that work on the state; none when it is a file.
+func (s *Store) Machines(ctx context.Context) ([]Machine, error) {
+	if s.pg == nil {
+		return nil, nil
+	}
+	ms, err := list(ctx, s.read, `select id, host, version, started_at, seen_at, (select count(*) from job where taken_at is not null and taken_by = machine.id)
+		from machine order by started_at, id`, nil, func(r *sql.Rows) (m Machine, err error) {
+		return m, r.Scan(&m.ID, &m.Host, &m.Version, instant{&m.Started}, instant{&m.Seen}, &m.Jobs)
+	})
+	return ms, s.explain(err)
+}
+
+// ready is a job of River: a lane has something to do.
+type ready struct {
+	Lane string `json:"lane"`
+}
+
+// Kind names it in River's tables.
+func (ready) Kind() string { return "ready" }
+
+// riverQueue is the name of a lane among River's queues, which are plain ASCII.
+func riverQueue(lane string) string {
+	for _, c := range lane {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return fmt.Sprintf("x%x", lane)
+		}
+	}
+	return lane
+}
+
+// lockWriters is the advisory lock of whoever writes, so that what is written is the same as over a file with its one writer.
+const lockWriters = 0x73756d62
+
+func (c *cluster) transact(ctx context.Context, _ weight, j *Job, f func(tx *Tx) error) error {
+	for began := time.Now(); ; {
+		again, err := c.once(ctx, j, f)
+		if !again || ctx.Err() != nil || time.Since(began) > awayLimit(j) {
+			return c.explain(err)
+		}
+		sleep(ctx, awayPause)
+	}
+}
+
+// awayLimit is how long a commit waits for a database that is away. What a step has learnt may have cost money.
+func awayLimit(j *Job) time.Duration {
+	if j != nil {
+		return 15 * time.Minute
+	}
+	return 20 * time.Second
+}
+
+// once tries to commit f. again says that the database was away or in the way, and that f may run once more: nothing was
+// written, or the fence of the job would tell.
+func (c *cluster) once(ctx context.Context, j *Job, f func(tx *Tx) error) (again bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	conn, err := c.write.db.Conn(ctx)
+	if err != nil {
+		return away(err), err
+	}
+	defer conn.Close()
+	// Once begun a commit comes to its end.
+	inside := context.WithoutCancel(ctx)
+	t, err := conn.BeginTx(inside, nil)
+	if err != nil {
+		return away(err), err
+	}
+	defer func() { _ = t.Rollback() }()
+	tx := &Tx{s: c.Store, ctx: inside, asked: ctx, job: j, tx: conn, wake: map[string]bool{}}
+	// The moment is that at which the lock is had.
+	if err := one(inside, conn, `with alone as materialized (select pg_advisory_xact_lock(?)) select strftime('') from alone`, []any{lockWriters}, instant{&tx.now}); err != nil {
+		return away(err), err
+	}
+	if err := f(tx); err != nil {
+		return away(err), err
+	}
+	if tx.lost != nil {
+		return away(tx.lost), tx.lost
+	}
+	if err := c.tell(tx); err != nil {
+		return away(err), err
+	}
+	if err := t.Commit(); err != nil {
+		return away(err) && j != nil, err // whether it was written the fence of the job tells
+	}
+	for lane := range tx.wake {
+		c.wakeLane(lane)
+	}
+	c.signal()
+	return false, nil
+}
+
+// away says that the database was not there, or that others were in the way.
+func away(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch e.Code[:2] {
+		case "08", "53", "57": // no connection, no room for one, shut down
+			return e.Code != "57014"
+		}
+		return e.Code == "40001" || e.Code == "40P01"
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	return pgconn.SafeToRetry(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, driver.ErrBadConn)
+}
+
+func (c *cluster) mark(at, now time.Time) any {
+	if at.After(now) {
+		return nil
+	}
+	return announced
+}
+
+func (c *cluster) announce(tx *Tx, j Job) (string, error) {
+	if j.At.After(tx.now) {
+		return "", nil
+	}
+	tx.tell(j.Lane, 1)
+	return announced, nil
+}
+
+// tell has River told, with the commit, that n jobs of a lane are ready.
+func (tx *Tx) tell(lane string, n int) {
+	if tx.told == nil {
+		tx.told = map[string]int{}
+	}
+	tx.told[lane] += n
+}
+
+// tell tells River of what tx has made ready.
+func (c *cluster) tell(tx *Tx) error {
+	if len(tx.told) == 0 {
+		return nil
+	}
+	var all []river.InsertManyParams
+	for _, lane := range slices.Sorted(maps.Keys(tx.told)) {
+		for range tx.told[lane] {
+			all = append(all, river.InsertManyParams{Args: ready{lane}, InsertOpts: &river.InsertOpts{Queue: riverQueue(lane)}})
+		}
+	}
+	conn, err := pgxOf(tx.tx)
+	if err != nil {
+		return err
+	}
+	_, err = c.river.InsertManyFastTx(tx.ctx, within{conn}, all)
+	return err
+}
+
+// withdraw does nothing: whoever looks for the job does not find it.
+func (c *cluster) withdraw(*Tx, Job) error { return nil }
+
+// extend begins the time of a taken job anew.
+func (c *cluster) extend(tx *Tx, j Job, _ time.Duration) error {
+	_, err := tx.exec(`update job set taken_at = ? where id = ? and run = ?`, stamp(tx.now), j.ID, j.run)
+	return err
+}
+
+func (c *cluster) promote(ctx context.Context) (next time.Time, err error) {
+	const waits = `from job where state = 'live' and message is null and taken_at is null`
+	for {
+		if err := one(ctx, c.read, `select min(due) `+waits, nil, instant{&next}); err != nil || next.IsZero() || next.After(c.Now()) {
+			return next, c.explain(err)
+		}
+		if err := c.Tx(ctx, func(tx *Tx) error {
+			lanes, err := list(tx.ctx, tx.tx, `update job set message = ? where id in (select id `+waits+` and due <= ? order by due limit ? for update skip locked) returning lane`,
+				[]any{announced, stamp(tx.now), promoteChunk}, scanText)
+			for _, l := range lanes {
+				tx.tell(l, 1)
+			}
+			return err
+		}); err != nil {
+			return next, err
+		}
+	}
+}
+
+// take needs no transaction of its own: it is one statement, and nobody waits for anybody.
+func (c *cluster) take(ctx context.Context, lane string, n int, _ bool) ([]Job, error) {
+	jobs, err := list(ctx, c.write.db, `update job set run = run + 1, lost = lost + 1, taken_at = ?, taken_by = ? where id in (
+			select id from job where lane = ? and state = 'live' and message is not null and taken_at is null and due <= ? order by priority desc, due, id limit ? for update skip locked)
+		returning `+jobColumns, []any{stamp(c.Now()), c.machine, lane, stamp(c.Now()), n}, scanJob)
+	if err == nil && len(jobs) > 0 {
+		c.signal()
+	}
+	return jobs, c.explain(err)
+}
+
+// some reports whether the lane has a job that can be taken now.
+func (c *cluster) some(ctx context.Context, lane string) (ok bool, err error) {
+	err = one(ctx, c.read, `select exists (select 1 from job where lane = ? and state = 'live' and message is not null and taken_at is null and due <= ?)`, []any{lane, stamp(c.Now())}, &ok)
+	return ok, c.explain(err)
+}
+
+// beat tells the others that this machine is alive, until the store is closed.
+func (c *cluster) beat(host, version string) {
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-tick.C:
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), lostAfter)
+		_ = c.register(ctx, host, version) // while the database is away nobody is missed
+		cancel()
+	}
+}
+
+// register writes this machine's row, and learns how far the database's clock is ahead.
+func (c *cluster) register(ctx context.Context, host, version string) error {
+	before := time.Now()
+	var now time.Time
+	err := one(ctx, c.write.db, `insert into machine (id, host, version, started_at, seen_at) values (?, ?, ?, strftime(''), strftime(''))
+		on conflict (id) do update set seen_at = excluded.seen_at returning seen_at`, []any{c.machine, host, version}, instant{&now})
+	if err != nil {
+		return err
+	}
+	c.offset.Store(int64(now.Sub(before.Add(time.Since(before) / 2))))
+	return nil
+}
+
+// leave takes this machine's row away, and frees what it held.
+func (c *cluster) leave(ctx context.Context) error {
+	return c.Tx(ctx, func(tx *Tx) error {
+		if _, err := tx.exec(`update job set lost = case when lost > 0 then lost - 1 else 0 end where taken_at is not null and taken_by = ?`, c.machine); err != nil {
+			return err
+		}
+		if err := c.free(tx, `taken_by = ?`, c.machine); err != nil {
+			return err
+		}
+		_, err := tx.exec(`delete from machine where id = ?`, c.machine)
+		return err
+	})
+}
+
+// reap makes ready what was taken by machines that are gone, and what was held longer than its lane holds.
+func (c *cluster) reap(ctx context.Context) error {
+	c.mu.Lock()
+	due := !time.Now().Before(c.next)
+	if due {
+		c.next = time.Now().Add(reapPause/2 + rand.N(reapPause))
+	}
+	holds := maps.Clone(c.holds)
+	c.mu.Unlock()
+	if !due {
+		return nil
+	}
+	var late bool
+	if err := one(ctx, c.read, `select exists (select 1 from machine where seen_at < ?) or exists (select 1 from job where taken_at is not null and not exists (select 1 from machine where id = taken_by))`,
+		[]any{stamp(c.Now().Add(-lostAfter))}, &late); err != nil {
+		return c.explain(err)
+	}
+	if late {
+		if err := c.Tx(ctx, c.bury); err != nil {
+			return err
+		}
+	}
+	for lane, hold := range holds {
+		var some bool
+		if err := one(ctx, c.read, `select exists (select 1 from job where taken_at < ? and lane = ?)`, []any{stamp(c.Now().Add(-hold)), lane}, &some); err != nil || !some {
+			if err != nil {
+				return c.explain(err)
+			}
+			continue
+		}
+		if err := c.Tx(ctx, func(tx *Tx) error { return c.free(tx, `lane = ? and taken_at < ?`, lane, stamp(tx.now.Add(-hold))) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bury judges what the machines that are gone had in flight, as a start does over a file.
+func (c *cluster) bury(tx *Tx) error {
+	gone, err := list(tx.ctx, tx.tx, `delete from machine where seen_at < ? returning id`, []any{stamp(tx.now.Add(-lostAfter))}, scanText)
+	if err != nil {
+		return err
+	}
+	// Some may have taken a job when they were believed to be gone already.
+	strays, err := list(tx.ctx, tx.tx, `select distinct taken_by from job where taken_at is not null and taken_at < ? and not exists (select 1 from machine where id = taken_by)`, []any{stamp(tx.now.Add(-lostAfter))}, scanText)
+	if err != nil {
+		return err
+	}
+	gone = append(gone, strays...)
+	slices.Sort(gone)
+	for _, id := range slices.Compact(gone) {
+		if err := tx.recoverFrom(id); err != nil {
+			return err
+		}
+		if err := c.free(tx, `taken_by = ?`, id); err != nil {
+			return err
+		}
+		for _, j := range c.graves {
+			if c.Buried != nil {
+				if err := c.Buried(tx, j, errors.New("the process ended while this job ran alone")); err != nil {
+					return err
+				}
+			}
+		}
+		c.graves = nil
+	}
+	return nil
+}
+
+// free makes jobs in flight ready again. Whoever works on them still comes too late.
+func (c *cluster) free(tx *Tx, which string, args ...any) error {
+	lanes, err := list(tx.ctx, tx.tx, `update job set taken_at = null, alone = 0, run = run + 1, message = ? where taken_at is not null and state = 'live' and `+which+` returning lane`, append([]any{announced}, args...), scanText)
+	for _, l := range lanes {
+		tx.tell(l, 1)
+	}
+	return err
+}
+
+func (c *cluster) tend(ctx context.Context, _ *Worker) (changed bool, err error) {
+	return true, c.reap(ctx)
+}

@@ -1,0 +1,305 @@
+package queue
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+)
+
+// clusterSQL is what only a state on PostgreSQL has, because several machines share it.
+const clusterSQL = `
+create table machine (
+  id         text collate "C" primary key,
+  host       text not null,
+  version    text not null,
+  started_at text collate "C" not null,
+  seen_at    text collate "C" not null
+);
+alter table job add column taken_by text;
+create index job_ready on job (lane, priority desc, due, id) where state = 'live' and message is not null and taken_at is null;
+`
+
+// readable is the oldest version of sumbi's schema whose programs may work on this one beside newer ones, as they do while
+// machines are replaced one by one.
+const readable = version
+
+// connections is how many a process holds at most. The address may say otherwise (pool_max_conns).
+const connections = 16
+
+// IsPostgres tells whether a state is an address of PostgreSQL and not a file.
+func IsPostgres(state string) bool {
+	return strings.HasPrefix(state, "postgres://") || strings.HasPrefix(state, "postgresql://")
+}
+
+// OpenPostgres opens the state in the database at address; schema is the text of schema.sql, release the program's version, for
+// the list of machines. A store that was opened as Owner is one of the machines that work on it. Errors are *FileError.
+func OpenPostgres(ctx context.Context, address, schema, release string, mode Mode) (*Store, error) {
+	c := &cluster{Store: newStore(mode), holds: map[string]time.Duration{}, done: make(chan struct{})}
+	c.engine, c.pg, c.path = c, c, display(address)
+	c.health.sound.Store(true)
+	c.Now = func() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+	config, err := pgxpool.ParseConfig(address)
+	if err != nil {
+		// The library's words may quote the password.
+		return nil, &FileError{Path: c.path, Text: "DATABASE_URL is not an address of PostgreSQL; it looks like postgres://user:password@host:5432/database"}
+	}
+	if !strings.Contains(address, "pool_max_conns") {
+		config.MaxConns = connections
+	}
+	if config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = "sumbi"
+	}
+	config.ConnConfig.ConnectTimeout = min(max(config.ConnConfig.ConnectTimeout, time.Second), 10*time.Second)
+	if c.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, c.explain(err)
+	}
+	c.read, c.write.db = openPool(c.pool), openPool(c.pool)
+	c.read.SetMaxOpenConns(int(max(config.MaxConns/3, 1)))
+	c.write.db.SetMaxOpenConns(int(max(config.MaxConns/2, 1)))
+	if c.river, err = river.NewClient(riverpgxv5.New(c.pool), &river.Config{Logger: slog.New(slog.DiscardHandler), SkipUnknownJobCheck: true}); err == nil {
+		err = c.enter(ctx, schema, release)
+	}
+	if err != nil {
+		c.pool.Close()
+		return nil, c.explain(err)
+	}
+	return c.Store, nil
+}
+
+// enter makes the database ready and this machine one of those that work on it.
+func (c *cluster) enter(ctx context.Context, schema, release string) error {
+	if err := c.migrate(ctx, schema); err != nil {
+		return err
+	}
+	if err := c.readTerms(ctx); err != nil {
+		return err
+	}
+	if !c.owner {
+		return one(ctx, c.read, `select strftime('')`, nil, new(string))
+	}
+	c.machine = strings.ToLower(rand.Text()[:12])
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	if err := c.register(ctx, host, release); err != nil {
+		return err
+	}
+	c.beats.Go(func() { c.beat(host, release) })
+	return c.Tx(ctx, func(tx *Tx) error {
+		// A person may have started this process because the reason for a stop is gone, and so what waited long is looked at anew.
+		var others bool
+		if err := tx.one(`select exists (select 1 from machine where id <> ?)`, []any{c.machine}, &others); err != nil {
+			return err
+		}
+		if !others {
+			if c.later, err = tx.hasten(newest); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.exec(`delete from lane_stop`); err != nil {
+			return err
+		}
+		return errors.Join(c.bury(tx), tx.clean())
+	})
+}
+
+// migrate brings the database to this program's schema. A lock lets one machine do it while the others wait.
+func (c *cluster) migrate(ctx context.Context, schema string) error {
+	have, oldest, err := c.version(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case have == version:
+		return nil
+	case have > version && oldest <= version:
+		return nil // a newer one works beside this one
+	case have > version:
+		return &FileError{Path: c.path, Text: fmt.Sprintf("was written by a newer sumbi (schema %d, this one knows %d); install that version or a later one", have, version)}
+	case !c.owner && have == 0:
+		return &FileError{Path: c.path, Text: "is empty; `sumbi run PIPELINE` or `sumbi serve` fills it"}
+	case !c.owner:
+		return &FileError{Path: c.path, Text: fmt.Sprintf("was written by an earlier sumbi (schema %d, this one writes %d); the next `sumbi run PIPELINE` or `sumbi serve` upgrades it", have, version)}
+	}
+	conn, err := c.pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	t, err := conn.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = t.Rollback(ctx) }()
+	if _, err := t.Exec(ctx, `select pg_advisory_xact_lock($1)`, lockWriters+1); err != nil {
+		return err
+	}
+	if have, _, err = c.version(ctx); err != nil || have == version {
+		return err
+	}
+	if have == 0 {
+		var tables int
+		if err := t.QueryRow(ctx, `select count(*) from information_schema.tables where table_schema = current_schema()`).Scan(&tables); err != nil {
+			return err
+		}
+		if tables > 0 {
+			return &FileError{Path: c.path, Text: "has tables of another program; name another database, or another schema in the address (?search_path=sumbi)"}
+		}
+	}
+	texts, err := textsFrom(have, schema)
+	if err != nil {
+		return err
+	}
+	for _, text := range texts {
+		if _, err := t.Exec(ctx, text); err != nil {
+			return fmt.Errorf("schema %d: %w", version, err)
+		}
+	}
+	migrator, err := rivermigrate.New(riverpgxv5.New(c.pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	if _, err := migrator.MigrateTx(ctx, t, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("tables of River: %w", err)
+	}
+	for key, value := range map[string]int{metaSchema: version, metaReadable: readable} {
+		if _, err := t.Exec(ctx, `insert into meta (key, value) values ($1, $2) on conflict (key) do update set value = excluded.value`, key, fmt.Sprint(value)); err != nil {
+			return err
+		}
+	}
+	return t.Commit(ctx)
+}
+
+// What a database remembers of its schema, in meta.
+const (
+	metaSchema   = "schema"
+	metaReadable = "readable" // the oldest version that may work on it
+)
+
+// version returns the schema that the database has, 0 for none.
+func (c *cluster) version(ctx context.Context) (have, oldest int, err error) {
+	err = one(ctx, c.read, `select coalesce(max(case when key = ? then value end), '0'), coalesce(max(case when key = ? then value end), '0') from meta`, []any{metaSchema, metaReadable}, &have, &oldest)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "42P01" { // no such table
+		return 0, 0, nil
+	}
+	return have, oldest, err
+}
+
+var viewName = regexp.MustCompile(`create or replace view (\w+)`)
+
+// textsFrom returns what brings a database of schema have to this program's.
+func textsFrom(have int, schema string) ([]string, error) {
+	whole := schemaForPostgres(schema)
+	if have == 0 {
+		return []string{postgresSQL, whole, clusterSQL}, nil
+	}
+	steps, err := stepsFrom(have)
+	if err != nil {
+		return nil, err
+	}
+	texts := []string{postgresSQL}
+	names := viewName.FindAllStringSubmatch(whole, -1)
+	for i := range names {
+		texts = append(texts, "drop view if exists "+names[len(names)-1-i][1])
+	}
+	for _, s := range steps {
+		texts = append(texts, tablesForPostgres(s))
+	}
+	return append(texts, whole[strings.Index(whole, "create or replace view"):]), nil
+}
+
+// close ends the use of the database.
+func (c *cluster) close() error {
+	close(c.done)
+	c.beats.Wait()
+	var err error
+	if c.machine != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		err = c.leave(ctx)
+	}
+	err = errors.Join(err, c.read.Close(), c.write.db.Close())
+	c.pool.Close()
+	return err
+}
+
+// check asks whether the database answers: it looks after its own files.
+func (c *cluster) check(ctx context.Context) error {
+	return c.explain(one(ctx, c.read, `select 1`, nil, new(int)))
+}
+
+func (c *cluster) backup(context.Context, string, bool) (int64, error) {
+	return 0, &BackupError{Path: c.path, Text: "is a database: copy it with pg_dump, or into a file with `sumbi move`"}
+}
+
+// blameless frees what this machine holds without counting it against the jobs; while the database is away it cannot.
+func (c *cluster) blameless() {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_ = c.leave(ctx)
+}
+
+// soon rings when the job that is due next is due.
+func (c *cluster) soon(due time.Time) <-chan time.Time {
+	if due.IsZero() || due.After(c.Now().Add(poll)) {
+		return nil
+	}
+	return time.After(max(due.Sub(c.Now()), 5*time.Millisecond))
+}
+
+// display is an address without what is secret in it.
+func display(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "postgres"
+	}
+	return "postgres://" + u.Host + u.Path
+}
+
+// explain turns what the database says into one sentence for people; other errors pass through.
+func (c *cluster) explain(err error) error {
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if _, ok := errors.AsType[*FileError](err); ok {
+		return err
+	}
+	say := func(busy bool, text string) error { return &FileError{Path: c.path, Text: text, Err: err, busy: busy} }
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch {
+		case e.Code == "28P01" || e.Code == "28000":
+			return say(false, "does not accept the user and password in DATABASE_URL; correct them")
+		case e.Code == "3D000":
+			return say(false, "there is no such database; make it, or correct DATABASE_URL")
+		case e.Code == "42501":
+			return say(false, "the user may not do that ("+e.Message+"); give it the right to make tables in the schema")
+		case e.Code[:2] == "53" && e.Code != "53300":
+			return say(true, "has no room left ("+e.Message+"); make room, nothing is lost")
+		case away(err):
+			return say(true, "does not answer now ("+e.Message+"); the work goes on when it does")
+		}
+		return err
+	}
+	if away(err) {
+		return say(true, "does not answer; the work goes on when it does")
+	}
+	return err
+}
+
+// spool is where this machine keeps what is too large for one commit.
+func (c *cluster) spool() string { return filepath.Join(os.TempDir(), "sumbi-"+c.machine+"-spool") }

@@ -1,0 +1,41 @@
+-- What PostgreSQL needs before it understands schema.sql, whose types are translated: SQLite's functions that the views and
+-- statements use, for the few forms in which they use them.
+
+create or replace function json_extract(document text, path text) returns text language sql immutable as $$
+  select document::json #>> string_to_array(replace(replace(replace(substr(path, 3), '].', ','), '[', ','), ']', ''), ',')
+$$;
+
+create or replace function json_valid(document text) returns boolean language plpgsql immutable as $$
+begin
+  if document is null then return null; end if;
+  perform document::json;
+  return true;
+exception when others then
+  return false;
+end $$;
+
+create or replace function json_each(document text) returns table (key bigint, value text) language sql immutable as $$
+  select ordinality - 1, value from json_array_elements_text(document::json) with ordinality
+$$;
+
+create or replace function strftime(format text) returns text language sql volatile as $$
+  select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+$$;
+
+create or replace function instr(whole text, part text) returns bigint language sql immutable as $$
+  select strpos(whole, part)::bigint
+$$;
+
+create or replace function iif(condition boolean, yes text, no text) returns text language sql immutable as $$
+  select case when condition then yes else no end
+$$;
+
+create or replace function round(n double precision, digits integer) returns double precision language sql immutable as $$
+  select round(n::numeric, digits)::double precision
+$$;
+
+create or replace function group_concat_next(so_far text, item text, separator text) returns text language sql immutable as $$
+  select case when so_far is null then item when item is null then so_far else so_far || separator || item end
+$$;
+
+create or replace aggregate group_concat(item text, separator text) (sfunc = group_concat_next, stype = text);

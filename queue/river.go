@@ -1,0 +1,136 @@
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+
+	"sumbi/adapters"
+)
+
+// work lets River bring the news that a lane has something to do.
+func (c *cluster) work(ctx, hard context.Context, w *Worker, fail context.CancelCauseFunc, wg *sync.WaitGroup) {
+	h := &hands{lanes: map[string]*laneRun{}, soft: ctx, hard: hard, cluster: c}
+	queues, rescue := map[string]river.QueueConfig{}, time.Duration(0)
+	c.mu.Lock()
+	for _, l := range w.Lanes {
+		h.lanes[l.Name] = &laneRun{Worker: w, Lane: l, breaker: w.breaker(l.Name, l), fail: fail}
+		queues[riverQueue(l.Name)] = river.QueueConfig{MaxWorkers: max(l.Workers, 1)}
+		c.holds[l.Name] = l.hold()
+		rescue = max(rescue, l.hold())
+	}
+	c.mu.Unlock()
+	workers := river.NewWorkers()
+	river.AddWorker(workers, h)
+	wg.Go(func() {
+		var client *river.Client[pgx.Tx]
+		for {
+			var err error
+			client, err = river.NewClient(riverpgxv5.New(c.pool), &river.Config{
+				ID: c.machine, Queues: queues, Workers: workers, Logger: quiet(w.Log),
+				FetchCooldown: 2 * time.Millisecond, FetchPollInterval: poll,
+				JobTimeout: -1, RescueStuckJobsAfter: permitPause + rescue + time.Minute, MaxAttempts: 1000,
+				CompletedJobRetentionPeriod: time.Minute, CancelledJobRetentionPeriod: time.Hour, DiscardedJobRetentionPeriod: time.Hour,
+				RetryPolicy: soon{},
+			})
+			if err == nil {
+				err = client.Start(context.WithoutCancel(ctx))
+			}
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			w.Log.Warn("river does not start", "err", c.explain(err))
+			sleep(ctx, poll)
+		}
+		<-ctx.Done()
+		// Steps in flight end by themselves, at the latest when hard does.
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.Grace+time.Minute)
+		defer cancel()
+		if err := client.Stop(end); err != nil {
+			w.Log.Warn("river does not stop", "err", err)
+		}
+	})
+}
+
+// hands works on what River brings.
+type hands struct {
+	river.WorkerDefaults[ready]
+	*cluster
+	lanes      map[string]*laneRun
+	soft, hard context.Context
+}
+
+// Work takes the lane's best job once there is a permit for it, and does it.
+func (h *hands) Work(_ context.Context, job *river.Job[ready]) error {
+	r := h.lanes[job.Args.Lane]
+	if r == nil {
+		return river.JobSnooze(time.Minute) // another machine may have the lane
+	}
+	if h.soft.Err() != nil {
+		return river.JobSnooze(0)
+	}
+	if r.Stopped(r.Name) != "" {
+		return river.JobSnooze(30 * time.Second)
+	}
+	some, err := h.some(h.soft, r.Name)
+	if err != nil || !some {
+		return err
+	}
+	wait, cancel := context.WithTimeout(h.soft, permitPause)
+	defer cancel()
+	_, back, ok := r.pass(wait)
+	if !ok {
+		return river.JobSnooze(0)
+	}
+	pctx, release := context.Context(h.soft), func() {}
+	if r.Gate != nil {
+		if pctx, release, err = r.Gate.Permit(wait); err != nil {
+			back()
+			if wait.Err() != nil {
+				return river.JobSnooze(0)
+			}
+			if k := adapters.Classify(err).Kind; k == adapters.NeedsHuman || k == adapters.Unauthorized {
+				r.stop(h.soft, r.Name, err)
+			} else {
+				r.Log.Warn("permit", "lane", r.Name, "err", err)
+			}
+			return river.JobSnooze(time.Second)
+		}
+	}
+	jobs, err := h.take(h.soft, r.Name, 1, true)
+	if err != nil || len(jobs) == 0 {
+		release()
+		back()
+		return err
+	}
+	defer back()
+	r.step(context.WithoutCancel(pctx), h.soft, h.hard, release, r.Lane, jobs[0], r.fail)
+	return nil
+}
+
+// soon tries again what failed because the database was away.
+type soon struct{}
+
+// NextRetry implements river.ClientRetryPolicy.
+func (soon) NextRetry(*rivertype.JobRow) time.Time { return time.Now().Add(time.Second) }
+
+// quiet passes on what a person should know.
+func quiet(log *slog.Logger) *slog.Logger {
+	return slog.New(above{log.Handler()})
+}
+
+type above struct{ slog.Handler }
+
+// Enabled implements slog.Handler.
+func (a above) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelError && a.Handler.Enabled(ctx, l)
+}
