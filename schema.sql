@@ -420,7 +420,7 @@ create table waste (
 
 create view v_posts as
 select r.key as post, r.target as account,
-  (select group_concat(list, ',') from (select distinct w.list from listing l join walk w on w.id = l.walk where l.record = r.id order by w.list)) as lists,
+  (select group_concat(list, ',') from (select distinct w.list from listing l join walk w on w.id = l.walk where l.record = r.id order by w.list) x) as lists,
   r.at as taken_at, r.fetched_at,
   case when r.question is null then 'new'
        when r.question = 0 or q.state = 'dropped' then 'skipped'
@@ -466,7 +466,7 @@ select 'question', q.key, q.pipeline, substr(replace(coalesce(q.body, ''), char(
 from question q where q.state = 'dead';
 
 create view v_runs as
-select r.id as run, r.pipeline, r.state, case when r.whole then 'whole lists' else 'new only' end as what,
+select r.id as run, r.pipeline, r.state, case when r.whole = 1 then 'whole lists' else 'new only' end as what,
   r.started_at, r.crawled_at, r.ended_at, r.pages, r.fresh as new_posts, r.changed,
   (select count(*) from walk w where w.run = r.id and w.state = 'walking') as lists_left,
   (select coalesce(sum(n), 0) from usage u where u.run = r.id and u.what = 'request') as requests,

@@ -13,6 +13,7 @@ import (
 
 // TestBackupBesideAWriter checks that a copy is one moment of the file: every commit writes the same number in two places.
 func TestBackupBesideAWriter(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	add(t, s, pageJob("비행 중"))
@@ -73,6 +74,7 @@ func left(t *testing.T, dir string, want ...string) {
 
 // TestBackupRefuses checks that a copy which cannot be made says why, leaves no half file and touches nothing.
 func TestBackupRefuses(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	dir := t.TempDir()
@@ -113,6 +115,7 @@ func TestBackupRefuses(t *testing.T) {
 
 // TestBackupOfADamagedFile checks that a copy is not made of what is no longer whole, and that an older one stays.
 func TestBackupOfADamagedFile(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	path := large(t)
 	spoil(t, path, 0.5)

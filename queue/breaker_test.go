@@ -77,7 +77,7 @@ func TestOutage(t *testing.T) {
 				if n := up.count(); n > 8+2*2*60/5+20 {
 					t.Errorf("%d calls in 2 hours of an outage", n)
 				}
-				rows(t, s, `select count(*), sum(state = 'dead') from job`, fmt.Sprintf("%d|0", tt.jobs))
+				rows(t, s, `select count(*), sum(case when state = 'dead' then 1 else 0 end) from job`, fmt.Sprintf("%d|0", tt.jobs))
 				settle(7 * time.Minute)
 				rows(t, s, `select key, attempt from job`)
 				rows(t, s, `select * from outage`)
@@ -156,7 +156,7 @@ func TestOutageOutlivesTheProcess(t *testing.T) {
 			stop()
 		}
 		s = crashed(t, s)
-		rows(t, s, `select count(*), sum(state = 'dead'), max(attempt) <= 1 from job`, "10|0|1")
+		rows(t, s, `select count(*), sum(case when state = 'dead' then 1 else 0 end), max(attempt) <= 1 from job`, "10|0|1")
 		up.mu.Lock()
 		up.until = time.Time{}
 		up.mu.Unlock()
@@ -197,7 +197,7 @@ func TestOutageOfAnother(t *testing.T) {
 		if n := asked.Load(); n > 50 {
 			t.Errorf("%d calls", n)
 		}
-		rows(t, s, `select count(*), sum(state = 'dead') from job`, "10|0")
+		rows(t, s, `select count(*), sum(case when state = 'dead' then 1 else 0 end) from job`, "10|0")
 		settle(12 * time.Minute)
 		rows(t, s, `select key from job`)
 		stop()

@@ -97,6 +97,7 @@ func ends(t *testing.T, s *queue.Store, good func() bool) error {
 // TestDamageIsFoundAfterAKill checks that a spoilt page in a large file ends the work of a process that starts after a kill,
 // that status knows, and that the next start refuses the file.
 func TestDamageIsFoundAfterAKill(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	path := large(t)
 	spoil(t, path, 0.5)
@@ -119,6 +120,7 @@ func TestDamageIsFoundAfterAKill(t *testing.T) {
 
 // TestSoundAfterAKill checks that a good file is checked once after a kill, and not after an orderly end.
 func TestSoundAfterAKill(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	path := large(t)
 	s := open(t, path, queue.Owner)
@@ -142,6 +144,7 @@ func TestSoundAfterAKill(t *testing.T) {
 
 // TestDamageThatWasMended checks that a note of damage goes with the damage.
 func TestDamageThatWasMended(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	within(t, s, note2("damage", "is damaged"))
@@ -154,6 +157,7 @@ func TestDamageThatWasMended(t *testing.T) {
 
 // TestNewestRowsAreChecked checks that a start reads the newest rows of a large file even after an orderly end.
 func TestNewestRowsAreChecked(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	path := large(t)
 	s := open(t, path, queue.Owner)
@@ -169,6 +173,7 @@ func TestNewestRowsAreChecked(t *testing.T) {
 
 // TestRemovedFile checks that work ends when the files are taken away from under it.
 func TestRemovedFile(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	tests := map[string]func(t *testing.T, path string){
 		"removed":     func(t *testing.T, path string) { check(t, os.Remove(path)) },
@@ -196,6 +201,7 @@ func TestRemovedFile(t *testing.T) {
 
 // TestLogStaysSmall checks that a burst of writes beside readers that overlap for ever leaves a log of bounded size.
 func TestLogStaysSmall(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	const limit = 256 << 10
@@ -243,6 +249,7 @@ func TestLogStaysSmall(t *testing.T) {
 
 // TestFilesArePrivate checks that nobody else may read what lies beside the state file.
 func TestFilesArePrivate(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	dir := t.TempDir()
 	s := open(t, filepath.Join(dir, "sumbi.db"), queue.Owner)

@@ -30,10 +30,14 @@ type cluster struct {
 	machine string                // "" of a guest
 	offset  atomic.Int64          // nanoseconds that the database's clock is ahead of ours
 
+	plain bool // the lanes look for themselves
+
 	mu    sync.Mutex
 	holds map[string]time.Duration // of the lanes that work here
 	next  time.Time                // look for machines that are gone
 	done  chan struct{}            // closed by close
+	ended sync.Once
+	rings chan struct{}
 	beats sync.WaitGroup
 }
 
@@ -91,6 +95,9 @@ func riverQueue(lane string) string {
 // lockWriters is the advisory lock of whoever writes, so that what is written is the same as over a file with its one writer.
 const lockWriters = 0x73756d62
 
+// lockMigration is that of whoever changes the schema.
+const lockMigration = lockWriters + 1
+
 func (c *cluster) transact(ctx context.Context, _ weight, j *Job, f func(tx *Tx) error) error {
 	for began := time.Now(); ; {
 		again, err := c.once(ctx, j, f)
@@ -128,10 +135,10 @@ func (c *cluster) once(ctx context.Context, j *Job, f func(tx *Tx) error) (again
 	}
 	defer func() { _ = t.Rollback() }()
 	tx := &Tx{s: c.Store, ctx: inside, asked: ctx, job: j, tx: conn, wake: map[string]bool{}}
-	// The moment is that at which the lock is had.
-	if err := one(inside, conn, `with alone as materialized (select pg_advisory_xact_lock(?)) select strftime('') from alone`, []any{lockWriters}, instant{&tx.now}); err != nil {
+	if _, err := tx.exec(`select pg_advisory_xact_lock(?)`, lockWriters); err != nil {
 		return away(err), err
 	}
+	tx.now = c.Now().UTC()
 	if err := f(tx); err != nil {
 		return away(err), err
 	}
@@ -146,6 +153,9 @@ func (c *cluster) once(ctx context.Context, j *Job, f func(tx *Tx) error) (again
 	}
 	for lane := range tx.wake {
 		c.wakeLane(lane)
+	}
+	if !tx.due.IsZero() {
+		c.ring(tx.due)
 	}
 	c.signal()
 	return false, nil
@@ -178,6 +188,9 @@ func (c *cluster) mark(at, now time.Time) any {
 
 func (c *cluster) announce(tx *Tx, j Job) (string, error) {
 	if j.At.After(tx.now) {
+		if tx.due.IsZero() || j.At.Before(tx.due) {
+			tx.due = j.At
+		}
 		return "", nil
 	}
 	tx.tell(j.Lane, 1)
@@ -224,6 +237,9 @@ func (c *cluster) promote(ctx context.Context) (next time.Time, err error) {
 	const waits = `from job where state = 'live' and message is null and taken_at is null`
 	for {
 		if err := one(ctx, c.read, `select min(due) `+waits, nil, instant{&next}); err != nil || next.IsZero() || next.After(c.Now()) {
+			if err == nil && !next.IsZero() {
+				c.ring(next)
+			}
 			return next, c.explain(err)
 		}
 		if err := c.Tx(ctx, func(tx *Tx) error {
@@ -239,6 +255,17 @@ func (c *cluster) promote(ctx context.Context) (next time.Time, err error) {
 	}
 }
 
+// ready reports whether the lane has more than n jobs that can be taken now, else when the next one can be.
+func (c *cluster) ready(ctx context.Context, lane string, n int) (ok bool, next time.Time, err error) {
+	const waits = `from job where lane = ? and state = 'live' and message is not null and taken_at is null`
+	now := stamp(c.Now())
+	if err = one(ctx, c.read, `select exists (select 1 `+waits+` and due <= ? offset ?)`, []any{lane, now, n}, &ok); err != nil || ok {
+		return ok, next, c.explain(err)
+	}
+	err = one(ctx, c.read, `select min(due) from job where lane = ? and state = 'live' and taken_at is null and due > ?`, []any{lane, now}, instant{&next})
+	return false, next, c.explain(err)
+}
+
 // take needs no transaction of its own: it is one statement, and nobody waits for anybody.
 func (c *cluster) take(ctx context.Context, lane string, n int, _ bool) ([]Job, error) {
 	jobs, err := list(ctx, c.write.db, `update job set run = run + 1, lost = lost + 1, taken_at = ?, taken_by = ? where id in (
@@ -248,12 +275,6 @@ func (c *cluster) take(ctx context.Context, lane string, n int, _ bool) ([]Job, 
 		c.signal()
 	}
 	return jobs, c.explain(err)
-}
-
-// some reports whether the lane has a job that can be taken now.
-func (c *cluster) some(ctx context.Context, lane string) (ok bool, err error) {
-	err = one(ctx, c.read, `select exists (select 1 from job where lane = ? and state = 'live' and message is not null and taken_at is null and due <= ?)`, []any{lane, stamp(c.Now())}, &ok)
-	return ok, c.explain(err)
 }
 
 // beat tells the others that this machine is alive, until the store is closed.
@@ -274,11 +295,22 @@ func (c *cluster) beat(host, version string) {
 
 // register writes this machine's row, and learns how far the database's clock is ahead.
 func (c *cluster) register(ctx context.Context, host, version string) error {
+	if !c.plain {
+		if err := c.look(ctx); err != nil {
+			return err
+		}
+	}
+	now := stamp(c.Now())
+	_, err := c.write.db.ExecContext(ctx, `insert into machine (id, host, version, started_at, seen_at) values (?, ?, ?, ?, ?) on conflict (id) do update set seen_at = excluded.seen_at`,
+		c.machine, host, version, now, now)
+	return err
+}
+
+// look learns how far the database's clock is ahead. All machines go by that one.
+func (c *cluster) look(ctx context.Context) error {
 	before := time.Now()
 	var now time.Time
-	err := one(ctx, c.write.db, `insert into machine (id, host, version, started_at, seen_at) values (?, ?, ?, strftime(''), strftime(''))
-		on conflict (id) do update set seen_at = excluded.seen_at returning seen_at`, []any{c.machine, host, version}, instant{&now})
-	if err != nil {
+	if err := one(ctx, c.write.db, `select strftime('')`, nil, instant{&now}); err != nil {
 		return err
 	}
 	c.offset.Store(int64(now.Sub(before.Add(time.Since(before) / 2))))
@@ -302,7 +334,7 @@ func (c *cluster) leave(ctx context.Context) error {
 // reap makes ready what was taken by machines that are gone, and what was held longer than its lane holds.
 func (c *cluster) reap(ctx context.Context) error {
 	c.mu.Lock()
-	due := !time.Now().Before(c.next)
+	due := !time.Now().Before(c.next) || c.plain
 	if due {
 		c.next = time.Now().Add(reapPause/2 + rand.N(reapPause))
 	}
@@ -310,6 +342,11 @@ func (c *cluster) reap(ctx context.Context) error {
 	c.mu.Unlock()
 	if !due {
 		return nil
+	}
+	if c.plain && c.machine != "" { // nobody else does it
+		if err := c.register(ctx, "", ""); err != nil {
+			return c.explain(err)
+		}
 	}
 	var late bool
 	if err := one(ctx, c.read, `select exists (select 1 from machine where seen_at < ?) or exists (select 1 from job where taken_at is not null and not exists (select 1 from machine where id = taken_by))`,

@@ -34,6 +34,7 @@ func together(t *testing.T, s *queue.Store, fs ...func(tx *queue.Tx) error) []er
 
 // TestGroup checks that commits that wait at the same time share a transaction and that one that fails harms no other.
 func TestGroup(t *testing.T) {
+	fileOnly(t)
 	bubble(t, func(t *testing.T, s *queue.Store) {
 		fs := make([]func(*queue.Tx) error, 20)
 		for i := range fs {
@@ -77,6 +78,7 @@ func TestGroup(t *testing.T) {
 
 // TestGroupGone checks that a caller that has gone is not served, and that those behind it are.
 func TestGroupGone(t *testing.T) {
+	fileOnly(t)
 	bubble(t, func(t *testing.T, s *queue.Store) {
 		gone, leave := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
@@ -100,6 +102,7 @@ func TestGroupGone(t *testing.T) {
 
 // TestGroupPanic checks that a panic comes out where it belongs.
 func TestGroupPanic(t *testing.T) {
+	fileOnly(t)
 	bubble(t, func(t *testing.T, s *queue.Store) {
 		var caught any
 		throw := func(tx *queue.Tx) error {
@@ -131,6 +134,7 @@ func TestGroupPanic(t *testing.T) {
 
 // TestGroupRollsBackOnlyItself checks that what was written before a failed commit in its group is there afterwards.
 func TestGroupRollsBackOnlyItself(t *testing.T) {
+	fileOnly(t)
 	bubble(t, func(t *testing.T, s *queue.Store) {
 		errs := together(t, s,
 			note("밥", "1"),
@@ -155,6 +159,7 @@ func TestGroupRollsBackOnlyItself(t *testing.T) {
 
 // TestLightThenFull checks that what must survive a power cut does not go with a claim that need not.
 func TestLightThenFull(t *testing.T) {
+	fileOnly(t)
 	path := filepath.Join(t.TempDir(), "sumbi.db")
 	s, err := queue.Open(t.Context(), path, schema, queue.Owner) // with its disk
 	check(t, err)
@@ -176,6 +181,7 @@ func TestLightThenFull(t *testing.T) {
 
 // TestSwallowedError checks that a commit which does not heed that SQLite took its transaction back leaves nothing behind.
 func TestSwallowedError(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	check(t, s.Exec(t.Context(), `pragma max_page_count = 1`)) // what the file has

@@ -102,8 +102,7 @@ func TestManyLostHandOuts(t *testing.T) {
 		if j := take(t, s); j.Lost() != i+1 {
 			t.Errorf("hand-out %d counts as %d", i+1, j.Lost())
 		}
-		check(t, s.Close())
-		s = open(t, s.Where(), queue.Owner)
+		s = again(t, s)
 	}
 	j := take(t, s)
 	check(t, s.PutBack(t.Context(), lane, j, errSoup))
@@ -226,6 +225,7 @@ func TestBuriedAlone(t *testing.T) {
 
 // TestAloneMarkIsWritten checks that the file knows of a suspect that runs alone when the process ends.
 func TestAloneMarkIsWritten(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	killer(t, s, "독한 맛")
@@ -252,8 +252,7 @@ func TestKillsCloserThanAStep(t *testing.T) {
 	killer(t, s, "순한 맛")
 	take(t, s)
 	check(t, s.Exec(t.Context(), `update job set alone = 1`))
-	check(t, s.Close())
-	s = open(t, s.Where(), queue.Owner)
+	s = again(t, s)
 	rows(t, s, `select state, died, alone, message is null from job where due > created_at`, "live|1|0|1")
 	check(t, s.Exec(t.Context(), `update job set due = '2126-01-01T00:00:00.000Z'`))
 	for range 3 {

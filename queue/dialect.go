@@ -18,6 +18,9 @@ var (
 	// takenIndex names the index of the few jobs in flight, which SQLite would not choose among a million that wait.
 	takenIndex = text2{sqlite: `indexed by job_taken`, postgres: ``}
 
+	// firstJoin joins a few rows with a table through its index, which SQLite needs to be told.
+	firstJoin = text2{sqlite: `cross join`, postgres: `join`}
+
 	// newestReason is why the job of a group that is due last waits.
 	newestReason = text2{
 		sqlite:   `substr(j.err, 9), max(due)`, // a bare column is of the row with the maximum
@@ -29,8 +32,9 @@ var (
 		sqlite: `select json_group_array(json_object('name', coalesce(c.name, 'no longer kept'), 'address', coalesce(nullif(c.road_address, ''), c.address), 'link', c.link,
       'finder', coalesce(c.finder, iif(typeof(x.value ->> 0) = 'text', x.value ->> 0, null)), 'score', x.value ->> 1, 'why', y.text))
     from json_each(m.candidates) x left join candidate c on c.id = x.value ->> 0 left join wording y on y.id = x.value ->> 2`,
-		postgres: `select json_agg(json_build_object('name', coalesce(c.name, 'no longer kept'), 'address', coalesce(nullif(c.road_address, ''), c.address), 'link', c.link,
-      'finder', coalesce(c.finder, case when json_typeof(x.value::json -> 0) = 'string' then x.value::json ->> 0 end), 'score', x.value::json -> 1, 'why', y.text) order by x.key)::text
+		postgres: `select '[' || string_agg(concat('{"name":', to_json(coalesce(c.name, 'no longer kept')), ',"address":', coalesce(to_json(coalesce(nullif(c.road_address, ''), c.address))::text, 'null'),
+      ',"link":', coalesce(to_json(c.link)::text, 'null'), ',"finder":', coalesce(to_json(coalesce(c.finder, case when json_typeof(x.value::json -> 0) = 'string' then x.value::json ->> 0 end))::text, 'null'),
+      ',"score":', x.value::json -> 1, ',"why":', coalesce(to_json(y.text)::text, 'null'), '}'), ',' order by x.key) || ']'
     from json_each(m.candidates) x left join candidate c on c.id = case when json_typeof(x.value::json -> 0) = 'number' then (x.value::json ->> 0)::bigint end
     left join wording y on y.id = (x.value::json ->> 2)::bigint`,
 	}
@@ -38,7 +42,7 @@ var (
 	// queriesView is the other one.
 	queriesView = text2{
 		sqlite:   `select json_group_array(json_object('finder', x.value ->> 0, 'query', x.value ->> 1, 'found', x.value ->> 2)) from json_each(m.queries) x`,
-		postgres: `select json_agg(json_build_object('finder', x.value::json ->> 0, 'query', x.value::json ->> 1, 'found', x.value::json -> 2) order by x.key)::text from json_each(m.queries) x`,
+		postgres: `select '[' || string_agg(concat('{"finder":', x.value::json -> 0, ',"query":', x.value::json -> 1, ',"found":', x.value::json -> 2, '}'), ',' order by x.key) || ']' from json_each(m.queries) x`,
 	}
 )
 

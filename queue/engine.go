@@ -22,6 +22,8 @@ type engine interface {
 	extend(tx *Tx, j Job, hold time.Duration) error
 	// promote announces what has become due, and returns when the next job will be; zero when none waits.
 	promote(ctx context.Context) (next time.Time, err error)
+	// ready reports whether the lane has more than n jobs that can be taken now, else when the next one can be.
+	ready(ctx context.Context, lane string, n int) (ok bool, next time.Time, err error)
 	// take hands out up to n of the lane's best jobs, best first. paced says that each is a call under the lane's limits.
 	take(ctx context.Context, lane string, n int, paced bool) ([]Job, error)
 
@@ -38,6 +40,6 @@ type engine interface {
 	spool() string // directory of this process
 	// blameless notes that the process ends because of the database, so that what is in flight is not suspected.
 	blameless()
-	// soon is told when the job that is due next is due, in case nobody else knows; nil otherwise.
-	soon(due time.Time) <-chan time.Time
+	// sooner says that a job has become due before promote said that one would; nil when that does not happen.
+	sooner() <-chan struct{}
 }

@@ -82,7 +82,14 @@ func (s *Store) Rows(ctx context.Context, query string, args ...any) ([]string, 
 		cells := make([]string, len(names))
 		for i, v := range vals {
 			cells[i] = "-"
-			if v := *v.(*any); v != nil {
+			switch v := (*v.(*any)).(type) {
+			case bool:
+				cells[i] = "0"
+				if v {
+					cells[i] = "1"
+				}
+			case nil:
+			default:
 				cells[i] = fmt.Sprintf("%v", v)
 			}
 		}

@@ -112,6 +112,7 @@ func crawledOnce(t testing.TB, s *queue.Store) {
 // TestEveryStatementFails lets the n-th statement of the writing connection fail, and all that follow, for every n, as a full
 // and as a read-only disk make them fail. The work must end with the reason, and the next start must do the rest: nothing lost, nothing twice.
 func TestEveryStatementFails(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	tests := []struct {
 		name  string
@@ -163,6 +164,7 @@ func TestEveryStatementFails(t *testing.T) {
 
 // TestFileMayNotGrow lets the file itself refuse to grow, at every size that it passes through.
 func TestFileMayNotGrow(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	dir := t.TempDir()
 	step := 1
@@ -202,6 +204,7 @@ func TestFileMayNotGrow(t *testing.T) {
 
 // TestFullDiskBlamesNoJob checks that a job which is in flight whenever the file fails is not taken for the cause.
 func TestFullDiskBlamesNoJob(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	add(t, s, pageJob("국밥"))
@@ -227,6 +230,7 @@ func TestFullDiskBlamesNoJob(t *testing.T) {
 
 // TestFullDiskBlamesNoJobLater checks that a start which fails while there is still no room leaves the excuse to the next one.
 func TestFullDiskBlamesNoJobLater(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	add(t, s, pageJob("국밥"))

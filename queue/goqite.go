@@ -32,8 +32,8 @@ func (f *file) work(ctx, hard context.Context, w *Worker, fail context.CancelCau
 	}
 }
 
-// soon is nil: goqite is told ahead.
-func (*file) soon(time.Time) <-chan time.Time { return nil }
+// sooner is nil: goqite is told ahead.
+func (*file) sooner() <-chan struct{} { return nil }
 
 // near is how far ahead a job is handed to goqite; what is due later waits in its row, where it costs nothing.
 const near = 2 * time.Second

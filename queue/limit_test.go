@@ -36,6 +36,7 @@ func TestLimitRemembersWhatItLearnt(t *testing.T) {
 
 // TestClaimIsRemembered checks that the limits of a lane know when its newest claim was, whatever becomes of the process.
 func TestClaimIsRemembered(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	now := day(1)

@@ -61,7 +61,7 @@ func preparePostgres() (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := queue.OpenPostgres(ctx, address, schema, "test", queue.Owner)
+	s, err := queue.OpenPostgres(ctx, queue.Database{Address: address}, schema, queue.Owner)
 	if err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func open(t testing.TB, path string, mode queue.Mode) *queue.Store {
 
 func reopen(where string, mode queue.Mode) (*queue.Store, error) {
 	if queue.IsPostgres(where) {
-		return queue.OpenPostgres(context.Background(), where, schema, "test", mode)
+		return queue.OpenPostgres(context.Background(), queue.Database{Address: where, Plain: true}, schema, mode)
 	}
 	return queue.Open(context.Background(), where, schema, mode)
 }
@@ -140,6 +140,16 @@ func crashed(t testing.TB, s *queue.Store) *queue.Store {
 		return open(t, s.Where(), queue.Owner)
 	}
 	return open(t, copyFile(t, s.Path(), t.TempDir()), queue.Owner)
+}
+
+// again opens the state as the next process does, with everything that was in flight.
+func again(t testing.TB, s *queue.Store) *queue.Store {
+	t.Helper()
+	if server != nil {
+		return crashed(t, s)
+	}
+	check(t, s.Close())
+	return open(t, s.Where(), queue.Owner)
 }
 
 func copyFile(t testing.TB, from, dir string) string {

@@ -143,6 +143,7 @@ const searches = `select s.finder || ' ' || s.query from search s order by 1 lim
 
 // TestUpgrade checks that a file of every earlier schema opens, has the schema of a new one, keeps what is in it, and works.
 func TestUpgrade(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	want := shape(t, fresh(t))
 	names := written
@@ -241,6 +242,7 @@ func drained(t *testing.T, s *queue.Store) {
 
 // TestUpgradeCutOff checks that a process which ends at any moment of an upgrade leaves a file that the next one upgrades.
 func TestUpgradeCutOff(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	path := unpacked(t, "schema1-crawl")
 	before, err := os.ReadFile(path)
@@ -274,6 +276,7 @@ func TestUpgradeCutOff(t *testing.T) {
 
 // TestUpgradeFails checks that a file which cannot be upgraded is left as it was.
 func TestUpgradeFails(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	path := unpacked(t, "schema1-done")
 	raw(t, path, `drop table listing`)
@@ -289,6 +292,7 @@ func TestUpgradeFails(t *testing.T) {
 
 // TestUpgradeOfALargeFile checks that a file of an earlier schema opens, too, when it is too large to be checked whole at the start.
 func TestUpgradeOfALargeFile(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	for _, name := range []string{"schema1-done", "schema2-done"} {
 		path := unpacked(t, name)
@@ -306,6 +310,7 @@ func TestUpgradeOfALargeFile(t *testing.T) {
 
 // TestUpgradeIsTheOwners checks what a guest says about an earlier file, and that it changes nothing.
 func TestUpgradeIsTheOwners(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	path := unpacked(t, "schema2-done")
 	before := hash(t, path)
@@ -321,6 +326,7 @@ func TestUpgradeIsTheOwners(t *testing.T) {
 
 // TestUpgradeWithoutCopy checks that an upgrade does not fail for want of a copy.
 func TestUpgradeWithoutCopy(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	path := unpacked(t, "schema1-done")
 	check(t, os.Mkdir(filepath.Join(filepath.Dir(path), "sumbi.before-v3.db"), 0o700)) // the name is taken
@@ -334,6 +340,7 @@ func TestUpgradeWithoutCopy(t *testing.T) {
 
 // TestUpgradeLeavesNoHalfCopy checks that the copy of an upgrade that was cut off goes with the next one.
 func TestUpgradeLeavesNoHalfCopy(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	path := unpacked(t, "schema2-crawl")
 	dir := filepath.Dir(path)
@@ -350,6 +357,7 @@ func TestUpgradeLeavesNoHalfCopy(t *testing.T) {
 
 // TestUpgradeCopyIsPrivate checks who may read the copy.
 func TestUpgradeCopyIsPrivate(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := open(t, unpacked(t, "schema1-crawl"), queue.Owner)
 	info, err := os.Stat(s.Upgraded().Copy)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestOpenAgain(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "맛집 상태.db")
 	s := open(t, path, queue.Owner)
@@ -38,6 +39,7 @@ func note2(key, value string) func(tx *queue.Tx) error {
 }
 
 func TestOneOwnerAndGuests(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	owner := fresh(t)
 	if _, err := queue.Open(t.Context(), owner.Path(), schema, queue.Owner); !errors.Is(err, queue.ErrLocked) {
@@ -71,6 +73,7 @@ func TestOneOwnerAndGuests(t *testing.T) {
 }
 
 func TestOpenEmptyFile(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "sumbi.db")
 	check(t, os.WriteFile(path, nil, 0o600))
@@ -79,6 +82,7 @@ func TestOpenEmptyFile(t *testing.T) {
 
 // TestOpenRefuses checks that a file which cannot be used is named in one sentence and left as it was.
 func TestOpenRefuses(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	ours := func(t *testing.T, path string) []byte {
 		s := open(t, path, queue.Owner)
@@ -173,6 +177,7 @@ func TestOpenRefuses(t *testing.T) {
 }
 
 func TestOpenWithoutDirectory(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "파일")
 	check(t, os.WriteFile(file, nil, 0o600))
@@ -187,6 +192,7 @@ func TestOpenWithoutDirectory(t *testing.T) {
 
 // TestCheckFindsDamage checks a page that opening the file does not read.
 func TestCheckFindsDamage(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	_, ws := begin(t, s, "을지로골목", "posts")
@@ -215,6 +221,7 @@ func TestCheckFindsDamage(t *testing.T) {
 }
 
 func TestSpoolDir(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	dir, err := s.SpoolDir()

@@ -33,6 +33,7 @@ func openForParent(path string) {
 }
 
 func TestOpenWithoutPermission(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	tests := []struct {
 		name      string

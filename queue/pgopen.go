@@ -10,9 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
@@ -45,13 +47,23 @@ func IsPostgres(state string) bool {
 	return strings.HasPrefix(state, "postgres://") || strings.HasPrefix(state, "postgresql://")
 }
 
-// OpenPostgres opens the state in the database at address; schema is the text of schema.sql, release the program's version, for
-// the list of machines. A store that was opened as Owner is one of the machines that work on it. Errors are *FileError.
-func OpenPostgres(ctx context.Context, address, schema, release string, mode Mode) (*Store, error) {
-	c := &cluster{Store: newStore(mode), holds: map[string]time.Duration{}, done: make(chan struct{})}
+// Database says which PostgreSQL holds the state.
+type Database struct {
+	Address string // postgres://user:password@host/name; as secret as its password
+	Release string // the program's version, for the list of machines
+	Plain   bool   // the process works alone and on its own clock, without River: for tests that make time pass
+}
+
+// OpenPostgres opens the state in a database; schema is the text of schema.sql. A store that was opened as Owner is one of the
+// machines that work on it. Errors are *FileError.
+func OpenPostgres(ctx context.Context, d Database, schema string, mode Mode) (*Store, error) {
+	address := d.Address
+	c := &cluster{Store: newStore(mode), plain: d.Plain, holds: map[string]time.Duration{}, done: make(chan struct{}), rings: make(chan struct{}, 1)}
 	c.engine, c.pg, c.path = c, c, display(address)
 	c.health.sound.Store(true)
-	c.Now = func() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+	if !d.Plain {
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(c.offset.Load())) }
+	}
 	config, err := pgxpool.ParseConfig(address)
 	if err != nil {
 		// The library's words may quote the password.
@@ -63,7 +75,9 @@ func OpenPostgres(ctx context.Context, address, schema, release string, mode Mod
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "sumbi"
 	}
-	config.ConnConfig.ConnectTimeout = min(max(config.ConnConfig.ConnectTimeout, time.Second), 10*time.Second)
+	if config.ConnConfig.ConnectTimeout == 0 {
+		config.ConnConfig.ConnectTimeout = 10 * time.Second
+	}
 	if c.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, c.explain(err)
 	}
@@ -71,7 +85,7 @@ func OpenPostgres(ctx context.Context, address, schema, release string, mode Mod
 	c.read.SetMaxOpenConns(int(max(config.MaxConns/3, 1)))
 	c.write.db.SetMaxOpenConns(int(max(config.MaxConns/2, 1)))
 	if c.river, err = river.NewClient(riverpgxv5.New(c.pool), &river.Config{Logger: slog.New(slog.DiscardHandler), SkipUnknownJobCheck: true}); err == nil {
-		err = c.enter(ctx, schema, release)
+		err = c.enter(ctx, schema, d.Release)
 	}
 	if err != nil {
 		c.pool.Close()
@@ -89,7 +103,7 @@ func (c *cluster) enter(ctx context.Context, schema, release string) error {
 		return err
 	}
 	if !c.owner {
-		return one(ctx, c.read, `select strftime('')`, nil, new(string))
+		return c.look(ctx)
 	}
 	c.machine = strings.ToLower(rand.Text()[:12])
 	host, err := os.Hostname()
@@ -99,7 +113,9 @@ func (c *cluster) enter(ctx context.Context, schema, release string) error {
 	if err := c.register(ctx, host, release); err != nil {
 		return err
 	}
-	c.beats.Go(func() { c.beat(host, release) })
+	if !c.plain {
+		c.beats.Go(func() { c.beat(host, release) })
+	}
 	return c.Tx(ctx, func(tx *Tx) error {
 		// A person may have started this process because the reason for a stop is gone, and so what waited long is looked at anew.
 		var others bool
@@ -141,26 +157,33 @@ func (c *cluster) migrate(ctx context.Context, schema string) error {
 		return err
 	}
 	defer conn.Release()
-	t, err := conn.Begin(ctx)
-	if err != nil {
+	if _, err := conn.Exec(ctx, `select pg_advisory_lock($1)`, lockMigration); err != nil {
 		return err
 	}
-	defer func() { _ = t.Rollback(ctx) }()
-	if _, err := t.Exec(ctx, `select pg_advisory_xact_lock($1)`, lockWriters+1); err != nil {
-		return err
-	}
+	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `select pg_advisory_unlock($1)`, lockMigration) }()
 	if have, _, err = c.version(ctx); err != nil || have == version {
 		return err
 	}
-	if have == 0 {
-		var tables int
-		if err := t.QueryRow(ctx, `select count(*) from information_schema.tables where table_schema = current_schema()`).Scan(&tables); err != nil {
-			return err
-		}
-		if tables > 0 {
-			return &FileError{Path: c.path, Text: "has tables of another program; name another database, or another schema in the address (?search_path=sumbi)"}
-		}
+	var foreign int
+	if err := conn.QueryRow(ctx, `select count(*) from information_schema.tables where table_schema = current_schema() and table_name not like 'river%'`).Scan(&foreign); err != nil {
+		return err
 	}
+	if have == 0 && foreign > 0 {
+		return &FileError{Path: c.path, Text: "has tables of another program; name another database, or another schema in the address (?search_path=sumbi)"}
+	}
+	migrator, err := rivermigrate.New(riverpgxv5.New(c.pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	// Its steps are transactions of their own; done twice they change nothing.
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("tables of River: %w", err)
+	}
+	return pgx.BeginFunc(ctx, conn, func(t pgx.Tx) error { return alterTo(ctx, t, have, schema) })
+}
+
+// alterTo brings the tables from schema have to this program's.
+func alterTo(ctx context.Context, t pgx.Tx, have int, schema string) error {
 	texts, err := textsFrom(have, schema)
 	if err != nil {
 		return err
@@ -170,19 +193,12 @@ func (c *cluster) migrate(ctx context.Context, schema string) error {
 			return fmt.Errorf("schema %d: %w", version, err)
 		}
 	}
-	migrator, err := rivermigrate.New(riverpgxv5.New(c.pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	if _, err := migrator.MigrateTx(ctx, t, rivermigrate.DirectionUp, nil); err != nil {
-		return fmt.Errorf("tables of River: %w", err)
-	}
 	for key, value := range map[string]int{metaSchema: version, metaReadable: readable} {
-		if _, err := t.Exec(ctx, `insert into meta (key, value) values ($1, $2) on conflict (key) do update set value = excluded.value`, key, fmt.Sprint(value)); err != nil {
+		if _, err := t.Exec(ctx, `insert into meta (key, value) values ($1, $2) on conflict (key) do update set value = excluded.value`, key, strconv.Itoa(value)); err != nil {
 			return err
 		}
 	}
-	return t.Commit(ctx)
+	return nil
 }
 
 // What a database remembers of its schema, in meta.
@@ -225,7 +241,11 @@ func textsFrom(have int, schema string) ([]string, error) {
 
 // close ends the use of the database.
 func (c *cluster) close() error {
-	close(c.done)
+	closed := true
+	c.ended.Do(func() { closed = false; close(c.done) })
+	if closed {
+		return nil
+	}
 	c.beats.Wait()
 	var err error
 	if c.machine != "" {
@@ -254,12 +274,21 @@ func (c *cluster) blameless() {
 	_ = c.leave(ctx)
 }
 
-// soon rings when the job that is due next is due.
-func (c *cluster) soon(due time.Time) <-chan time.Time {
-	if due.IsZero() || due.After(c.Now().Add(poll)) {
-		return nil
+// sooner rings when a job that was put back for a short while is due.
+func (c *cluster) sooner() <-chan struct{} { return c.rings }
+
+// ring lets sooner ring at a moment, unless that is far off: then the next look comes first.
+func (c *cluster) ring(at time.Time) {
+	wait := at.Sub(c.Now())
+	if wait > 2*poll {
+		return
 	}
-	return time.After(max(due.Sub(c.Now()), 5*time.Millisecond))
+	time.AfterFunc(max(wait, time.Millisecond), func() {
+		select {
+		case c.rings <- struct{}{}:
+		default:
+		}
+	})
 }
 
 // display is an address without what is secret in it.

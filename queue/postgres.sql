@@ -22,8 +22,8 @@ create or replace function strftime(format text) returns text language sql volat
   select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 $$;
 
-create or replace function instr(whole text, part text) returns bigint language sql immutable as $$
-  select strpos(whole, part)::bigint
+create or replace function instr(whole text, part text) returns integer language sql immutable as $$
+  select strpos(whole, part)
 $$;
 
 create or replace function iif(condition boolean, yes text, no text) returns text language sql immutable as $$

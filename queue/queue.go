@@ -97,6 +97,7 @@ type Tx struct {
 	lost     error // why the transaction is no more
 	wake     map[string]bool
 	told     map[string]int // how many jobs of a lane the commit makes ready
+	due      time.Time      // when the first of those is that it leaves for later
 }
 
 // Commit runs in the transaction that completes a job.

@@ -16,6 +16,15 @@ import (
 
 // work lets River bring the news that a lane has something to do.
 func (c *cluster) work(ctx, hard context.Context, w *Worker, fail context.CancelCauseFunc, wg *sync.WaitGroup) {
+	if c.plain {
+		for _, l := range w.Lanes {
+			c.mu.Lock()
+			c.holds[l.Name] = l.hold()
+			c.mu.Unlock()
+			wg.Go(func() { c.lane(ctx, hard, w, l, fail) })
+		}
+		return
+	}
 	h := &hands{lanes: map[string]*laneRun{}, soft: ctx, hard: hard, cluster: c}
 	queues, rescue := map[string]river.QueueConfig{}, time.Duration(0)
 	c.mu.Lock()
@@ -81,7 +90,7 @@ func (h *hands) Work(_ context.Context, job *river.Job[ready]) error {
 	if r.Stopped(r.Name) != "" {
 		return river.JobSnooze(30 * time.Second)
 	}
-	some, err := h.some(h.soft, r.Name)
+	some, _, err := h.ready(h.soft, r.Name, 0)
 	if err != nil || !some {
 		return err
 	}

@@ -175,7 +175,7 @@ func (tx *Tx) wordings(texts []string) (map[string]int64, error) {
 		id   int64
 		text string
 	}
-	known, err := list(tx.ctx, tx.tx, `select w.id, w.text from json_each(?) k cross join wording w on w.text = k.value`, []any{string(asked)}, func(r *sql.Rows) (w wording, err error) {
+	known, err := list(tx.ctx, tx.tx, `select w.id, w.text from json_each(?) k `+firstJoin.in(tx.s)+` wording w on w.text = k.value`, []any{string(asked)}, func(r *sql.Rows) (w wording, err error) {
 		return w, r.Scan(&w.id, &w.text)
 	})
 	if err != nil {

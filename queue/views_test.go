@@ -10,6 +10,7 @@ import (
 
 // TestViews selects every view with the sqlite3 command-line tool, as people do, while the store is open.
 func TestViews(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	tool, err := exec.LookPath("sqlite3")
 	if err != nil {

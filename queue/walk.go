@@ -314,7 +314,7 @@ func (tx *Tx) known(w Walk, recs []Packed, known map[recordKey]*stored, last int
 			return err
 		}
 		rs, err := list(tx.ctx, tx.tx, `select r.id, r.key, r.pipeline, r.target, r.data, r.raw is not null, coalesce((select q.key from question q where q.id = r.question), ''), coalesce(l.first, 0), coalesce(l.run, 0)
-			from json_each(?) k cross join record r on r.stream = ? and r.key = k.value left join listing l on l.walk = ? and l.record = r.id`,
+			from json_each(?) k `+firstJoin.in(tx.s)+` record r on r.stream = ? and r.key = k.value left join listing l on l.walk = ? and l.record = r.id`,
 			[]any{string(b), stream, w.ID}, func(r *sql.Rows) (*stored, error) {
 				var s stored
 				return &s, r.Scan(&s.ID, &s.Key, &s.Pipeline, &s.Target, &s.data, &s.kept, &s.Question, &s.listed, &s.shown)

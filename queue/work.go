@@ -166,7 +166,7 @@ func (w *Worker) watch(ctx context.Context, fail context.CancelCauseFunc) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-w.Store.engine.soon(due):
+		case <-w.Store.engine.sooner():
 		}
 	}
 }
@@ -187,7 +187,6 @@ const claims = 8
 type laneRun struct {
 	*Worker
 	Lane
-	file    *file
 	book    *ledger
 	breaker *breaker
 	slots   chan struct{}
@@ -197,9 +196,9 @@ type laneRun struct {
 	claiming atomic.Int32
 }
 
-// lane works a lane of a file.
-func (f *file) lane(ctx, hard context.Context, w *Worker, l Lane, fail context.CancelCauseFunc) {
-	r := &laneRun{Worker: w, Lane: l, file: f, breaker: w.breaker(l.Name, l), slots: make(chan struct{}, max(l.Workers, 1)), fail: fail}
+// lane works a lane until ctx ends.
+func (s *Store) lane(ctx, hard context.Context, w *Worker, l Lane, fail context.CancelCauseFunc) {
+	r := &laneRun{Worker: w, Lane: l, breaker: w.breaker(l.Name, l), slots: make(chan struct{}, max(l.Workers, 1)), fail: fail}
 	r.book = w.ledger(l, r.breaker)
 	defer r.wg.Wait()
 	more := false // the last claim got all it asked for
@@ -305,7 +304,7 @@ func (r *laneRun) wait(ctx context.Context) bool {
 		}
 		ok, next, err := false, time.Time{}, error(nil)
 		if n := int(r.claiming.Load()); n < claims {
-			if ok, next, err = r.file.ready(ctx, r.Name, n); ok {
+			if ok, next, err = r.Store.engine.ready(ctx, r.Name, n); ok {
 				return true
 			}
 		}

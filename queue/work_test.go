@@ -382,6 +382,7 @@ func TestWorkersBound(t *testing.T) {
 // TestWorkerEndsWithItsFile checks that a full disk ends the work with one sentence and loses nothing, and that other
 // errors of the file do not end it.
 func TestWorkerEndsWithItsFile(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	add(t, s, pageJob("ig:을지로골목:posts"))
