@@ -163,13 +163,28 @@ func (e *env) statePath() (string, error) {
 	return c.State, nil
 }
 
+// open opens the state: a file, or for "postgres" the database that DATABASE_URL names.
+func (e *env) open(state string, mode queue.Mode) (*queue.Store, error) {
+	if state != config.Postgres {
+		return queue.Open(e.ctx, state, e.Schema, mode)
+	}
+	secrets, err := config.ReadSecrets(e.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	if secrets.Database == "" {
+		return nil, &config.Error{Msg: "the state is in PostgreSQL, but DATABASE_URL is not set: put the address of the database into the environment, postgres://user:password@host:5432/name"}
+	}
+	return queue.OpenPostgres(e.ctx, queue.Database{Address: secrets.Database.Reveal(), Release: e.Version}, e.Schema, mode)
+}
+
 // guest opens the state file beside whoever drains it.
 func (e *env) guest() (*queue.Store, error) {
 	path, err := e.statePath()
 	if err != nil {
 		return nil, err
 	}
-	return queue.Open(e.ctx, path, e.Schema, queue.Guest)
+	return e.open(path, queue.Guest)
 }
 
 // need checks the secrets of every pipeline that is to run.

@@ -60,7 +60,7 @@ func (d demoCmd) Run(e *env) error {
 	}
 	fmt.Fprintf(e.Stdout, "%d invented influencers, %d posts, imitated Instagram (%d requests a second), OpenAI and %s on %s; the state is %s\n",
 		len(world.Accounts()), len(world.Posts()), demoInstagramPerSecond, d.Finder, base, c.State)
-	s, err := queue.Open(e.ctx, c.State, e.Schema, queue.Owner)
+	s, err := e.open(c.State, queue.Owner)
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (d doctorCmd) book(e *env, path string, m *adapters.Meter) error {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
-	s, err := queue.Open(e.ctx, path, e.Schema, queue.Guest)
+	s, err := e.open(path, queue.Guest)
 	if err != nil {
 		return nil // which was said before
 	}
@@ -118,7 +118,7 @@ func (d doctorCmd) file(e *env, path string) error {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil // the first run makes it
 	}
-	s, err := queue.Open(e.ctx, path, e.Schema, queue.Guest)
+	s, err := e.open(path, queue.Guest)
 	if err != nil {
 		return err
 	}

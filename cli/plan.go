@@ -106,13 +106,13 @@ func (v planCmd) targets(c *config.Config, p config.Pipeline) ([]string, error) 
 func (v planCmd) open(e *env, c *config.Config) (*queue.Store, error) {
 	if v.Probe {
 		// Two processes would not keep the pace of one key between them.
-		s, err := queue.Open(e.ctx, c.State, e.Schema, queue.Owner)
+		s, err := e.open(c.State, queue.Owner)
 		if errors.Is(err, queue.ErrLocked) {
 			return nil, errors.New("another sumbi works on this file with the same keys: plan without --probe, or wait until it has ended")
 		}
 		return s, err
 	}
-	s, err := queue.Open(e.ctx, c.State, e.Schema, queue.Guest)
+	s, err := e.open(c.State, queue.Guest)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}

@@ -29,14 +29,14 @@ func (r replayCmd) Run(e *env) error {
 		return err
 	}
 	// An owner would make a file that is not there.
-	look, err := queue.Open(e.ctx, c.State, e.Schema, queue.Guest)
+	look, err := e.open(c.State, queue.Guest)
 	if err != nil {
 		return err
 	}
 	if err := look.Close(); err != nil {
 		return err
 	}
-	s, err := queue.Open(e.ctx, c.State, e.Schema, queue.Owner)
+	s, err := e.open(c.State, queue.Owner)
 	if errors.Is(err, queue.ErrLocked) {
 		return errors.New("another sumbi works on this state file: stop it first, then replay")
 	}

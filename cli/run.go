@@ -41,7 +41,7 @@ func (r runCmd) Run(e *env) error {
 	if _, err := p.ReadAccounts(c.Dir()); err != nil && len(r.Targets) == 0 {
 		return err
 	}
-	s, err := queue.Open(e.ctx, c.State, e.Schema, queue.Owner)
+	s, err := e.open(c.State, queue.Owner)
 	if errors.Is(err, queue.ErrLocked) {
 		return r.follow(e, c)
 	}
@@ -108,7 +108,7 @@ func (e *env) runOnce(b *Built, run int64) error {
 
 // follow asks the process that drains the file for a run and watches it. If that process ends, this one takes over.
 func (r runCmd) follow(e *env, c *config.Config) error {
-	s, err := queue.Open(e.ctx, c.State, e.Schema, queue.Guest)
+	s, err := e.open(c.State, queue.Guest)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (r runCmd) follow(e *env, c *config.Config) error {
 			s.Close()
 			return fmt.Errorf("the run waits: %s", now.Note)
 		}
-		if free, err := queue.Free(c.State); err == nil && free {
+		if n, err := s.Workers(e.ctx); err == nil && n == 0 {
 			show()
 			s.Close()
 			return r.Run(e)

@@ -41,7 +41,7 @@ func (sv serveCmd) Run(e *env) error {
 			return err
 		}
 	}
-	s, err := queue.Open(e.ctx, c.State, e.Schema, queue.Owner)
+	s, err := e.open(c.State, queue.Owner)
 	if errors.Is(err, queue.ErrLocked) {
 		return fmt.Errorf("another sumbi process already works on %s; stop it first, or ask it for a run with `sumbi run PIPELINE`", c.State)
 	}

@@ -21,15 +21,18 @@ func (statusCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
-	free, err := queue.Free(s.Path())
+	workers, err := s.Workers(e.ctx)
 	if err == nil {
-		if free {
-			fmt.Fprintln(e.Stdout, "no process works on this file")
-		} else {
-			fmt.Fprintln(e.Stdout, "a process works on this file")
+		switch workers {
+		case 0:
+			fmt.Fprintln(e.Stdout, "no process works on this state")
+		case 1:
+			fmt.Fprintln(e.Stdout, "a process works on this state")
+		default:
+			fmt.Fprintln(e.Stdout, workers, "processes work on this state")
 		}
 	}
-	return printStatus(e.ctx, e.Stdout, s, free && err == nil)
+	return printStatus(e.ctx, e.Stdout, s, workers == 0 && err == nil)
 }
 
 // korea is the zone of times that people read.

@@ -61,6 +61,9 @@ func loopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
+// Postgres is the state that is no file: a database, whose address is in the environment.
+const Postgres = "postgres"
+
 // CheckState refuses a state file that is an address, which may hold a password.
 func CheckState(path string) error {
 	if complaint := stateFile(path); complaint != "" {

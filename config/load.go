@@ -153,8 +153,8 @@ func (d *document) derive(c *Config, root map[string]any) {
 	if complaint := listenAddress(c.Listen, c.Secrets.Token); complaint != "" {
 		d.complain("listen", "listen %s", complaint)
 	}
-	if c.State == "postgres" {
-		d.complain("state", "state = \"postgres\" is not served by this version: name a file, such as \"sumbi.db\"")
+	if c.State == Postgres && c.Secrets.Database == "" {
+		d.complain("state", "state = %q needs DATABASE_URL: put the address of the database into the environment, postgres://user:password@host:5432/name", Postgres)
 	}
 	if !has("instagram", "host") {
 		if u, err := url.Parse(c.Instagram.BaseURL); err == nil {

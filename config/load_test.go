@@ -186,7 +186,7 @@ func TestMistakes(t *testing.T) {
 		"password in unknown key": {"[mongo]\nuri = 'mongodb://sumbi:hunter2@localhost/'", nil, `sumbi.toml:2: mongo.uri holds an address with a password: …`},
 		"password in a list":      {pipeline + "finders = ['x://a:hunter2@b']", nil, `sumbi.toml:5: pipeline.finders holds an address with a password: …`},
 		"address as state":        {"state = 'postgres://localhost/sumbi'", nil, `sumbi.toml:1: state must be a file, such as "sumbi.db", not an address`},
-		"postgres":                {"state = 'postgres'", nil, `sumbi.toml:1: state = "postgres" is not served by this version: name a file, such as "sumbi.db"`},
+		"postgres":                {"state = 'postgres'", nil, `sumbi.toml:1: state = "postgres" needs DATABASE_URL: put the address of the database into the environment, postgres://user:password@host:5432/name`},
 		"no state":                {"state = ''", nil, `sumbi.toml:1: state is empty: name a file, such as "sumbi.db"`},
 		"listen to all":           {"\nlisten = '0.0.0.0:8080'", nil, `sumbi.toml:2: listen is "0.0.0.0:8080", which others can reach: set SUMBI_TOKEN to protect it, or listen on 127.0.0.1`},
 		"listen to all, short":    {"listen = ':8080'", nil, `sumbi.toml:1: listen is ":8080", which others can reach: …`},

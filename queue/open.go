@@ -412,15 +412,19 @@ func Fatal(err error) bool {
 	return ok && !e.busy
 }
 
-// Free reports whether no process drains the file at path.
-func Free(path string) (bool, error) {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+// Workers counts the processes that drain the state, this one included.
+func (s *Store) Workers(ctx context.Context) (int, error) {
+	if s.pg != nil {
+		ms, err := s.Machines(ctx)
+		return len(ms), err
 	}
-	l := flock.New(path + ".lock")
+	if s.owner {
+		return 1, nil
+	}
+	l := flock.New(s.path + ".lock")
 	ok, err := l.TryLock()
-	if ok {
-		err = l.Unlock()
+	if !ok || err != nil {
+		return 1, err
 	}
-	return ok, err
+	return 0, l.Unlock()
 }

@@ -45,11 +45,10 @@ func TestOneOwnerAndGuests(t *testing.T) {
 	if _, err := queue.Open(t.Context(), owner.Path(), schema, queue.Owner); !errors.Is(err, queue.ErrLocked) {
 		t.Errorf("second owner: %v, want ErrLocked", err)
 	}
-	if free, err := queue.Free(owner.Path()); err != nil || free {
-		t.Errorf("beside an owner: free %v, %v", free, err)
-	}
-
 	guest := open(t, owner.Path(), queue.Guest)
+	if n, err := guest.Workers(t.Context()); err != nil || n != 1 {
+		t.Errorf("beside an owner: %d work, %v", n, err)
+	}
 	if guest.Owner() {
 		t.Error("a guest may drain the file")
 	}
@@ -66,8 +65,8 @@ func TestOneOwnerAndGuests(t *testing.T) {
 	nothing(t, owner)
 
 	check(t, owner.Close())
-	if free, err := queue.Free(owner.Path()); err != nil || !free {
-		t.Errorf("without an owner: free %v, %v", free, err)
+	if n, err := guest.Workers(t.Context()); err != nil || n != 0 {
+		t.Errorf("without an owner: %d work, %v", n, err)
 	}
 	open(t, owner.Path(), queue.Owner)
 }
