@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -85,16 +83,6 @@ var inside = regexp.MustCompile(`matzip|instagram|go_goroutines|sumbi_jobs|last 
 
 func request(method, target string, headers ...string) string {
 	return method + " " + target + " HTTP/1.1\r\nHost: sumbi\r\nConnection: close\r\n" + strings.Join(append(headers, "\r\n"), "\r\n")
-}
-
-// query asks the state file as people do.
-func (w *world) query(sql string) string {
-	w.t.Helper()
-	out, err := exec.CommandContext(w.t.Context(), "sqlite3", filepath.Join(w.dir, "sumbi.db"), sql).CombinedOutput()
-	if err != nil {
-		w.t.Fatalf("sqlite3: %v\n%s", err, out)
-	}
-	return string(out)
 }
 
 // content is everything that somebody could want to change.

@@ -18,6 +18,7 @@ import (
 // TestDiskFull runs on a disk that is too small, larger by a little each time, until there is room for everything. Each run must
 // end with the reason, and nothing may be lost, doubled or paid twice.
 func TestDiskFull(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	o := sim.Options{Seed: 21, Accounts: 2, Posts: 30, BatchStep: 50 * time.Millisecond}
 	calm := newWorld(t, o, "")

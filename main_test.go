@@ -38,6 +38,7 @@ type tidyUp struct{ *testing.M }
 // Run implements testscript.TestingM.
 func (t tidyUp) Run() int {
 	defer os.RemoveAll(built)
+	defer stopPostgres()
 	return t.M.Run()
 }
 
@@ -64,7 +65,8 @@ type world struct {
 	dir  string
 	env  []string
 
-	perSecond int // of Instagram
+	database  string // its address when the state is not a file
+	perSecond int    // of Instagram
 }
 
 func newWorld(t *testing.T, o sim.Options, toml string) *world {
@@ -82,6 +84,9 @@ func newWorld(t *testing.T, o sim.Options, toml string) *world {
 		"RAPIDAPI_KEY=" + sim.DefaultRapidAPIKey, "OPENAI_API_KEY=" + sim.DefaultOpenAIKey, "NAVER_CLIENT_ID=" + sim.DefaultNaverClientID,
 		"NAVER_CLIENT_SECRET=" + sim.DefaultNaverClientSecret, "KAKAO_REST_API_KEY=" + sim.DefaultKakaoKey, "OPENAI_WEBHOOK_SECRET=" + sim.DefaultWebhookSecret,
 	}, perSecond: cmp.Or(o.InstagramPerSecond*4/5, 100)} // a busy machine delays calls, so a fifth is left free
+	if w.database = database(t); w.database != "" {
+		w.env = append(w.env, "DATABASE_URL="+w.database)
+	}
 	w.configure("", toml, s.Accounts())
 	return w
 }
@@ -89,6 +94,9 @@ func newWorld(t *testing.T, o sim.Options, toml string) *world {
 // configure writes sumbi.toml and the list of accounts.
 func (w *world) configure(top, pipeline string, accounts []string) {
 	w.t.Helper()
+	if w.database != "" {
+		top += "\nstate = \"postgres\""
+	}
 	conf := fmt.Sprintf(`listen = "127.0.0.1:0"
 %s
 [instagram]
@@ -157,7 +165,7 @@ func (w *world) mustRun(args ...string) string {
 
 func (w *world) state() *queue.Store {
 	w.t.Helper()
-	s, err := queue.Open(w.t.Context(), filepath.Join(w.dir, "sumbi.db"), schema, queue.Guest)
+	s, err := w.open(w.t.Context(), queue.Guest)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -353,6 +361,7 @@ func TestSeveralKeys(t *testing.T) {
 
 // TestKeepOwn keeps nothing of what the finder wrote.
 func TestKeepOwn(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	w := newWorld(t, sim.Options{Seed: 16, Accounts: 2, Posts: 25}, "")
 	conf, err := readFile(w.dir, "sumbi.toml")
@@ -398,7 +407,7 @@ func TestDropLivePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.until("pages wait", func() bool {
-		s, err := queue.Open(t.Context(), w.dir+"/sumbi.db", schema, queue.Guest)
+		s, err := w.open(t.Context(), queue.Guest)
 		if err != nil {
 			return false
 		}
@@ -413,7 +422,7 @@ func TestDropLivePage(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	o, err := queue.Open(t.Context(), w.dir+"/sumbi.db", schema, queue.Owner)
+	o, err := w.open(t.Context(), queue.Owner)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,11 +2,9 @@ package main
 
 import (
 	"bufio"
-	"database/sql"
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,12 +43,7 @@ func (s *served) metrics(prefix string) map[string]int64 {
 // sums returns the rows of a statement that begin with a name and go on with whole numbers.
 func (w *world) sums(query string) map[string][]int64 {
 	w.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.dir, "sumbi.db")+"?_pragma=busy_timeout(5000)&_pragma=query_only(1)")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer db.Close()
-	rows, err := db.QueryContext(w.t.Context(), query)
+	rows, err := w.sql().QueryContext(w.t.Context(), query)
 	if err != nil {
 		w.t.Fatal(err)
 	}

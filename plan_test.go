@@ -2,7 +2,6 @@ package main
 
 import (
 	"math"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -89,7 +88,7 @@ func TestPlanCallsNobodyBesideARun(t *testing.T) {
 	w := newWorld(t, sim.Options{Seed: 42, Accounts: 2, Posts: 20}, "")
 	w.mustRun("run", "matzip")
 	// Another process holds the file.
-	s, err := queue.Open(t.Context(), filepath.Join(w.dir, "sumbi.db"), schema, queue.Owner)
+	s, err := w.open(t.Context(), queue.Owner)
 	if err != nil {
 		t.Fatal(err)
 	}

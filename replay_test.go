@@ -1,7 +1,6 @@
 package main
 
 import (
-	"database/sql"
 	"net"
 	"path/filepath"
 	"strings"
@@ -85,7 +84,7 @@ func TestReplay(t *testing.T) {
 	if made, err := filepath.Glob(filepath.Join(w.dir, "없음*")); err != nil || len(made) > 0 {
 		t.Errorf("a replay made %v, %v", made, err)
 	}
-	s, err := queue.Open(t.Context(), filepath.Join(w.dir, "sumbi.db"), schema, queue.Owner)
+	s, err := w.open(t.Context(), queue.Owner)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,12 +108,7 @@ func TestReplay(t *testing.T) {
 // exec changes the state behind the program's back.
 func (w *world) exec(query string) {
 	w.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.dir, "sumbi.db"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(w.t.Context(), query); err != nil {
+	if _, err := w.sql().ExecContext(w.t.Context(), query); err != nil {
 		w.t.Fatal(err)
 	}
 }

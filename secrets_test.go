@@ -86,7 +86,7 @@ func (s secrets) files(w *world) {
 		}
 		return nil
 	})
-	if err != nil || !seen["sumbi.db"] {
+	if err != nil || !seen["sumbi.toml"] {
 		w.t.Errorf("%v, %v", err, seen)
 	}
 }

@@ -234,7 +234,13 @@ func TestWebhook(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- c.Wait() }()
-	w.until("the state file is there", func() bool { _, err := readFile(w.dir, "sumbi.db"); return err == nil })
+	w.until("the state file is there", func() bool {
+		s, err := w.open(t.Context(), queue.Guest)
+		if err == nil {
+			_ = s.Close()
+		}
+		return err == nil
+	})
 	time.Sleep(500 * time.Millisecond)
 	s := w.state()
 	w.until("the run ends without a poll", w.runDone(s, 1))

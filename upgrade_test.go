@@ -15,6 +15,7 @@ import (
 // TestUpgradeGoesOn checks that this program ends the runs that earlier versions were killed in, over the same world, as if
 // nothing had been: nothing is lost, paid twice or chosen differently.
 func TestUpgradeGoesOn(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	o := sim.Options{Seed: 11, Accounts: 2, Posts: 20}
 	fresh := newWorld(t, o, "")

@@ -48,6 +48,7 @@ const (
 	heartbeat   = 2 * time.Second
 	lostAfter   = 15 * time.Second // without a heartbeat
 	reapPause   = 3 * time.Second
+	remindAfter = 10 * time.Second
 	permitPause = 20 * time.Second // a job of River waits no longer for a permit: another machine may have one
 	awayPause   = 200 * time.Millisecond
 )
@@ -257,20 +258,19 @@ func (c *cluster) promote(ctx context.Context) (next time.Time, err error) {
 
 // ready reports whether the lane has more than n jobs that can be taken now, else when the next one can be.
 func (c *cluster) ready(ctx context.Context, lane string, n int) (ok bool, next time.Time, err error) {
-	const waits = `from job where lane = ? and state = 'live' and message is not null and taken_at is null`
-	now := stamp(c.Now())
-	if err = one(ctx, c.read, `select exists (select 1 `+waits+` and due <= ? offset ?)`, []any{lane, now, n}, &ok); err != nil || ok {
+	// What was announced is due, whatever the clock of this machine says.
+	if err = one(ctx, c.read, `select exists (select 1 from job where lane = ? and state = 'live' and message is not null and taken_at is null offset ?)`, []any{lane, n}, &ok); err != nil || ok {
 		return ok, next, c.explain(err)
 	}
-	err = one(ctx, c.read, `select min(due) from job where lane = ? and state = 'live' and taken_at is null and due > ?`, []any{lane, now}, instant{&next})
+	err = one(ctx, c.read, `select min(due) from job where lane = ? and state = 'live' and taken_at is null and due > ?`, []any{lane, stamp(c.Now())}, instant{&next})
 	return false, next, c.explain(err)
 }
 
 // take needs no transaction of its own: it is one statement, and nobody waits for anybody.
 func (c *cluster) take(ctx context.Context, lane string, n int, _ bool) ([]Job, error) {
 	jobs, err := list(ctx, c.write.db, `update job set run = run + 1, lost = lost + 1, taken_at = ?, taken_by = ? where id in (
-			select id from job where lane = ? and state = 'live' and message is not null and taken_at is null and due <= ? order by priority desc, due, id limit ? for update skip locked)
-		returning `+jobColumns, []any{stamp(c.Now()), c.machine, lane, stamp(c.Now()), n}, scanJob)
+			select id from job where lane = ? and state = 'live' and message is not null and taken_at is null order by priority desc, due, id limit ? for update skip locked)
+		returning `+jobColumns, []any{stamp(c.Now()), c.machine, lane, n}, scanJob)
 	if err == nil && len(jobs) > 0 {
 		c.signal()
 	}
@@ -359,6 +359,9 @@ func (c *cluster) reap(ctx context.Context) error {
 		}
 	}
 	for lane, hold := range holds {
+		if err := c.remind(ctx, lane); err != nil {
+			return err
+		}
 		var some bool
 		if err := one(ctx, c.read, `select exists (select 1 from job where taken_at < ? and lane = ?)`, []any{stamp(c.Now().Add(-hold)), lane}, &some); err != nil || !some {
 			if err != nil {
@@ -371,6 +374,24 @@ func (c *cluster) reap(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// remind tells River again of a lane whose jobs wait although River knows of none: somebody has removed its rows.
+func (c *cluster) remind(ctx context.Context, lane string) error {
+	if c.plain {
+		return nil
+	}
+	var forgotten bool
+	if err := one(ctx, c.read, `select exists (select 1 from job where lane = ? and state = 'live' and message is not null and taken_at is null and due < ?)
+		and not exists (select 1 from river_job where queue = ? and state in ('available', 'running', 'retryable', 'scheduled'))`, []any{lane, stamp(c.Now().Add(-remindAfter)), riverQueue(lane)}, &forgotten); err != nil || !forgotten {
+		return c.explain(err)
+	}
+	return c.Tx(ctx, func(tx *Tx) error {
+		var n int
+		err := tx.one(`select count(*) from (select 1 from job where lane = ? and state = 'live' and message is not null and taken_at is null limit ?) x`, []any{lane, promoteChunk}, &n)
+		tx.tell(lane, n)
+		return err
+	})
 }
 
 // bury judges what the machines that are gone had in flight, as a start does over a file.
