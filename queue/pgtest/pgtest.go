@@ -92,7 +92,7 @@ func (s *Server) start() error {
 // Restart starts the server again after Stop.
 func (s *Server) Restart() error {
 	return s.run("pg_ctl", "-D", filepath.Join(s.dir, "data"), "-w", "-l", filepath.Join(s.dir, "log"), "-o",
-		"-c listen_addresses='' -k "+s.dir+" -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=400", "start")
+		"-c listen_addresses='' -k "+s.dir+" -c fsync=off -c full_page_writes=off -c max_connections=400", "start")
 }
 
 // Stop ends the server at once, as a crash would. Nothing is removed.
