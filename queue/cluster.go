@@ -358,8 +358,8 @@ func (c *cluster) reap(ctx context.Context) error {
 		}
 	}
 	var late bool
-	if err := one(ctx, c.read, `select exists (select 1 from machine where seen_at < ?) or exists (select 1 from job where taken_at is not null and not exists (select 1 from machine where id = taken_by))`,
-		[]any{stamp(c.Now().Add(-lostAfter))}, &late); err != nil {
+	if err := one(ctx, c.read, `select exists (select 1 from machine where seen_at < ?) or exists (select 1 from job where taken_at is not null and not exists (select 1 from machine where id = taken_by))
+		or exists (select 1 from river_job where `+orphaned+`)`, []any{stamp(c.Now().Add(-lostAfter))}, &late); err != nil {
 		return c.explain(err)
 	}
 	if late {
@@ -385,6 +385,9 @@ func (c *cluster) reap(ctx context.Context) error {
 	return nil
 }
 
+// orphaned are the jobs of River that a machine has which is gone.
+const orphaned = `state = 'running' and not exists (select 1 from machine where id = attempted_by[array_upper(attempted_by, 1)])`
+
 // remind tells River again of a lane whose jobs wait although River knows of none: somebody has removed its rows.
 func (c *cluster) remind(ctx context.Context, lane string) error {
 	if c.plain {
@@ -392,7 +395,7 @@ func (c *cluster) remind(ctx context.Context, lane string) error {
 	}
 	var forgotten bool
 	if err := one(ctx, c.read, `select exists (select 1 from job where lane = ? and state = 'live' and message is not null and taken_at is null and due < ?)
-		and not exists (select 1 from river_job where queue = ? and state in ('available', 'running', 'retryable', 'scheduled'))`, []any{lane, stamp(c.Now().Add(-remindAfter)), riverQueue(lane)}, &forgotten); err != nil || !forgotten {
+		and not exists (select 1 from river_job where queue = ? and state in ('available', 'running', 'retryable', 'scheduled') and not (`+orphaned+`))`, []any{lane, stamp(c.Now().Add(-remindAfter)), riverQueue(lane)}, &forgotten); err != nil || !forgotten {
 		return c.explain(err)
 	}
 	return c.Tx(ctx, func(tx *Tx) error {
@@ -415,6 +418,10 @@ func (c *cluster) bury(tx *Tx) error {
 		return err
 	}
 	gone = append(gone, strays...)
+	// What River had handed to them it would miss only much later.
+	if _, err := tx.exec(`update river_job set state = 'available', scheduled_at = now() where ` + orphaned); err != nil {
+		return err
+	}
 	slices.Sort(gone)
 	for _, id := range slices.Compact(gone) {
 		if err := tx.recoverFrom(id); err != nil {
