@@ -228,6 +228,9 @@ func (p *Pipeline) extracted(tx *queue.Tx, rec queue.Stored, answer json.RawMess
 	if err != nil {
 		return err
 	}
+	if ids, err = relabel(tx, rec, answer, entries, ids, p.Find.one()); err != nil {
+		return fmt.Errorf("post %s: %w", rec.Key, err)
+	}
 	for _, id := range ids {
 		if _, err := tx.Add(p.matchJob(id)); err != nil {
 			return err
