@@ -201,3 +201,40 @@ func Choices(ctx context.Context, s *queue.Store, m queue.Mention) ([]queue.Opti
 	}
 	return choices, asked, err
 }
+
+// PostFacts is what a post says beside its restaurants.
+type PostFacts struct {
+	URL, Caption string
+	Place        string  // that it is tagged with
+	Lat, Lng     float64 // of that place; both 0 unknown
+}
+
+// PostOf reads the post of a mention; what cannot be read is empty.
+func PostOf(m queue.Mention) (f PostFacts) {
+	p, err := readPost(m.Record.Data)
+	if err != nil {
+		return f
+	}
+	f.URL, f.Caption = p.URL, p.Caption
+	if p.Location != nil {
+		f.Place, f.Lat, f.Lng = p.Location.Name, p.Location.Lat, p.Location.Lng
+	}
+	return f
+}
+
+// FieldsOf reads what the model answered for a mention; what cannot be read is empty but for the name.
+func FieldsOf(m queue.Mention) Restaurant {
+	r, err := fieldsOf(m.Fields)
+	if err != nil {
+		return Restaurant{Name: m.Name}
+	}
+	return r
+}
+
+// KeyOf is the id of the entry that a candidate becomes when it is chosen; "" when nothing of it is kept.
+func KeyOf(o queue.Option) string {
+	if p := chosen(o, ""); p != nil {
+		return p.ID
+	}
+	return ""
+}

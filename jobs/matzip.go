@@ -270,6 +270,7 @@ type PlaceDocument struct {
 	Link         string            `json:"link"`
 	Location     *Point            `json:"location,omitempty"`
 	Finder       string            `json:"finder"`
+	Sources      map[string]string `json:"sources,omitempty"` // whose a field is, by its name, where that is not Finder
 	Query        string            `json:"query,omitempty"`
 	Mentions     []MentionDocument `json:"mentions"`
 	FirstSeen    string            `json:"firstSeen"`
@@ -308,6 +309,7 @@ func Document(p queue.PlaceMentions) (PlaceDocument, error) {
 	if p.Query == "" {
 		d.Category, d.Address, d.RoadAddress, d.Phone = &p.Category, &p.Address, &p.Road, &p.Phone
 	}
+	d.Sources = sources(p)
 	if p.Lat != 0 && p.Lng != 0 {
 		d.Location = &Point{Type: "Point", Coordinates: [2]float64{p.Lng, p.Lat}}
 	}

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -30,9 +31,11 @@ func Together(finders []string, ownOnly bool) queue.One {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(queue.Day(b.Updated), queue.Day(a.Updated)), cmp.Compare(a.ID, b.ID))
 	}
 	return queue.One{
-		Same:    func(known, found queue.Place) bool { return !ownOnly && same(known, found) },
-		Differ:  differ,
-		Compose: func(entries []queue.Place) queue.Place { return compose(slices.SortedStableFunc(slices.Values(entries), before)) },
+		Same:   func(known, found queue.Place) bool { return !ownOnly && same(known, found) },
+		Differ: differ,
+		Compose: func(entries []queue.Place) queue.Place {
+			return compose(slices.SortedStableFunc(slices.Values(entries), before))
+		},
 	}
 }
 
@@ -114,4 +117,45 @@ func entryOf(c adapters.Candidate) *queue.Place {
 // ownEntry is an entry that holds nothing of the finder's text: the post's name, the link and the words that found it.
 func ownEntry(finder, key, name, link, words string) *queue.Place {
 	return &queue.Place{ID: key, Finder: finder, Name: name, Compact: match.CompactName(name), Link: link, Query: words}
+}
+
+// sources says of which finder each field of a place is, where that is another one than the place's.
+func sources(p queue.PlaceMentions) map[string]string {
+	var by map[string]string
+	for _, field := range []struct {
+		name string
+		of   func(queue.Place) string
+	}{
+		{"category", func(p queue.Place) string { return p.Category }},
+		{"address", func(p queue.Place) string { return p.Address }},
+		{"roadAddress", func(p queue.Place) string { return p.Road }},
+		{"phone", func(p queue.Place) string { return p.Phone }},
+		{"link", func(p queue.Place) string { return p.Link }},
+		{"location", func(p queue.Place) string {
+			if p.Lat == 0 || p.Lng == 0 {
+				return ""
+			}
+			return fmt.Sprint(p.Lat, p.Lng)
+		}},
+	} {
+		want, from := field.of(p.Place), ""
+		if want == "" {
+			continue
+		}
+		for _, e := range p.Entries {
+			if field.of(e.Place) != want {
+				continue
+			}
+			if from = e.Finder; from == p.Finder {
+				break
+			}
+		}
+		if from != "" && from != p.Finder {
+			if by == nil {
+				by = map[string]string{}
+			}
+			by[field.name] = from
+		}
+	}
+	return by
 }

@@ -248,3 +248,23 @@ func (s *Store) EntryOf(ctx context.Context, entry string) (place string, err er
 	}
 	return place, s.explain(err)
 }
+
+// PlaceLine is a place as a list shows it.
+type PlaceLine struct {
+	ID, Name, Address, Finder string
+	Mentions, Entries         int
+}
+
+// PlaceLines lists up to n places, those that are named most first. name narrows the list to names that have it in them;
+// merged to places of several entries.
+func (s *Store) PlaceLines(ctx context.Context, name string, merged bool, n int) ([]PlaceLine, error) {
+	ps, err := list(ctx, s.read, `select p.id, p.name, case when p.road_address <> '' then p.road_address else p.address end, p.finder, count(m.id),
+			(select count(*) from place_entry e where e.place = p.id)
+		from place p join mention m on m.place = p.id
+		where p.name like ? and (? = 0 or (select count(*) from place_entry e where e.place = p.id) > 1)
+		group by p.id order by count(m.id) desc, p.name, p.id limit ?`, []any{"%" + name + "%", flag(merged), n}, func(r *sql.Rows) (p PlaceLine, err error) {
+		err = r.Scan(&p.ID, &p.Name, &p.Address, &p.Finder, &p.Mentions, &p.Entries)
+		return p, err
+	})
+	return ps, s.explain(err)
+}

@@ -136,6 +136,20 @@ func (s *Store) Reviews(ctx context.Context, f ReviewFilter, after int64, n int)
 	return ms, s.explain(err)
 }
 
+// CountReviews counts what Reviews would return in all.
+func (s *Store) CountReviews(ctx context.Context, f ReviewFilter) (n int, err error) {
+	err = one(ctx, s.read, `select count(*) from mention m join record r on r.id = m.record where (m.state = 'review' or ? = 1) and (? = '' or r.key = ?) and (? = '' or m.pipeline = ?)`,
+		[]any{flag(f.All), f.Post, f.Post, f.Pipeline, f.Pipeline}, &n)
+	return n, s.explain(err)
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // RecordOf returns the number of the record that a mention is of; ErrNotFound when the mention has gone.
 func (tx *Tx) RecordOf(mention int64) (record int64, err error) {
 	err = tx.one(`select record from mention where id = ?`, []any{mention}, &record)
