@@ -386,9 +386,10 @@ create table place (
 
 create index place_compact on place (compact);
 
--- What the finders show of a place: each entry that was ever chosen. The place's id is that of one of them.
+-- What the finders show of a place: each entry that was ever chosen. Entries of one name and address have one id, whichever
+-- finder shows them, and are always of one place. The place's id is that of one of its entries.
 create table place_entry (
-  id           text primary key,
+  id           text    not null,
   place        text    not null,
   by_hand      integer not null default 0,         -- 1: a person has put it there; it stays, also while nobody names it
   finder       text    not null,
@@ -404,8 +405,9 @@ create table place_entry (
   lat          real    not null default 0,         -- both 0: unknown
   lng          real    not null default 0,
   spot         text    not null default '',        -- its address folded for comparison
-  found_at     text    not null
-) strict;
+  found_at     text    not null,
+  primary key (id, finder)
+) strict, without rowid;
 
 create index place_entry_place on place_entry (place);
 create index place_entry_compact on place_entry (compact);

@@ -95,12 +95,14 @@ func (c placesSplitCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if place == c.ID && len(es) > 2 {
-		var ids []string
-		for _, x := range es {
+	var ids []string
+	for i, x := range es {
+		if i == 0 || es[i-1].ID != x.ID { // the same by another finder
 			ids = append(ids, fmt.Sprintf("%s (%s)", x.ID, safe(x.Name)))
 		}
-		return usageError{fmt.Errorf("place %s is of %d entries: name the one that is another place: %s", place, len(es), strings.Join(ids, ", "))}
+	}
+	if place == c.ID && len(ids) > 2 {
+		return usageError{fmt.Errorf("place %s is of %d entries: name the one that is another place: %s", place, len(ids), strings.Join(ids, ", "))}
 	}
 	one, _ := reviewer{env: e, s: s}.together("")
 	var stays, leaves string

@@ -278,7 +278,24 @@ func (s *matchStep) choose() (queue.Mention, *queue.Place) {
 	if d.State != match.Place {
 		return m, nil
 	}
-	return m, s.place(s.union[d.Index], s.words[d.Index])
+	p := s.place(s.union[d.Index], s.words[d.Index])
+	if !s.find.OwnOnly {
+		m.Also = s.others(*p)
+	}
+	return m, p
+}
+
+// others are the entries of other finders that are the place of p: they may know its telephone number.
+func (s *matchStep) others(p queue.Place) (also []queue.Place) {
+	for _, c := range s.union {
+		if c.Finder == p.Finder {
+			continue
+		}
+		if x := entryOf(c); x.ID == p.ID || same(p, *x) {
+			also = append(also, *x)
+		}
+	}
+	return also
 }
 
 // decide stores what is chosen.

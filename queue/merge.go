@@ -8,7 +8,8 @@ import (
 	"slices"
 )
 
-// PlaceEntry is what one finder shows of a place: its own id and text, and whose part it is.
+// PlaceEntry is what one finder shows of a place: its own id and text, and whose part it is. Entries of one name and address
+// have one id, whichever finder shows them, and are always of one place.
 type PlaceEntry struct {
 	Place
 	Of       string // id of the place
@@ -45,24 +46,48 @@ func (tx *Tx) settle(p Place, one One) (string, error) {
 	p.Updated = tx.now
 	if len(known) > 0 {
 		id = known[0].Of
-		both := one.Compose([]Place{p, known[0].Place})
-		both.ID, both.Spot = p.ID, p.Spot
-		p = both
+		if i := slices.IndexFunc(known, func(e PlaceEntry) bool { return e.Finder == p.Finder }); i >= 0 {
+			both := one.Compose([]Place{p, known[i].Place})
+			both.ID, both.Spot = p.ID, p.Spot
+			p = both
+		}
 	} else if of, err := tx.partOf(p, one); err != nil {
 		return "", err
 	} else if of != "" {
 		id = of
 	}
-	_, err = tx.exec(`insert into place_entry (id, place, finder, finder_id, name, compact, category, address, road_address, phone, link, query, lat, lng, spot, found_at)
-		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		on conflict (id) do update set finder = excluded.finder, finder_id = excluded.finder_id, name = excluded.name, compact = excluded.compact,
+	by := len(known) > 0 && known[0].ByHand
+	_, err = tx.exec(`insert into place_entry (id, place, by_hand, finder, finder_id, name, compact, category, address, road_address, phone, link, query, lat, lng, spot, found_at)
+		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		on conflict (id, finder) do update set finder_id = excluded.finder_id, name = excluded.name, compact = excluded.compact,
 		category = excluded.category, address = excluded.address, road_address = excluded.road_address, phone = excluded.phone, link = excluded.link,
 		query = excluded.query, lat = excluded.lat, lng = excluded.lng, spot = excluded.spot, found_at = excluded.found_at`,
-		p.ID, id, p.Finder, p.FinderID, p.Name, p.Compact, p.Category, p.Address, p.Road, p.Phone, p.Link, p.Query, known0(p.Lat), known0(p.Lng), p.Spot, stamp(tx.now))
+		p.ID, id, flag(by), p.Finder, p.FinderID, p.Name, p.Compact, p.Category, p.Address, p.Road, p.Phone, p.Link, p.Query, known0(p.Lat), known0(p.Lng), p.Spot, stamp(tx.now))
 	if err != nil {
 		return "", fmt.Errorf("entry %s: %w", p.ID, err)
 	}
 	return id, tx.compose(id, one)
+}
+
+// join stores what else is shown of a place. Entries that are known as another one's, or would be, are left alone.
+func (tx *Tx) join(entries []Place, place string, one One) error {
+	for _, p := range entries {
+		var of string
+		err := tx.one(`select place from place_entry where id = ? limit 1`, []any{p.ID}, &of)
+		if errors.Is(err, ErrNotFound) {
+			of, err = tx.partOf(p, one)
+		}
+		if err != nil {
+			return err
+		}
+		if of != place {
+			continue
+		}
+		if _, err := tx.settle(p, one); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // known0 is a coordinate, 0 when it is none.
@@ -109,7 +134,7 @@ func (tx *Tx) partOf(p Place, one One) (string, error) {
 const mostAlike = 2000
 
 func (tx *Tx) entries(where, value string) ([]PlaceEntry, error) {
-	return list(tx.ctx, tx.tx, `select `+entryColumns+` from place_entry e where `+where+` order by e.by_hand desc, e.id limit ?`, []any{value, mostAlike}, scanEntry)
+	return list(tx.ctx, tx.tx, `select `+entryColumns+` from place_entry e where `+where+` order by e.by_hand desc, e.id, e.finder limit ?`, []any{value, mostAlike}, scanEntry)
 }
 
 // compose stores what all of its entries say of a place.
@@ -179,7 +204,7 @@ func (tx *Tx) Split(entry string, one One) (stays, leaves string, err error) {
 	}
 	var moving []string
 	for _, e := range all {
-		if e.ID == entry {
+		if e.ID == entry || slices.Contains(moving, e.ID) {
 			continue
 		}
 		if _, err := tx.exec(`insert into place_apart (a, b, at) values (?, ?, ?) on conflict (a, b) do nothing`, min(entry, e.ID), max(entry, e.ID), stamp(tx.now)); err != nil {
@@ -233,7 +258,7 @@ func (tx *Tx) tell(pipelines []string, places ...string) error {
 
 // Entries returns what a place is made of.
 func (s *Store) Entries(ctx context.Context, place string) ([]PlaceEntry, error) {
-	es, err := list(ctx, s.read, `select `+entryColumns+`, (select count(*) from mention m where m.found = e.id) from place_entry e where e.place = ? order by e.id`, []any{place}, func(r *sql.Rows) (e PlaceEntry, err error) {
+	es, err := list(ctx, s.read, `select `+entryColumns+`, (select count(*) from mention m where m.found = e.id) from place_entry e where e.place = ? order by e.id, e.finder`, []any{place}, func(r *sql.Rows) (e PlaceEntry, err error) {
 		err = r.Scan(append(entryFields(&e), &e.Mentions)...)
 		return e, err
 	})
@@ -242,7 +267,7 @@ func (s *Store) Entries(ctx context.Context, place string) ([]PlaceEntry, error)
 
 // EntryOf returns the place that an entry is part of; ErrNotFound when there is no such entry.
 func (s *Store) EntryOf(ctx context.Context, entry string) (place string, err error) {
-	err = one(ctx, s.read, `select place from place_entry where id = ?`, []any{entry}, &place)
+	err = one(ctx, s.read, `select place from place_entry where id = ? limit 1`, []any{entry}, &place)
 	if errors.Is(err, ErrNotFound) {
 		return "", missing(fmt.Sprintf("there is no place %s; `sumbi places list` shows them", entry))
 	}
@@ -259,9 +284,9 @@ type PlaceLine struct {
 // merged to places of several entries.
 func (s *Store) PlaceLines(ctx context.Context, name string, merged bool, n int) ([]PlaceLine, error) {
 	ps, err := list(ctx, s.read, `select p.id, p.name, case when p.road_address <> '' then p.road_address else p.address end, p.finder, count(m.id),
-			(select count(*) from place_entry e where e.place = p.id)
+			(select count(distinct e.id) from place_entry e where e.place = p.id)
 		from place p join mention m on m.place = p.id
-		where p.name like ? and (? = 0 or (select count(*) from place_entry e where e.place = p.id) > 1)
+		where p.name like ? and (? = 0 or (select count(distinct e.id) from place_entry e where e.place = p.id) > 1)
 		group by p.id order by count(m.id) desc, p.name, p.id limit ?`, []any{"%" + name + "%", flag(merged), n}, func(r *sql.Rows) (p PlaceLine, err error) {
 		err = r.Scan(&p.ID, &p.Name, &p.Address, &p.Finder, &p.Mentions, &p.Entries)
 		return p, err

@@ -24,6 +24,7 @@ type Mention struct {
 	Reason     string
 	Found      string       // the entry of a finder that was taken
 	Label      int64        // a person has decided it so; 0: nobody
+	Also       []Place      // what other finders show of the place; not read back
 	Candidates []Considered // best first; not read back
 	Queries    []Asked      // in order; not read back
 }
@@ -167,6 +168,9 @@ func (tx *Tx) Decide(m Mention, p *Place, one One) error {
 			return err
 		}
 		place, found = id, p.ID
+		if err := tx.join(m.Also, id, one); err != nil {
+			return err
+		}
 	}
 	reason, candidates, queries, err := tx.considered(m)
 	if err != nil {

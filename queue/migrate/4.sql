@@ -30,7 +30,7 @@ create table label (
   unique (stream, key, name, detail, nth)
 ) strict;
 create table place_entry (
-  id           text primary key,
+  id           text    not null,
   place        text    not null,
   by_hand      integer not null default 0,
   finder       text    not null,
@@ -46,8 +46,9 @@ create table place_entry (
   lat          real    not null default 0,
   lng          real    not null default 0,
   spot         text    not null default '',
-  found_at     text    not null
-) strict;
+  found_at     text    not null,
+  primary key (id, finder)
+) strict, without rowid;
 insert into place_entry (id, place, finder, finder_id, name, compact, category, address, road_address, phone, link, query, lat, lng, found_at)
 select id, id, finder, finder_id, name, compact, category, address, road_address, phone, link, query, coalesce(lat, 0), coalesce(lng, 0), updated_at from place;
 create index place_entry_place on place_entry (place);
