@@ -222,3 +222,78 @@ func TestSearchesAreCounted(t *testing.T) {
 	decide(t, s, ids[1], nil) // decided anew: no mention more
 	rows(t, s, `select matched, answers, searches_per_mention, answers_per_mention from v_runs`, "2|2|0.5|1")
 }
+
+// TestLabelIsOneCommit lets every statement of a label, of its undoing, of a merge and of a split fail in turn, with all that
+// follow. The mention, its place and what the sinks are told are then as before, or as afterwards, together.
+func TestLabelIsOneCommit(t *testing.T) {
+	t.Parallel()
+	full := queue.SQLiteError(t, `pragma max_page_count = 1`, `create table 국 (물)`)
+	everything := func(s *queue.Store) (all []string) {
+		for _, q := range []string{decisions, parts, `select id, name from place order by id`, `select key, rev from outbox order by key`, `select name, state from label`, `select a, b from place_apart`} {
+			rs, err := s.Rows(t.Context(), q)
+			check(t, err)
+			all = append(all, rs...)
+		}
+		return all
+	}
+	steps := []struct {
+		name string
+		do   func(tx *queue.Tx, m queue.Mention) error
+	}{
+		{"label", func(tx *queue.Tx, m queue.Mention) error {
+			p := place("kakao:2", "을밀대 강남점")
+			return tx.SetLabel(m, queue.Label{Stream: "post", Key: "p1", Name: "을밀대", State: "place", Found: p}, byID(p))
+		}},
+		{"undo", func(tx *queue.Tx, m queue.Mention) error { _, err := tx.Unlabel(m.ID, byID(nil)); return err }},
+		{"merge", func(tx *queue.Tx, _ queue.Mention) error { return tx.Merge("naver:3", "naver:1", byID(nil)) }},
+		{"split", func(tx *queue.Tx, _ queue.Mention) error { _, _, err := tx.Split("naver:1", byID(nil)); return err }},
+	}
+	s := fresh(t)
+	sink(t, s, "mongo")
+	_, ids := mentioned(t, s, "을지로골목", "p1", 1, "을밀대", "우래옥")
+	decide(t, s, ids[0], place("naver:1", "을밀대"))
+	decide(t, s, ids[1], place("naver:3", "우래옥"))
+	for _, step := range steps {
+		m, err := s.Mention(t.Context(), ids[0])
+		check(t, err)
+		before := everything(s)
+		good := crashed(t, s)
+		within(t, good, func(tx *queue.Tx) error { return step.do(tx, m) })
+		after := everything(good)
+		for n := 1; ; n++ {
+			broken := crashed(t, s)
+			fault := broken.FailFrom(n, full)
+			err := broken.Tx(t.Context(), func(tx *queue.Tx) error { return step.do(tx, m) })
+			hit := fault.Lift()
+			want := before
+			if err == nil {
+				want = after
+			}
+			check(t, broken.Close())
+			again := open(t, broken.Path(), queue.Owner)
+			same(t, step.name, everything(again), want)
+			check(t, again.Close())
+			if !hit {
+				if n < 5 {
+					t.Errorf("%s is of %d statements only", step.name, n)
+				}
+				break
+			}
+		}
+		within(t, s, func(tx *queue.Tx) error { return step.do(tx, m) })
+	}
+}
+
+// TestLabelBesideAnOwner lets a guest decide while another process has the file.
+func TestLabelBesideAnOwner(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	sink(t, s, "mongo")
+	_, ids := mentioned(t, s, "을지로골목", "p1", 1, "을밀대")
+	guest := open(t, s.Path(), queue.Guest)
+	label(t, guest, ids[0], place("naver:1", "을밀대"))
+	decide(t, s, ids[0], nil)
+	rows(t, s, decisions, "0|을밀대|place|naver:1|1|decided by a person|사장님")
+	rows(t, s, told, "mongo|naver:1|1")
+	rows(t, s, `select key from v_jobs where kind = 'deliver'`, queue.DeliverKey("mongo", "matzip"))
+}
