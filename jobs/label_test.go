@@ -337,4 +337,3 @@ func TestLabelRefuses(t *testing.T) {
 		w.is(`select count(*) from label`, "0")
 	})
 }
-

@@ -68,6 +68,12 @@ func same(a, b queue.Place) bool {
 	if a.Finder == b.Finder && a.FinderID != "" && b.FinderID != "" {
 		return !differ(a, b)
 	}
+	located := a.Lat != 0 && a.Lng != 0 && b.Lat != 0 && b.Lng != 0
+	spot := a.Spot != "" && a.Spot == b.Spot
+	near := located && match.Distance(a.Lat, a.Lng, b.Lat, b.Lng) <= movedMetres
+	if located && !near && !spot {
+		return false // told cheaply: a chain has thousands
+	}
 	x, y := candidate(a), candidate(b)
 	number := ownNumber(a.Phone)
 	phone := number != "" && number == ownNumber(b.Phone)
@@ -75,9 +81,9 @@ func same(a, b queue.Place) bool {
 	case match.Same(x, y):
 		return true
 	case a.Compact == b.Compact:
-		return phone && a.Lat != 0 && b.Lat != 0 && match.Distance(a.Lat, a.Lng, b.Lat, b.Lng) <= movedMetres
+		return phone && near
 	default:
-		return (phone || (a.Spot != "" && a.Spot == b.Spot)) && match.One(x, y)
+		return (phone || spot) && match.One(x, y)
 	}
 }
 

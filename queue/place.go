@@ -136,12 +136,6 @@ type Place struct {
 
 const placeColumns = `p.id, p.finder, p.finder_id, p.name, p.compact, p.category, p.address, p.road_address, p.phone, p.link, p.query, coalesce(p.lat, 0), coalesce(p.lng, 0), p.first_at, p.updated_at`
 
-func scanPlace(r *sql.Rows) (Place, error) {
-	var p Place
-	err := r.Scan(placeFields(&p)...)
-	return p, err
-}
-
 func placeFields(p *Place) []any {
 	return []any{&p.ID, &p.Finder, &p.FinderID, &p.Name, &p.Compact, &p.Category, &p.Address, &p.Road, &p.Phone, &p.Link, &p.Query, &p.Lat, &p.Lng, instant{&p.First}, instant{&p.Updated}}
 }
