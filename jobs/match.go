@@ -123,12 +123,13 @@ func (e *Engine) match(ctx context.Context, j queue.Job) (queue.Commit, error) {
 	if err != nil {
 		return nil, &adapters.Error{Kind: adapters.Permanent, Err: err}
 	}
-	s := matchStep{find: p.Find, m: m, mm: mm}
+	s := matchStep{find: p.Find, lane: j.Lane, m: m, mm: mm}
 	return s.run(ctx, e)
 }
 
 type matchStep struct {
 	find  *Find
+	lane  string // of the job
 	m     queue.Mention
 	mm    match.Mention
 	done  []queue.Asked
@@ -179,7 +180,7 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 	if err := e.affordCalls(ctx, s.m.Pipeline, f.Name(), 1); err != nil {
 		return nil, err
 	}
-	if f.Name() != s.find.Lane { // the lane keeps watch over its own upstream only
+	if f.Name() != s.lane { // the lane keeps watch over its own upstream only
 		if err := e.worker.Admit(ctx, f.Name()); err != nil {
 			return nil, err
 		}

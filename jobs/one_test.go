@@ -101,6 +101,38 @@ func TestQuotaOfOneFinder(t *testing.T) {
 	}
 }
 
+// A mention that went over to the other finder comes back when that one's quota is used up before it had its turn.
+func TestQuotaOfTheOtherFinder(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.both(nil)
+		rests := "naver"
+		w.wire = func(e *jobs.Engine) {
+			e.Held = func(lane string) (time.Time, string) {
+				if lane == rests {
+					return time.Now().Add(time.Hour), "quota"
+				}
+				return time.Time{}, ""
+			}
+			for i := range e.Lanes {
+				if e.Lanes[i].Name == "naver" {
+					e.Lanes = append(e.Lanes[:i], e.Lanes[i+1:]...) // nobody works in the lanes of the finders
+					break
+				}
+			}
+		}
+		w.feed.put("mat", "posts", naming(posts(1, 2)))
+		w.tx(func(tx *queue.Tx) error {
+			_, _, err := tx.AskRun(pipeline, false, nil)
+			return err
+		})
+		w.serve(10 * time.Minute)
+		w.is(`select lane, count(*) from job where kind = 'match' group by lane`, "kakao|2")
+		rests = "kakao"
+		w.serve(10 * time.Minute)
+		w.is(`select lane, count(*) from job where kind = 'match' group by lane`, "naver|2")
+	})
+}
+
 type errQuota string
 
 func (e errQuota) Error() string { return string(e) }

@@ -123,6 +123,23 @@ func TestLabelOutlivesTheMention(t *testing.T) {
 	rows(t, s, decisions, "0|을밀대|waiting|-|0||-")
 }
 
+// TestLabelByAnotherName checks that a mention which is decided anew under another name has one label, and that the scorer's
+// own decision is not forgotten over it.
+func TestLabelByAnotherName(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	_, ids := mentioned(t, s, "을지로골목", "p1", 1, "을밀대")
+	decide(t, s, ids[0], place("naver:1", "을밀대"))
+	label(t, s, ids[0], nil)
+	m, err := s.Mention(t.Context(), ids[0])
+	check(t, err)
+	l := queue.Label{Stream: "post", Key: "p1", Name: "을밀대", Detail: "본점", State: "none", Author: "사장님"}
+	within(t, s, func(tx *queue.Tx) error { return tx.SetLabel(m, l, byID(nil)) })
+	rows(t, s, `select name, detail, in_force, was_state, was_score, was_reason from v_labels`, "을밀대|본점|1|place|0.97|이름과 주소")
+	within(t, s, func(tx *queue.Tx) error { _, err := tx.Unlabel(ids[0], byID(nil)); return err })
+	rows(t, s, decisions, "0|을밀대|place|naver:1|0.97|이름과 주소|-")
+}
+
 // TestLabelTooLate checks that a mention which has gone cannot be decided.
 func TestLabelTooLate(t *testing.T) {
 	t.Parallel()
