@@ -200,6 +200,9 @@ func (e *env) showMention(s *queue.Store, m queue.Mention) error {
 		return err
 	}
 	fmt.Fprintf(e.Stdout, "  decided by %s, %s\n", firstOf(safe(l.Author), "a person"), when(l.At))
+	if l.Was.State != "waiting" {
+		fmt.Fprintf(e.Stdout, "  before that: %s, score %.3f: %s\n", l.Was.State, l.Was.Score, l.Was.Reason)
+	}
 	return nil
 }
 

@@ -176,13 +176,21 @@ type Label struct {
 	Chosen      int                  // which of Shown; -1 none
 	Author      string
 	At          time.Time
+	Was         Verdict // the scorer's own decision; not written
 }
 
-const labelColumns = `l.id, l.stream, l.key, l.name, l.detail, l.nth, l.state, coalesce(l.found, ''), l.fields, l.shown, l.chosen, l.author, l.at`
+// Verdict is what the scorer had decided before a person did. State waiting: nothing.
+type Verdict struct {
+	State  string
+	Score  float64
+	Reason string
+}
+
+const labelColumns = `l.id, l.stream, l.key, l.name, l.detail, l.nth, l.state, coalesce(l.found, ''), l.fields, l.shown, l.chosen, l.author, l.at, l.was_state, l.was_score, l.was_reason`
 
 func scanLabel(r *sql.Rows) (l Label, err error) {
 	var found, fields, shown string
-	if err := r.Scan(&l.ID, &l.Stream, &l.Key, &l.Name, &l.Detail, &l.Nth, &l.State, &found, &fields, &shown, &l.Chosen, &l.Author, instant{&l.At}); err != nil {
+	if err := r.Scan(&l.ID, &l.Stream, &l.Key, &l.Name, &l.Detail, &l.Nth, &l.State, &found, &fields, &shown, &l.Chosen, &l.Author, instant{&l.At}, &l.Was.State, &l.Was.Score, &l.Was.Reason); err != nil {
 		return l, err
 	}
 	l.Fields = json.RawMessage(fields)
