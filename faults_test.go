@@ -25,7 +25,7 @@ func everywhere(f sim.HTTPFaults) sim.Faults {
 
 // both makes a world with two finders that comes again quickly after a failure.
 func both(t *testing.T, o sim.Options) *world {
-	w := newWorld(t, o, "every = \"72h\"\nfinders = [\"naver\", \"kakao\"]\n[queue]\nbackoff = \"20ms\"\nbackoff_max = \"200ms\"\n")
+	w := newWorld(t, o, "every = \"72h\"\nfinders = [\"naver\", \"kakao\"]\nsecond_opinion = \"always\"\n[queue]\nbackoff = \"20ms\"\nbackoff_max = \"200ms\"\n")
 	conf, err := readFile(w.dir, "sumbi.toml")
 	if err != nil {
 		t.Fatal(err)

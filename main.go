@@ -40,7 +40,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once: from the first one on they have their usual effect again.
 	context.AfterFunc(ctx, stop)
-	app := cli.App{Schema: schema, Version: version, Build: build, Args: os.Args[1:], Getenv: os.Getenv, Stdout: os.Stdout, Stderr: os.Stderr}
+	app := cli.App{Schema: schema, Version: version, Build: build, Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	os.Exit(app.Run(ctx))
 }
 
@@ -91,7 +91,7 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 				Batcher: batcher, MaxLines: c.OpenAI.MaxLines, MaxBytes: c.OpenAI.MaxBytes, EnqueuedTokens: c.OpenAI.EnqueuedTokens,
 				Attempts: c.OpenAI.Attempts, MaxWait: c.OpenAI.MaxWait, Poll: c.OpenAI.Poll, Settle: c.OpenAI.Settle, Price: price(c),
 			},
-			Find: &jobs.Find{Lane: p.Finders[0], Cache: map[string]time.Duration{"naver": c.Naver.Cache, "kakao": c.Kakao.Cache}, OwnOnly: c.Naver.Keep == "own"},
+			Find: &jobs.Find{Lane: p.Finders[0], Always: p.SecondOpinion == "always", Cache: map[string]time.Duration{"naver": c.Naver.Cache, "kakao": c.Kakao.Cache}, OwnOnly: c.Naver.Keep == "own"},
 		}
 		for _, f := range p.Finders {
 			pl.Find.Finders = append(pl.Find.Finders, finders[f])

@@ -476,3 +476,36 @@ func TestTortureTells(t *testing.T) {
 		t.Errorf("no directory to look at: %s", errs)
 	}
 }
+
+// TestTwoFinders lets Kakao be the second opinion, or be asked always: the places are the right ones either way, each once.
+func TestTwoFinders(t *testing.T) {
+	t.Parallel()
+	calls := map[string]int{}
+	for _, opinion := range []string{"unsure", "always"} {
+		w := newWorld(t, sim.Options{Seed: 22, Accounts: 3, Posts: 40}, fmt.Sprintf("finders = [\"naver\", \"kakao\"]\nsecond_opinion = %q\n", opinion))
+		w.mustRun("run", "matzip")
+		w.grade()
+		st := w.Stats()
+		calls[opinion] = st.Calls["kakao"].Requests
+		if n := st.Calls["naver"].Requests; calls[opinion] == 0 || (opinion == "unsure" && calls[opinion] >= n) {
+			t.Errorf("%s: %d searches with naver, %d with kakao", opinion, n, calls[opinion])
+		}
+		names, told := map[string]bool{}, 0
+		for id, p := range w.places() {
+			key := fmt.Sprint(p["name"], p["roadAddress"])
+			if names[key] {
+				t.Errorf("%s: place %s is there twice: %s", opinion, id, key)
+			}
+			names[key] = true
+			if from, _ := p["sources"].(map[string]any); from["phone"] == "kakao" && p["phone"] != "" && p["finder"] == "naver" {
+				told++
+			}
+		}
+		if opinion == "always" && told < len(names)/4 {
+			t.Errorf("Kakao's number is told for %d of %d places", told, len(names))
+		}
+	}
+	if calls["unsure"]*2 > calls["always"] {
+		t.Errorf("searches with kakao: %v", calls)
+	}
+}

@@ -127,7 +127,9 @@ create table run (
   fetch_ms   integer not null default 0,           -- what the upstream took for those pages, one after the other
   fresh      integer not null default 0,           -- new records
   changed    integer not null default 0,           -- known records that came back different
-  note       text    not null default ''
+  note       text    not null default '',
+  matched    integer not null default 0,           -- mentions that were decided meanwhile
+  answers    integer not null default 0            -- searches whose answers they used, remembered ones included
 ) strict;
 
 create unique index run_unfinished on run (pipeline) where state <> 'done';
@@ -292,14 +294,43 @@ create table mention (
   place      text,
   score      real,
   reason     integer,                              -- wording
-  candidates text,                                 -- JSON, best first: [candidate, score, wording]; a finder's name where nothing of its text is kept
+  candidates text,                                 -- JSON, best first: [candidate, score, wording]; where nothing of a finder's text is kept [finder, score, wording, link, id of the place, search words]
   queries    text,                                 -- JSON, in order: [finder, query, how many were found]
   decided_at text,
+  found      text,                                 -- the entry of a finder that was taken, whatever place it is part of
+  label      integer,                              -- a person has decided it so; nothing else may
+  searches   integer not null default 0,           -- whose answers the decision used, remembered ones included
   unique (record, n)
 ) strict;
 
 create index mention_place on mention (place) where place is not null;
 create index mention_waiting on mention (pipeline) where state = 'waiting';
+create index mention_review on mention (id) where state = 'review';
+create index mention_found on mention (found) where found is not null;
+create index mention_label on mention (label) where label is not null;
+
+-- What a person has decided. It outlives the mention: whatever the post is read as later, the restaurant of that name in it
+-- is this one.
+create table label (
+  id         integer primary key autoincrement,
+  stream     text    not null,                     -- of the record
+  key        text    not null,
+  name       text    not null,                     -- as the post writes it, folded
+  detail     text    not null default '',          -- branch, area and address, folded: they tell namesakes apart
+  nth        integer not null default 0,           -- among those that are the same in both
+  state      text    not null check (state in ('place', 'none')),
+  found      text,                                 -- JSON of the entry that was chosen; null: none
+  fields     text    not null default '',          -- JSON, what the post said
+  shown      text    not null default '[]',        -- JSON list of the candidates that there were to choose from
+  chosen     integer not null default -1,          -- which of them
+  author     text    not null default '',
+  at         text    not null,
+  was_state  text    not null default 'waiting',   -- what the scorer had decided
+  was_found  text,                                 -- JSON of the entry that it had chosen
+  was_score  real    not null default 0,
+  was_reason text    not null default '',
+  unique (stream, key, name, detail, nth)
+) strict;
 
 -- Why something was decided. Few texts come again and again.
 create table wording (
@@ -354,6 +385,43 @@ create table place (
 ) strict;
 
 create index place_compact on place (compact);
+
+-- What the finders show of a place: each entry that was ever chosen. Entries of one name and address have one id, whichever
+-- finder shows them, and are always of one place. The place's id is that of one of its entries.
+create table place_entry (
+  id           text    not null,
+  place        text    not null,
+  by_hand      integer not null default 0,         -- 1: a person has put it there; it stays, also while nobody names it
+  finder       text    not null,
+  finder_id    text    not null default '',
+  name         text    not null,
+  compact      text    not null,                   -- name folded for comparison
+  category     text    not null default '',
+  address      text    not null default '',
+  road_address text    not null default '',
+  phone        text    not null default '',
+  link         text    not null default '',
+  query        text    not null default '',
+  lat          real    not null default 0,         -- both 0: unknown
+  lng          real    not null default 0,
+  spot         text    not null default '',        -- its address folded for comparison
+  found_at     text    not null,
+  primary key (id, finder)
+) strict, without rowid;
+
+create index place_entry_place on place_entry (place);
+create index place_entry_compact on place_entry (compact);
+create index place_entry_spot on place_entry (spot) where spot <> '';
+create index place_entry_finder_id on place_entry (finder_id) where finder_id <> '';
+create index place_entry_phone on place_entry (phone) where phone <> '';
+
+-- Entries that a person has split: they are never again taken for one place but by a person.
+create table place_apart (
+  a  text not null,                                -- the lesser of the two ids
+  b  text not null,
+  at text not null,
+  primary key (a, b)
+) strict, without rowid;
 
 -- Where each pipeline delivers.
 create table sink (
@@ -437,19 +505,30 @@ create view v_mentions as
 select r.key as post, m.n, case when json_valid(q.answer) then json_extract(q.answer, '$.restaurants[' || m.entry || '].name') end as name, m.state, m.place, m.score, coalesce(w.text, '') as reason,
   r.target as account, case when json_valid(q.answer) then json_extract(q.answer, '$.restaurants[' || m.entry || ']') end as fields,
   case when json_valid(m.candidates) then (
-    select json_group_array(json_object('name', coalesce(c.name, 'no longer kept'), 'address', coalesce(nullif(c.road_address, ''), c.address), 'link', c.link,
+    select json_group_array(json_object('name', coalesce(c.name, 'no longer kept'), 'address', coalesce(nullif(c.road_address, ''), c.address), 'link', coalesce(c.link, x.value ->> 3),
       'finder', coalesce(c.finder, iif(typeof(x.value ->> 0) = 'text', x.value ->> 0, null)), 'score', x.value ->> 1, 'why', y.text))
     from json_each(m.candidates) x left join candidate c on c.id = x.value ->> 0 left join wording y on y.id = x.value ->> 2) end as candidates,
   case when json_valid(m.queries) then (
     select json_group_array(json_object('finder', x.value ->> 0, 'query', x.value ->> 1, 'found', x.value ->> 2)) from json_each(m.queries) x) end as queries,
-  m.decided_at
-from mention m join record r on r.id = m.record left join question q on q.id = m.question left join wording w on w.id = m.reason;
+  m.decided_at, m.searches, l.author as labelled_by, l.at as labelled_at
+from mention m join record r on r.id = m.record left join question q on q.id = m.question left join wording w on w.id = m.reason left join label l on l.id = m.label;
+
+-- What people have decided, also of mentions that are not there now.
+create view v_labels as
+select l.key as post, l.name, l.detail, l.state, l.author, l.at, m.place, case when m.id is null then 0 else 1 end as in_force, l.was_state, l.was_score, l.was_reason
+from label l left join mention m on m.label = l.id;
 
 create view v_places as
 select p.id as place, p.name, p.category, p.road_address, p.address, p.phone, p.link, p.lat, p.lng, p.finder,
   count(m.id) as mentions, count(distinct r.target) as accounts, min(r.at) as first_seen, max(r.at) as last_seen
 from place p join mention m on m.place = p.id join record r on r.id = m.record
 group by p.id;
+
+-- What each place is made of.
+create view v_entries as
+select e.place, e.id as entry, e.finder, e.finder_id, e.name, e.road_address, e.address, e.phone, e.link, e.lat, e.lng, e.by_hand,
+  (select count(*) from mention m where m.found = e.id) as mentions
+from place_entry e;
 
 create view v_jobs as
 select id, pipeline, lane, kind, key,
@@ -476,7 +555,10 @@ select r.id as run, r.pipeline, r.state, case when r.whole = 1 then 'whole lists
   (select coalesce(sum(n), 0) from usage u where u.run = r.id and u.what = 'output_token') as output_tokens,
   (select coalesce(sum(n), 0) from usage u where u.run = r.id and u.what = 'request' and u.upstream in ('naver', 'kakao')) as searches,
   (select coalesce(sum(reserved), 0) from batch b where b.run = r.id and b.state not in ('done', 'refused')) as reserved_micro_usd,
-  (select coalesce(sum(micro_usd), 0) from waste w where w.run = r.id) as wasted_micro_usd
+  (select coalesce(sum(micro_usd), 0) from waste w where w.run = r.id) as wasted_micro_usd,
+  r.matched, r.answers,
+  case when r.matched > 0 then round(1.0 * (select coalesce(sum(n), 0) from usage u where u.run = r.id and u.what = 'request' and u.upstream in ('naver', 'kakao')) / r.matched, 3) end as searches_per_mention,
+  case when r.matched > 0 then round(1.0 * r.answers / r.matched, 3) end as answers_per_mention
 from run r;
 
 create view v_slots as

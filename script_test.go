@@ -1,8 +1,10 @@
 package main
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -33,6 +35,7 @@ func TestScript(t *testing.T) {
 			} {
 				e.Setenv(kv[0], kv[1])
 			}
+			e.Setenv("POST", namingPost(s))
 			accounts := ""
 			for _, a := range s.Accounts() {
 				accounts += a + "\n"
@@ -61,4 +64,15 @@ accounts_file = "accounts.txt"
 `), 0o600)
 		},
 	})
+}
+
+// namingPost is the first post that names a place.
+func namingPost(s *sim.Server) string {
+	posts := s.Posts()
+	for _, id := range slices.Sorted(maps.Keys(posts)) {
+		if ms := posts[id].Mentions; len(ms) > 0 && ms[0].Place != nil {
+			return id
+		}
+	}
+	return ""
 }

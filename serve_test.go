@@ -178,6 +178,14 @@ func TestServe(t *testing.T) {
 	w.grade()
 	w.paidTwice()
 
+	// A person decides beside it.
+	post := namingPost(w.Server)
+	w.mustRun("review", "set", post, "0", "none", "--by", "사장님")
+	ms, err := s.Reviews(t.Context(), queue.ReviewFilter{Post: post, All: true}, 0, 1)
+	if err != nil || len(ms) != 1 || ms[0].State != "none" || ms[0].Label == 0 {
+		t.Errorf("decided beside serve: %+v %v", ms, err)
+	}
+
 	sv.term()
 	if code, _, _ := w.run("healthcheck", "--url", "http://"+sv.addr+"/healthz"); code != 1 {
 		t.Errorf("healthcheck after the end: status %d", code)

@@ -46,6 +46,7 @@ type App struct {
 	Build   func(ctx context.Context, c *config.Config, s *queue.Store, reg prometheus.Registerer, log *slog.Logger) (*Built, error)
 	Args    []string
 	Getenv  func(string) string
+	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
 }
@@ -61,6 +62,8 @@ type flags struct {
 	Run         runCmd         `cmd:"" help:"Run a pipeline now, or go on with its unfinished run."`
 	Plan        planCmd        `cmd:"" help:"Forecast a run: requests, time, tokens and money, before anything is called."`
 	Replay      replayCmd      `cmd:"" help:"Read what is stored again by today's code; calls nobody."`
+	Review      reviewCmd      `cmd:"" help:"Decide what sumbi is not certain of, or correct a wrong place."`
+	Places      placesCmd      `cmd:"" help:"List places, make two of them one, or take one apart."`
 	Status      statusCmd      `cmd:"" help:"Show what is going on and what waits for a person."`
 	Jobs        jobsCmd        `cmd:"" help:"List, show, retry or drop jobs."`
 	Backup      backupCmd      `cmd:"" help:"Copy the state file while sumbi works on it."`

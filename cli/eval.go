@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,17 +16,29 @@ type evalCmd struct {
 }
 
 type evalMatchCmd struct {
-	File        string `arg:"" help:"Labelled cases, one JSON object a line."`
+	File        string `arg:"" optional:"" help:"Labelled cases, one JSON object a line."`
+	FromReviews bool   `help:"The decisions of people in the state file (--state), instead of a file."`
 	Predictions string `help:"Write what was chosen, one JSON object a line." placeholder:"FILE"`
 }
 
 // Run measures the matcher.
 func (c evalMatchCmd) Run(e *env) (err error) {
-	f, err := os.Open(c.File)
-	if err != nil {
-		return usageError{fmt.Errorf("cases: %w", err)}
+	if c.FromReviews == (c.File != "") {
+		return usageError{errors.New("name a file of cases, or say --from-reviews")}
 	}
-	defer f.Close()
+	var in io.Reader
+	if c.FromReviews {
+		if in, err = e.reviewCases(); err != nil {
+			return err
+		}
+	} else {
+		f, err := os.Open(c.File)
+		if err != nil {
+			return usageError{fmt.Errorf("cases: %w", err)}
+		}
+		defer f.Close()
+		in = f
+	}
 	var out io.Writer
 	if c.Predictions != "" {
 		p, err := os.OpenFile(c.Predictions, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -42,9 +56,9 @@ func (c evalMatchCmd) Run(e *env) (err error) {
 		}()
 		out = w
 	}
-	r, err := match.Eval(f, out)
+	r, err := match.Eval(in, out)
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.File, err)
+		return fmt.Errorf("%s: %w", cmp.Or(c.File, "reviews"), err)
 	}
 	fmt.Fprintln(e.Stdout, r)
 	return nil

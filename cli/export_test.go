@@ -27,3 +27,12 @@ func PlanInput(c *config.Config, p config.Pipeline) jobs.PlanInput { return plan
 
 // Allowed is how many calls a second a limit lets go.
 func Allowed(perSecond float64, guard time.Duration) float64 { return allowed(perSecond, guard) }
+
+// PostKey is the key of a post that a person names.
+func PostKey(arg string) string { return postKey(arg) }
+
+// Excerpt is the part of a caption around its quote.
+func Excerpt(caption, quote string) string { return excerpt(caption, quote) }
+
+// Safe is a text without what would steer a terminal.
+func Safe(s string) string { return safe(s) }

@@ -13,7 +13,7 @@ import (
 
 type jobsCmd struct {
 	List  jobsListCmd  `cmd:"" help:"List jobs, the dead first."`
-	Show  jobsShowCmd  `cmd:"" help:"Show a job with its whole story."`
+	Show  jobsShowCmd  `cmd:"" help:"Show a job with its whole story, or what was decided about a post and why."`
 	Retry jobsRetryCmd `cmd:"" help:"Let dead jobs live again, and waiting ones come at once."`
 	Drop  jobsDropCmd  `cmd:"" help:"Remove jobs for good."`
 }
@@ -64,7 +64,7 @@ func oneLine(s string) string {
 }
 
 type jobsShowCmd struct {
-	ID int64 `arg:"" help:"Number of the job."`
+	ID string `arg:"" help:"Number of the job; or a post: its number, address or code."`
 }
 
 // Run shows one job.
@@ -74,7 +74,16 @@ func (c jobsShowCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
-	j, story, err := s.Job(e.ctx, c.ID)
+	id, err := strconv.ParseInt(c.ID, 10, 64)
+	if err != nil {
+		return e.showPost(s, c.ID)
+	}
+	j, story, err := s.Job(e.ctx, id)
+	if errors.Is(err, queue.ErrNotFound) {
+		if n, cerr := s.CountReviews(e.ctx, queue.ReviewFilter{Post: c.ID, All: true}); cerr == nil && n > 0 {
+			return e.showPost(s, c.ID)
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -84,6 +93,9 @@ func (c jobsShowCmd) Run(e *env) error {
 	}
 	for _, x := range story {
 		fmt.Fprintf(e.Stdout, "%s  attempt %d: %s\n", when(x.At), x.Attempt, x.Err)
+	}
+	if j.Kind == string(queue.KindMatch) {
+		return e.showMatch(s, j)
 	}
 	return nil
 }

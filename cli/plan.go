@@ -139,7 +139,7 @@ func (v planCmd) probe(e *env, c *config.Config, s *queue.Store, in jobs.PlanInp
 func planInput(c *config.Config, p config.Pipeline) jobs.PlanInput {
 	shape := shapeOf(p.Name)
 	return jobs.PlanInput{
-		Pipeline: p.Name, Lists: shape.Lists, PageSize: shape.PageSize, Finders: p.Finders,
+		Pipeline: p.Name, Lists: shape.Lists, PageSize: shape.PageSize, Finders: p.Finders, Always: p.SecondOpinion == "always",
 		Rate:     allowed(c.Instagram.PerSecond, 0) * float64(max(len(c.Secrets.RapidAPI), 1)),
 		MaxLines: c.OpenAI.MaxLines, EnqueuedTokens: c.OpenAI.EnqueuedTokens,
 	}

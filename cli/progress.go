@@ -164,6 +164,14 @@ func (e *env) summary(ctx context.Context, s *queue.Store, r queue.Run, perSecon
 	if err := crawlReport(ctx, e.Stdout, s, r, perSecond); err != nil {
 		return err
 	}
+	if err := searchReport(ctx, e.Stdout, s, r); err != nil {
+		return err
+	}
+	if n, err := s.CountReviews(ctx, queue.ReviewFilter{Pipeline: r.Pipeline}); err != nil {
+		return err
+	} else if n > 0 {
+		fmt.Fprintf(e.Stdout, "%s for you to decide: `sumbi review`\n", plural(n, "mention is", "mentions are"))
+	}
 	troubles, err := s.Troubles(ctx)
 	if err != nil {
 		return err
@@ -181,5 +189,17 @@ func (e *env) summary(ctx context.Context, s *queue.Store, r queue.Run, perSecon
 	if p.Dead > 0 {
 		fmt.Fprintf(e.Stdout, "%d pieces of work were given up; `sumbi jobs list` shows them and why\n", p.Dead)
 	}
+	return nil
+}
+
+// searchReport says how many searches the mentions of a run took.
+func searchReport(ctx context.Context, w io.Writer, s *queue.Store, r queue.Run) error {
+	x, err := s.Effort(ctx, r.ID)
+	if err != nil || x.Matched == 0 {
+		return err
+	}
+	each := func(n int) float64 { return float64(n) / float64(x.Matched) }
+	fmt.Fprintf(w, "searches of run %d: %d for %s, %.2f each; a decision used %.2f answers, remembered ones included\n",
+		r.ID, x.Calls, plural(x.Matched, "mention", "mentions"), each(x.Calls), each(x.Answers))
 	return nil
 }

@@ -60,6 +60,9 @@ func printStatus(ctx context.Context, w io.Writer, s *queue.Store, idle bool) er
 	}
 	fmt.Fprintf(w, "%s: %d posts of %d accounts, %d mentions (%d placed, %d without a place, %d to review), %d places, %.1f MB, spent %s\n",
 		s.Path(), m.Posts, m.Accounts, m.Mentions, m.Placed, m.None, m.Review, m.Places, float64(m.Bytes)/1e6, jobs.Dollars(m.MicroUSD))
+	if m.Review > 0 {
+		fmt.Fprintf(w, "%s for you to decide: `sumbi review`\n", plural(m.Review, "mention is", "mentions are"))
+	}
 	if m.Gone+m.Private+m.Gaps > 0 {
 		fmt.Fprintf(w, "accounts gone %d, private %d; lists with a gap %d (select * from v_gaps)\n", m.Gone, m.Private, m.Gaps)
 	}
@@ -171,6 +174,9 @@ func statusRuns(ctx context.Context, w io.Writer, s *queue.Store, idle bool) err
 	for _, x := range sc {
 		if last, err := s.LastRun(ctx, x.Pipeline); err == nil && last.State == queue.RunDone {
 			fmt.Fprintf(w, "%s: last run ended %s, next %s\n", x.Pipeline, when(last.Ended), next(x))
+			if err := searchReport(ctx, w, s, last); err != nil {
+				return err
+			}
 		} else if err != nil && !errors.Is(err, queue.ErrNotFound) {
 			return err
 		} else {

@@ -95,6 +95,7 @@ func (p *Pipeline) fields() []field {
 		{"accounts", &p.Accounts, func() string { return checkAccounts(p.Accounts) }},
 		{"accounts_file", &p.AccountsFile, filled(&p.AccountsFile)},
 		{"finders", &p.Finders, func() string { return checkFinders(p.Finders) }},
+		{"second_opinion", &p.SecondOpinion, oneOf(&p.SecondOpinion, opinions())},
 	}
 }
 

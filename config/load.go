@@ -173,7 +173,7 @@ func (d *document) pipelines(c *Config, root map[string]any) {
 	seen := map[string]int{}
 	for i, table := range d.tables(root, "pipeline") {
 		path := fmt.Sprintf("pipeline[%d]", i)
-		p := Pipeline{Timezone: "Asia/Seoul", FullEvery: 720 * time.Hour, Finders: []string{"naver"}, file: c.Path}
+		p := Pipeline{Timezone: "Asia/Seoul", FullEvery: 720 * time.Hour, Finders: []string{"naver"}, SecondOpinion: "unsure", file: c.Path}
 		d.fill(path, "pipeline", table, p.fields(), nil, nil)
 		if _, ok := table["kind"]; !ok {
 			d.complain(path, "the pipeline has no kind: add a line such as kind = \"matzip\"")

@@ -49,7 +49,7 @@ func TestExampleIsTheDefaults(t *testing.T) {
 	want := config.Default()
 	want.Pipelines = []config.Pipeline{{
 		Kind: "matzip", Name: "matzip", Every: 72 * time.Hour, Timezone: "Asia/Seoul", FullEvery: 720 * time.Hour,
-		Accounts: []string{"your_account"}, Finders: []string{"naver"},
+		Accounts: []string{"your_account"}, Finders: []string{"naver"}, SecondOpinion: "unsure",
 	}}
 	unexported := cmpopts.IgnoreUnexported(config.Config{}, config.Pipeline{})
 	if diff := cmp.Diff(want, got, unexported, cmpopts.IgnoreFields(config.Config{}, "Path")); diff != "" {
@@ -198,6 +198,7 @@ func TestMistakes(t *testing.T) {
 		"kind":                    {"[[pipeline]]\nkind = 'matsip'\naccounts = ['a']", nil, `sumbi.toml:2: pipeline.kind is unknown: "matsip"; did you mean "matzip"?`},
 		"no kind":                 {"[[pipeline]]\nname = 'x'\naccounts = ['a']", nil, `sumbi.toml:1: the pipeline has no kind: add a line such as kind = "matzip"`},
 		"finder":                  {pipeline + "finders = ['navr']", nil, `sumbi.toml:5: pipeline.finders names an unknown finder "navr": did you mean "naver"?`},
+		"opinion":                 {pipeline + "second_opinion = 'unsur'", nil, `sumbi.toml:5: pipeline.second_opinion is unknown: "unsur"; did you mean "unsure"?`},
 		"no finders":              {pipeline + "finders = []", nil, `sumbi.toml:5: pipeline.finders is empty: name one or both of naver and kakao`},
 		"finder twice":            {pipeline + "finders = ['naver', 'naver']", nil, `sumbi.toml:5: pipeline.finders names "naver" twice: remove one`},
 		"same name":               {pipeline + pipeline, nil, `sumbi.toml:6: pipeline "matzip" is already defined on line 2: give one of them another name`},

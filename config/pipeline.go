@@ -24,6 +24,8 @@ type Pipeline struct {
 	AccountsFile string        // one account a line
 	Finders      []string      // asked in this order
 
+	SecondOpinion string // "unsure": a finder after the first is asked only while the place is not certain; "always"
+
 	file string
 }
 

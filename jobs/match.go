@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +16,7 @@ import (
 // Find is the match step of a pipeline: every mention is searched until the answer is sure or the queries are used up.
 type Find struct {
 	Finders []Finder // the first one's lane sets the pace
+	Always  bool     // every search goes to all of them; false: to the next one only while the place is not certain
 	Lane    string
 	Cache   map[string]time.Duration // by finder: it is not asked the same within that; 0 = always asked anew
 	OwnOnly bool                     // keep nothing of the finders' own text, only the post's words, the link and the search words
@@ -87,8 +87,10 @@ type matchArgs struct {
 	Mention int64 `json:"mention"`
 }
 
-func (p *Pipeline) matchJob(mention int64) queue.Job {
-	return queue.Job{Pipeline: p.Name, Lane: p.Find.Lane, Kind: queue.KindMatch, Key: fmt.Sprintf("match:%d", mention), Args: args(matchArgs{mention})}
+func (p *Pipeline) matchJob(mention int64) queue.Job { return matchJob(p.Name, p.Find.Lane, mention) }
+
+func matchJob(pipeline, lane string, mention int64) queue.Job {
+	return queue.Job{Pipeline: pipeline, Lane: lane, Kind: queue.KindMatch, Key: fmt.Sprintf("match:%d", mention), Args: args(matchArgs{mention})}
 }
 
 // busyPause is how long a job waits for another one that asks the same.
@@ -114,16 +116,20 @@ func (e *Engine) match(ctx context.Context, j queue.Job) (queue.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
+	if m.Label != 0 {
+		return nil, nil // a person has decided it meanwhile
+	}
 	mm, err := p.Find.Mention(m)
 	if err != nil {
 		return nil, &adapters.Error{Kind: adapters.Permanent, Err: err}
 	}
-	s := matchStep{find: p.Find, m: m, mm: mm}
+	s := matchStep{find: p.Find, lane: j.Lane, m: m, mm: mm}
 	return s.run(ctx, e)
 }
 
 type matchStep struct {
 	find  *Find
+	lane  string // of the job
 	m     queue.Mention
 	mm    match.Mention
 	done  []queue.Asked
@@ -174,7 +180,7 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 	if err := e.affordCalls(ctx, s.m.Pipeline, f.Name(), 1); err != nil {
 		return nil, err
 	}
-	if f.Name() != s.find.Lane { // the lane keeps watch over its own upstream only
+	if f.Name() != s.lane { // the lane keeps watch over its own upstream only
 		if err := e.worker.Admit(ctx, f.Name()); err != nil {
 			return nil, err
 		}
@@ -197,24 +203,46 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 }
 
 // recall gathers the answers that are remembered. It returns the first search whose answer is missing, nil when enough is
-// known to decide.
+// known to decide. A finder whose quota is used up is passed over as long as the others may still be certain.
 func (s *matchStep) recall(ctx context.Context, e *Engine) (Finder, string, error) {
+	var resting Finder
+	var left string
 	for _, q := range match.Queries(s.mm) {
-		for _, f := range s.find.Finders {
+		for i, f := range s.find.Finders {
 			known, err := s.remembered(ctx, e, f.Name(), q)
-			if errors.Is(err, queue.ErrNotFound) {
+			switch {
+			case errors.Is(err, queue.ErrNotFound) && len(s.find.Finders) > 1 && e.resting(f.Name()):
+				if resting == nil {
+					resting, left = f, q
+				}
+				continue
+			case errors.Is(err, queue.ErrNotFound):
 				return f, q, nil
-			}
-			if err != nil {
+			case err != nil:
 				return nil, "", err
 			}
 			s.add(f.Name(), q, known)
-		}
-		if match.Sure(s.mm, s.union) {
-			break
+			if (!s.find.Always || i == len(s.find.Finders)-1) && match.Sure(s.mm, s.union) {
+				return nil, "", nil
+			}
 		}
 	}
-	return nil, "", nil
+	if resting != nil && s.find.Always && match.Sure(s.mm, s.union) {
+		return nil, "", nil
+	}
+	return resting, left, nil
+}
+
+// shortHold is what a finder is waited for although another one could answer.
+const shortHold = time.Minute
+
+// resting reports whether a finder makes no call for long because its quota is used up.
+func (e *Engine) resting(finder string) bool {
+	if e.Held == nil {
+		return false
+	}
+	until, _ := e.Held(finder)
+	return until.After(e.Store.Now().Add(shortHold))
 }
 
 func askKey(finder, query string) string { return finder + "\x00" + query }
@@ -231,8 +259,8 @@ func (s *matchStep) remembered(ctx context.Context, e *Engine, finder, query str
 	return a, queue.ErrNotFound
 }
 
-// keptCandidates is how many candidates are kept with a decision.
-const keptCandidates = 8
+// keptCandidates bounds the candidates that are kept with a decision, beyond what a few searches find.
+const keptCandidates = 60
 
 // choose decides for the one right place or none, with what was considered.
 func (s *matchStep) choose() (queue.Mention, *queue.Place) {
@@ -241,12 +269,34 @@ func (s *matchStep) choose() (queue.Mention, *queue.Place) {
 	m.State, m.Score, m.Reason = string(d.State), d.Score, d.Reason
 	m.Candidates, m.Queries = []queue.Considered{}, s.done
 	for _, sc := range d.Scored[:min(len(d.Scored), keptCandidates)] {
-		m.Candidates = append(m.Candidates, queue.Considered{Candidate: s.ids[sc.Index], Finder: s.union[sc.Index].Finder, Score: sc.Score, Why: sc.Why})
+		c := s.union[sc.Index]
+		kept := queue.Considered{Candidate: s.ids[sc.Index], Finder: c.Finder, Score: sc.Score, Why: sc.Why}
+		if kept.Candidate == 0 {
+			kept.Link, kept.Key, kept.Query = c.Link, match.PlaceKey(c), s.words[sc.Index]
+		}
+		m.Candidates = append(m.Candidates, kept)
 	}
 	if d.State != match.Place {
 		return m, nil
 	}
-	return m, s.place(s.union[d.Index], s.words[d.Index])
+	p := s.place(s.union[d.Index], s.words[d.Index])
+	if !s.find.OwnOnly {
+		m.Also = s.others(*p)
+	}
+	return m, p
+}
+
+// others are the entries of other finders that are the place of p: they may know its telephone number.
+func (s *matchStep) others(p queue.Place) (also []queue.Place) {
+	for _, c := range s.union {
+		if c.Finder == p.Finder {
+			continue
+		}
+		if x := entryOf(c); x.ID == p.ID || same(p, *x) {
+			also = append(also, *x)
+		}
+	}
+	return also
 }
 
 // decide stores what is chosen.
@@ -258,61 +308,24 @@ func (s *matchStep) decide(e *Engine) queue.Commit {
 				e.asking.forget(askKey(a.Finder, a.Query))
 			}
 		}
-		return tx.Decide(m, place, func(known queue.Place) (queue.Place, bool) { return s.find.merge(known, *place) })
+		return tx.Decide(m, place, s.find.one())
 	}
 }
 
-// candidate is a place as the matcher compares it.
-func candidate(p queue.Place) adapters.Candidate {
-	return adapters.Candidate{Name: p.Name, Address: p.Address, RoadAddress: p.Road, Lat: p.Lat, Lng: p.Lng}
-}
-
-// merge reports whether two finds are one place, and what is known of it then: the text of the finder that is named first in
-// the configuration, with what it does not say taken from the other. So it does not matter which was found first.
-func (f *Find) merge(known, found queue.Place) (queue.Place, bool) {
-	if known.ID != found.ID && (f.OwnOnly || !match.Same(candidate(known), candidate(found))) {
-		return found, false
-	}
-	text, other := found, known
-	before := f.rank(known.Finder) < f.rank(found.Finder)
-	if f.OwnOnly {
-		// The words are the posts' own, and differ.
-		before = cmp.Compare(known.Name, found.Name) < 0 || (known.Name == found.Name && known.Query < found.Query)
-	}
-	if before {
-		text, other = known, found
-	}
-	text.FinderID = cmp.Or(text.FinderID, other.FinderID)
-	text.Category = cmp.Or(text.Category, other.Category)
-	text.Address = cmp.Or(text.Address, other.Address)
-	text.Road = cmp.Or(text.Road, other.Road)
-	text.Phone = cmp.Or(text.Phone, other.Phone)
-	text.Link = cmp.Or(text.Link, other.Link)
-	if text.Lat == 0 || text.Lng == 0 {
-		text.Lat, text.Lng = other.Lat, other.Lng
-	}
-	return text, true
-}
-
-// rank is a finder's turn; one that is no longer asked comes last.
-func (f *Find) rank(finder string) int {
+// one says which finds are one place.
+func (f *Find) one() queue.One {
+	names := make([]string, len(f.Finders))
 	for i, x := range f.Finders {
-		if x.Name() == finder {
-			return i
-		}
+		names[i] = x.Name()
 	}
-	return len(f.Finders)
+	return Together(names, f.OwnOnly)
 }
 
 func (s *matchStep) place(c adapters.Candidate, words string) *queue.Place {
-	p := &queue.Place{ID: match.PlaceKey(c), Finder: c.Finder, Link: c.Link}
 	if s.find.OwnOnly {
-		p.Name, p.Compact, p.Query = s.m.Name, match.CompactName(s.m.Name), words
-		return p
+		return ownEntry(c.Finder, match.PlaceKey(c), s.m.Name, c.Link, words)
 	}
-	p.FinderID, p.Name, p.Compact, p.Category = c.ID, c.Name, match.CompactName(c.Name), c.Category
-	p.Address, p.Road, p.Phone, p.Lat, p.Lng = c.Address, c.RoadAddress, c.Phone, c.Lat, c.Lng
-	return p
+	return entryOf(c)
 }
 
 // fieldsOf decodes what the model answered for one restaurant.

@@ -228,6 +228,9 @@ func (p *Pipeline) extracted(tx *queue.Tx, rec queue.Stored, answer json.RawMess
 	if err != nil {
 		return err
 	}
+	if ids, err = relabel(tx, rec, answer, entries, ids, p.Find.one()); err != nil {
+		return fmt.Errorf("post %s: %w", rec.Key, err)
+	}
 	for _, id := range ids {
 		if _, err := tx.Add(p.matchJob(id)); err != nil {
 			return err
@@ -267,6 +270,7 @@ type PlaceDocument struct {
 	Link         string            `json:"link"`
 	Location     *Point            `json:"location,omitempty"`
 	Finder       string            `json:"finder"`
+	Sources      map[string]string `json:"sources,omitempty"` // whose a field is, by its name, where that is not Finder
 	Query        string            `json:"query,omitempty"`
 	Mentions     []MentionDocument `json:"mentions"`
 	FirstSeen    string            `json:"firstSeen"`
@@ -305,6 +309,7 @@ func Document(p queue.PlaceMentions) (PlaceDocument, error) {
 	if p.Query == "" {
 		d.Category, d.Address, d.RoadAddress, d.Phone = &p.Category, &p.Address, &p.Road, &p.Phone
 	}
+	d.Sources = sources(p)
 	if p.Lat != 0 && p.Lng != 0 {
 		d.Location = &Point{Type: "Point", Coordinates: [2]float64{p.Lng, p.Lat}}
 	}

@@ -143,7 +143,7 @@ func Drop(tx *queue.Tx, id int64) error {
 		if err != nil {
 			return nil
 		}
-		return tx.Decide(queue.Mention{ID: a.Mention, Pipeline: j.Pipeline, State: string(match.None), Reason: errDropped.Error()}, nil, nil)
+		return tx.Decide(queue.Mention{ID: a.Mention, Pipeline: j.Pipeline, State: string(match.None), Reason: errDropped.Error()}, nil, queue.One{})
 	}
 	return nil
 }

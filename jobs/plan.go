@@ -16,6 +16,7 @@ const (
 	assumedCaptions = 0.95 // captions to be read, for each post: some are empty, some are the same
 	assumedMentions = 1.2  // restaurants in a caption
 	assumedSearches = 1.2  // of each finder, for each restaurant; what was asked before is not asked again
+	assumedSecond   = 0.5  // of a finder that is asked only while the place is uncertain
 	assumedInput    = 950  // tokens of a question: the instructions and a caption of some 400 letters
 	assumedOutput   = 350  // tokens of an answer
 	assumedCalls    = 20   // requests for each batch: upload, creation, a look now and then, the answers
@@ -42,6 +43,7 @@ type PlanInput struct {
 	Latency  time.Duration // of a page; 0: not observed
 
 	Finders        []string
+	Always         bool // every search goes to all of them
 	MaxLines       int
 	EnqueuedTokens int64
 }
@@ -290,10 +292,13 @@ func (p *planner) follow() {
 	}
 	mentions := found + float64(k.Matching)
 	p.plan.Mentions = int(math.Round(mentions))
-	for _, f := range in.Finders {
-		n := 0.0
+	for i, f := range in.Finders {
+		n, assumed := 0.0, assumedSearches
+		if i > 0 && !in.Always {
+			assumed = assumedSecond
+		}
 		if p.plan.Mentions > 0 {
-			n = mentions * p.habit("searches with "+f+", for each restaurant", k.Requests[f], k.Mentions-k.Matching, assumedSearches)
+			n = mentions * p.habit("searches with "+f+", for each restaurant", k.Requests[f], k.Mentions-k.Matching, assumed)
 		}
 		p.plan.Searches = append(p.plan.Searches, Searches{f, int(math.Round(n))})
 	}

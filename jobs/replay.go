@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"sumbi/adapters"
-	"sumbi/jobs/match"
 	"sumbi/queue"
 )
 
@@ -169,7 +168,7 @@ func (e *Engine) ReplayExtractions(ctx context.Context, pipeline string, seen fu
 		if len(anew) > 0 {
 			err = e.Store.Tx(ctx, func(tx *queue.Tx) error {
 				for _, d := range anew {
-					if err := tx.Decide(d.m, d.place, func(known queue.Place) (queue.Place, bool) { return p.Find.merge(known, *d.place) }); err != nil {
+					if err := tx.Decide(d.m, d.place, p.Find.one()); err != nil {
 						return err
 					}
 				}
@@ -196,7 +195,7 @@ func (e *Engine) redecided(ctx context.Context, f *Find, m queue.Mention, done *
 	case m.State == "waiting":
 		done.leave(leftWaiting)
 		return d, false, nil
-	case m.Reason == errDropped.Error():
+	case m.Reason == errDropped.Error() || m.Label != 0:
 		done.leave(leftByHand)
 		return d, false, nil
 	}
@@ -216,21 +215,31 @@ func (e *Engine) redecided(ctx context.Context, f *Find, m queue.Mention, done *
 	}
 	d.m, d.place = s.choose()
 	same := d.m.State == m.State
-	if same && d.m.State == string(match.Place) {
-		known, err := e.Store.PlaceRow(ctx, m.Place)
-		if err != nil && !errors.Is(err, queue.ErrNotFound) {
+	if same && d.place != nil {
+		if same, err = e.isPlace(ctx, f.one(), *d.place, m.Place); err != nil {
 			return d, false, err
 		}
-		_, same = f.merge(known, *d.place)
-		same = same && err == nil
 	}
 	switch {
 	case !same:
 		done.Changed++
-	case d.m.Score != m.Score || d.m.Reason != m.Reason:
+	case d.m.Score != m.Score || d.m.Reason != m.Reason || (d.place != nil && d.place.ID != m.Found):
 		done.Redone++
 	default:
 		return d, false, nil
 	}
 	return d, true, nil
+}
+
+// isPlace reports whether an entry is part of a place, or would be.
+func (e *Engine) isPlace(ctx context.Context, one queue.One, entry queue.Place, place string) (bool, error) {
+	of, err := e.Store.EntryOf(ctx, entry.ID)
+	if err == nil || !errors.Is(err, queue.ErrNotFound) {
+		return of == place, err
+	}
+	known, err := e.Store.PlaceRow(ctx, place)
+	if errors.Is(err, queue.ErrNotFound) {
+		return false, nil
+	}
+	return known.ID == entry.ID || one.Same(known, entry), err
 }

@@ -176,6 +176,9 @@ func (e *Engine) round(ctx context.Context, schedule bool, only int64) (next tim
 	if err := e.resume(ctx); err != nil {
 		return beat, err
 	}
+	if err := e.reroute(ctx); err != nil {
+		return beat, err
+	}
 	runs, err := e.Store.OpenRuns(ctx)
 	if err != nil {
 		return beat, err

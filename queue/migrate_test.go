@@ -25,6 +25,7 @@ import (
 var written = []string{
 	"schema1-done", "schema1-crawl", "schema1-batch", "schema1-match",
 	"schema2-done", "schema2-crawl", "schema2-batch", "schema2-match",
+	"schema3-done", "schema3-crawl", "schema3-batch", "schema3-match",
 }
 
 // unpacked puts one of written into a directory of the test's own.
@@ -148,7 +149,7 @@ func TestUpgrade(t *testing.T) {
 	want := shape(t, fresh(t))
 	names := written
 	if slow {
-		names = []string{"schema1-match", "schema1-batch", "schema2-crawl"}
+		names = []string{"schema1-match", "schema1-batch", "schema2-crawl", "schema3-match"}
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
@@ -294,7 +295,7 @@ func TestUpgradeFails(t *testing.T) {
 func TestUpgradeOfALargeFile(t *testing.T) {
 	fileOnly(t)
 	t.Parallel()
-	for _, name := range []string{"schema1-done", "schema2-done"} {
+	for _, name := range []string{"schema1-done", "schema2-done", "schema3-done"} {
 		path := unpacked(t, name)
 		raw(t, path, `create table pad (b blob)`)
 		raw(t, path, `insert into pad values (zeroblob(17 << 20))`)
@@ -329,7 +330,7 @@ func TestUpgradeWithoutCopy(t *testing.T) {
 	fileOnly(t)
 	t.Parallel()
 	path := unpacked(t, "schema1-done")
-	check(t, os.Mkdir(filepath.Join(filepath.Dir(path), "sumbi.before-v3.db"), 0o700)) // the name is taken
+	check(t, os.Mkdir(filepath.Join(filepath.Dir(path), "sumbi.before-v4.db"), 0o700)) // the name is taken
 	s := open(t, path, queue.Owner)
 	u := s.Upgraded()
 	if u == nil || u.NoCopy == nil || u.Copy != "" {
@@ -344,7 +345,7 @@ func TestUpgradeLeavesNoHalfCopy(t *testing.T) {
 	t.Parallel()
 	path := unpacked(t, "schema2-crawl")
 	dir := filepath.Dir(path)
-	for _, name := range []string{".sumbi.before-v3.db.123.part", ".sumbi.before-v3.db.123.part-journal"} {
+	for _, name := range []string{".sumbi.before-v4.db.123.part", ".sumbi.before-v4.db.123.part-journal"} {
 		check(t, os.WriteFile(filepath.Join(dir, name), []byte("반"), 0o600))
 	}
 	check(t, open(t, path, queue.Owner).Close())

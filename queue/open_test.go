@@ -129,7 +129,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"newer", both, func(t *testing.T, path string) {
 			ours(t, path)
 			raw(t, path, `pragma user_version = 99`)
-		}, []string{"newer sumbi", "schema 99", "this one knows 3"}},
+		}, []string{"newer sumbi", "schema 99", "this one knows 4"}},
 		{"older", []queue.Mode{queue.Guest}, func(t *testing.T, path string) {
 			ours(t, path)
 			raw(t, path, `pragma user_version = 1`)
@@ -142,7 +142,7 @@ func TestOpenRefuses(t *testing.T) {
 			raw(t, path, `create table 메뉴 (이름 text)`, `insert into 메뉴 values ('육개장')`)
 		}, []string{"belongs to another program", "--state"}},
 		{"of another program with our version", both, func(t *testing.T, path string) {
-			raw(t, path, `create table 메뉴 (이름 text)`, `pragma user_version = 3`)
+			raw(t, path, `create table 메뉴 (이름 text)`, `pragma user_version = 4`)
 		}, []string{"belongs to another program"}},
 	}
 	for _, tt := range tests {

@@ -22,17 +22,23 @@ type Mention struct {
 	Place      string
 	Score      float64
 	Reason     string
+	Found      string       // the entry of a finder that was taken
+	Label      int64        // a person has decided it so; 0: nobody
+	Also       []Place      // what other finders show of the place; not read back
 	Candidates []Considered // best first; not read back
 	Queries    []Asked      // in order; not read back
 }
 
 // Considered is one candidate of a decision. Candidate is its number in the file, 0 where nothing of its text is kept: then
-// only its finder is.
+// its finder, its link, the id of its place and the words that found it are.
 type Considered struct {
 	Candidate int64
 	Finder    string
 	Score     float64
 	Why       string
+	Link      string
+	Key       string
+	Query     string
 }
 
 // Asked is one search of a decision.
@@ -77,7 +83,7 @@ func scanText(r *sql.Rows) (string, error) {
 // Where the answer to a question has what a mention m is made of. The text of it is kept only there; an answer that is no
 // JSON has nothing.
 const (
-	mentionColumns = `m.id, m.n, m.pipeline, m.state, coalesce(m.place, ''), coalesce(m.score, 0), coalesce(w.text, ''),
+	mentionColumns = `m.id, m.n, m.pipeline, m.state, coalesce(m.place, ''), coalesce(m.score, 0), coalesce(w.text, ''), coalesce(m.found, ''), coalesce(m.label, 0),
 		case when json_valid(a.answer) then coalesce(json_extract(a.answer, '$.restaurants[' || m.entry || ']'), '') else '' end,
 		case when json_valid(a.answer) then coalesce(json_extract(a.answer, '$.restaurants[' || m.entry || '].name'), '') else '' end, ` + storedColumns
 	mentionTables = `mention m join record r on r.id = m.record left join question a on a.id = m.question left join wording w on w.id = m.reason`
@@ -86,7 +92,7 @@ const (
 func scanMention(r *sql.Rows) (Mention, error) {
 	var m Mention
 	var fields, data string
-	err := r.Scan(append([]any{&m.ID, &m.N, &m.Pipeline, &m.State, &m.Place, &m.Score, &m.Reason, &fields, &m.Name}, storedFields(&m.Record, &data)...)...)
+	err := r.Scan(append([]any{&m.ID, &m.N, &m.Pipeline, &m.State, &m.Place, &m.Score, &m.Reason, &m.Found, &m.Label, &fields, &m.Name}, storedFields(&m.Record, &data)...)...)
 	m.Fields, m.Record.Data = json.RawMessage(fields), json.RawMessage(data)
 	return m, err
 }
@@ -123,91 +129,101 @@ type Place struct {
 	Link     string
 	Query    string // the search words that found it
 	Lat, Lng float64
+	Spot     string // the address folded for comparison; of entries alone
 	First    time.Time
 	Updated  time.Time
 }
 
 const placeColumns = `p.id, p.finder, p.finder_id, p.name, p.compact, p.category, p.address, p.road_address, p.phone, p.link, p.query, coalesce(p.lat, 0), coalesce(p.lng, 0), p.first_at, p.updated_at`
 
-func scanPlace(r *sql.Rows) (Place, error) {
-	var p Place
-	err := r.Scan(placeFields(&p)...)
-	return p, err
-}
-
 func placeFields(p *Place) []any {
 	return []any{&p.ID, &p.Finder, &p.FinderID, &p.Name, &p.Compact, &p.Category, &p.Address, &p.Road, &p.Phone, &p.Link, &p.Query, &p.Lat, &p.Lng, instant{&p.First}, instant{&p.Updated}}
 }
 
-// Decide stores what became of a mention. With state place, p is stored first: merge is asked of every known place that has
-// p's id or p's compact name whether it is the same, and says what is to be known of it from now on; the id stays the known one's.
-func (tx *Tx) Decide(m Mention, p *Place, merge func(known Place) (Place, bool)) error {
+// Decide stores what became of a mention, unless a person has decided it. With state place, p is the entry of a finder that
+// was taken: one says which place it is part of, and what is known of that from now on.
+func (tx *Tx) Decide(m Mention, p *Place, one One) error {
 	var before sql.NullString
-	if err := tx.one(`select place from mention where id = ?`, []any{m.ID}, &before); err != nil {
+	var state string
+	var label int64
+	if err := tx.one(`select place, state, coalesce(label, 0) from mention where id = ?`, []any{m.ID}, &before, &state, &label); err != nil {
 		if errors.Is(err, ErrNotFound) {
 			return nil // the post has been read anew meanwhile
 		}
 		return err
 	}
-	var place any
+	if label != 0 {
+		return nil
+	}
+	var place, found any
 	if p != nil {
-		id, err := tx.upsertPlace(*p, merge)
+		id, err := tx.settle(*p, one)
 		if err != nil {
 			return err
 		}
-		place = id
+		place, found = id, p.ID
+		if err := tx.join(m.Also, id, one); err != nil {
+			return err
+		}
 	}
 	reason, candidates, queries, err := tx.considered(m)
 	if err != nil {
 		return fmt.Errorf("decide mention %d: %w", m.ID, err)
 	}
-	_, err = tx.exec(`update mention set state = ?, place = ?, score = ?, reason = ?, candidates = ?, queries = ?, decided_at = ? where id = ?`,
-		m.State, place, m.Score, reason, candidates, queries, stamp(tx.now), m.ID)
+	_, err = tx.exec(`update mention set state = ?, place = ?, found = ?, score = ?, reason = ?, candidates = ?, queries = ?, searches = ?, decided_at = ? where id = ?`,
+		m.State, place, found, m.Score, reason, candidates, queries, len(m.Queries), stamp(tx.now), m.ID)
 	if err != nil {
 		return fmt.Errorf("decide mention %d: %w", m.ID, err)
 	}
-	if before.Valid && before.String != place {
-		if err := tx.placeChanged(m.Pipeline, before.String); err != nil {
+	if state == "waiting" {
+		if _, err := tx.exec(`update run set matched = matched + 1, answers = answers + ? where pipeline = ? and state <> 'done'`, len(m.Queries), m.Pipeline); err != nil {
+			return err
+		}
+	}
+	return tx.moved(m.Pipeline, before.String, place)
+}
+
+// moved tells the sinks of a mention that was of one place and is of another now; "" and nil are none.
+func (tx *Tx) moved(pipeline, before string, place any) error {
+	if before != "" && before != place {
+		if err := tx.placeChanged(pipeline, before); err != nil {
 			return err
 		}
 	}
 	if place == nil {
 		return nil
 	}
-	return tx.placeChanged(m.Pipeline, place.(string))
+	return tx.placeChanged(pipeline, place.(string))
 }
 
-func (tx *Tx) upsertPlace(p Place, merge func(Place) (Place, bool)) (string, error) {
-	known, err := list(tx.ctx, tx.tx, `select `+placeColumns+` from place p where p.id = ? or p.compact = ? order by p.id = ? desc, p.id`, []any{p.ID, p.Compact, p.ID}, scanPlace)
-	if err != nil {
-		return "", err
-	}
-	for _, k := range known {
-		if both, ok := merge(k); ok {
-			p, p.ID = both, k.ID
-			break
-		}
-	}
+// writePlace stores what is known of a place.
+func (tx *Tx) writePlace(p Place) error {
 	var lat, lng any
 	if p.Lat != 0 && p.Lng != 0 && !math.IsNaN(p.Lat) && !math.IsNaN(p.Lng) {
 		lat, lng = p.Lat, p.Lng
 	}
-	_, err = tx.exec(`insert into place (id, finder, finder_id, name, compact, category, address, road_address, phone, link, query, lat, lng, first_at, updated_at)
+	_, err := tx.exec(`insert into place (id, finder, finder_id, name, compact, category, address, road_address, phone, link, query, lat, lng, first_at, updated_at)
 		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		on conflict (id) do update set finder = excluded.finder, finder_id = excluded.finder_id, name = excluded.name, compact = excluded.compact,
 		category = excluded.category, address = excluded.address, road_address = excluded.road_address, phone = excluded.phone, link = excluded.link,
 		query = excluded.query, lat = excluded.lat, lng = excluded.lng, updated_at = excluded.updated_at`,
 		p.ID, p.Finder, p.FinderID, p.Name, p.Compact, p.Category, p.Address, p.Road, p.Phone, p.Link, p.Query, lat, lng, stamp(tx.now), stamp(tx.now))
 	if err != nil {
-		return "", fmt.Errorf("place %s: %w", p.ID, err)
+		return fmt.Errorf("place %s: %w", p.ID, err)
 	}
-	return p.ID, nil
+	return nil
 }
 
 // placeChanged tells the sinks; a place that nobody names any more goes.
 func (tx *Tx) placeChanged(pipeline, id string) error {
-	if _, err := tx.exec(`delete from place where id = ? and not exists (select 1 from mention where place = ?)`, id, id); err != nil {
+	gone, err := tx.exec(`delete from place where id = ? and not exists (select 1 from mention where place = ?)`, id, id)
+	if err != nil {
 		return err
+	}
+	if gone > 0 {
+		if _, err := tx.exec(`delete from place_entry where place = ? and by_hand = 0`, id); err != nil {
+			return err
+		}
 	}
 	sinks, err := tx.sinks(pipeline)
 	if err != nil {
@@ -221,10 +237,11 @@ func (tx *Tx) placeChanged(pipeline, id string) error {
 	return nil
 }
 
-// PlaceMentions is a place with everybody who names it, newest post first.
+// PlaceMentions is a place with everybody who names it, newest post first, and what it is made of.
 type PlaceMentions struct {
 	Place
 	Mentions []Mention
+	Entries  []PlaceEntry
 }
 
 // Places calls f for every place that is named, in the order of their ids, until f returns an error.
@@ -276,5 +293,6 @@ func (s *Store) Place(ctx context.Context, id string) (PlaceMentions, error) {
 		return pm, ErrNotFound
 	}
 	pm.Mentions = ms
-	return pm, nil
+	pm.Entries, err = s.Entries(ctx, id)
+	return pm, err
 }

@@ -52,15 +52,18 @@ func decide(t *testing.T, s *queue.Store, id int64, p *queue.Place) {
 	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, p, byID(p)) })
 }
 
-// byID takes a known place for the found one when their ids are equal, and keeps of it what the found one does not say.
-func byID(found *queue.Place) func(queue.Place) (queue.Place, bool) {
-	return func(known queue.Place) (queue.Place, bool) {
-		both := *found
-		if both.Phone == "" {
-			both.Phone, both.Link, both.Lat, both.Lng = known.Phone, known.Link, known.Lat, known.Lng
+// byID takes entries for one when their ids are equal. What one does not say is the others'.
+func byID(*queue.Place) queue.One {
+	never := func(_, _ queue.Place) bool { return false }
+	return queue.One{Same: never, Differ: never, Compose: func(es []queue.Place) queue.Place {
+		both := es[0]
+		for _, e := range es[1:] {
+			if both.Phone == "" {
+				both.Phone, both.Link, both.Lat, both.Lng = e.Phone, e.Link, e.Lat, e.Lng
+			}
 		}
-		return both, known.ID == found.ID
-	}
+		return both
+	}}
 }
 
 func place(id, name string) *queue.Place {
@@ -120,7 +123,7 @@ func TestDecideTooLate(t *testing.T) {
 	}
 	late.State = "place"
 	within(t, s, func(tx *queue.Tx) error {
-		return tx.Decide(late, place("naver:1", "을밀대"), byID(place("naver:1", "을밀대")))
+		return tx.Decide(late, place("naver:1", "을밀대"), byID(nil))
 	})
 	rows(t, s, `select id from place`)
 	rows(t, s, `select name, state from v_mentions`, "필동면옥|waiting")
@@ -199,17 +202,19 @@ func TestPlaceIsUpserted(t *testing.T) {
 	other := place("kakao:7", "을밀대 본점")
 	other.Compact = "을밀대본점"
 	var offered []string
-	within(t, s, func(tx *queue.Tx) error {
-		return tx.Decide(m, other, func(k queue.Place) (queue.Place, bool) {
-			offered = append(offered, k.ID)
-			return *other, k.Road == other.Road
-		})
-	})
+	one := byID(nil)
+	one.Same = func(k, found queue.Place) bool {
+		offered = append(offered, k.ID)
+		return k.Road == found.Road
+	}
+	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, other, one) })
 	same(t, "offered", offered, []string{"naver:1"})
 	rows(t, s, `select id from place`, "naver:1")
 	rows(t, s, `select place from mention group by place`, "naver:1")
-	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, other, byID(other)) })
-	rows(t, s, `select id from place order by id`, "kakao:7", "naver:1")
+	// It is remembered, whatever is asked later.
+	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, other, byID(nil)) })
+	rows(t, s, `select id from place order by id`, "naver:1")
+	rows(t, s, `select entry, place, mentions from v_entries order by entry`, "kakao:7|naver:1|1", "naver:1|naver:1|2")
 }
 
 func TestPlacesInOrder(t *testing.T) {

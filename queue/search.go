@@ -101,10 +101,14 @@ func (tx *Tx) keep(c adapters.Candidate) (int64, error) {
 	return id, err
 }
 
-// ForgetSearches forgets the answers that are older than maxAge, and the candidates that only they show.
+// ForgetSearches forgets the answers that are older than maxAge, and the candidates that only they show. Those that a person
+// is still to choose from stay.
 func (tx *Tx) ForgetSearches(maxAge time.Duration) error {
 	before := tx.now.Add(-maxAge)
 	if _, err := tx.exec(`delete from search where at < ?`, stamp(before)); err != nil {
+		return err
+	}
+	if err := tx.keepReviewed(Day(before)); err != nil {
 		return err
 	}
 	_, err := tx.exec(`delete from candidate where day < ?`, Day(before))
@@ -141,7 +145,15 @@ func (tx *Tx) considered(m Mention) (reason, candidates, queries any, err error)
 				b = append(b, name...)
 			}
 			b = strconv.AppendFloat(append(b, ','), c.Score, 'g', scoreDigits, 64)
-			b = append(strconv.AppendInt(append(b, ','), words[c.Why], 10), ']')
+			b = strconv.AppendInt(append(b, ','), words[c.Why], 10)
+			if c.Candidate == 0 && c.Key != "" {
+				own, err := json.Marshal([]string{c.Link, c.Key, c.Query})
+				if err != nil {
+					return nil, nil, nil, err
+				}
+				b = append(append(b, ','), own[1:len(own)-1]...)
+			}
+			b = append(b, ']')
 		}
 		candidates = string(append(b, ']'))
 	}

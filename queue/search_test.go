@@ -81,9 +81,9 @@ func TestForgottenCandidates(t *testing.T) {
 	ids := search(t, s, "naver", "을밀대", eulmildae, branch)
 	m, err := s.Mention(t.Context(), mentions[0])
 	check(t, err)
-	m.State, m.Reason = "review", "둘 중 하나"
+	m.State, m.Reason = "none", "둘 중 하나"
 	m.Candidates = []queue.Considered{{Candidate: ids[0], Finder: "naver", Score: 0.5, Why: "이름"}, {Candidate: ids[1], Finder: "naver", Score: 0.4999, Why: "이름"}}
-	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, nil, nil) })
+	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, nil, queue.One{}) })
 	shown := `select json_extract(c.value, '$.name'), json_extract(c.value, '$.address'), json_extract(c.value, '$.score'), json_extract(c.value, '$.why') from v_mentions m, json_each(m.candidates) c`
 	rows(t, s, shown, "을밀대|서울 마포구 숭문길 24|0.5|이름", "을밀대 강남점|서울 서초구 서초동 1|0.4999|이름")
 

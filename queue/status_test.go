@@ -62,7 +62,7 @@ func full(t *testing.T, s *queue.Store) {
 	m, err := s.Mention(t.Context(), ids[2])
 	check(t, err)
 	m.State, m.Reason = "review", "둘 중 하나"
-	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, nil, nil) })
+	within(t, s, func(tx *queue.Tx) error { return tx.Decide(m, nil, queue.One{}) })
 
 	// The jobs' moments are real ones: SQLite compares them with its own clock.
 	s.Now = time.Now

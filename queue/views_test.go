@@ -21,6 +21,7 @@ func TestViews(t *testing.T) {
 	}
 	s := fresh(t)
 	full(t, s)
+	labelled(t, s)
 	ask := func(query string) string {
 		t.Helper()
 		out, err := exec.CommandContext(t.Context(), tool, "-readonly", "-batch", "-nullvalue", "-", s.Path(), query).CombinedOutput()
@@ -44,8 +45,14 @@ p7|을지로골목|reels|2025-03-07T03:00:00.000Z|` + at + `|matching|https://ww
 		"select post, n, name, state, place, score, reason, account, fields from v_mentions order by post, n": `
 p1|0|을밀대|place|naver:1|0.97|이름과 주소|을지로골목|{"name":"을밀대"}
 p1|1|우래옥|none|-|0.0|못 찾음|을지로골목|{"name":"우래옥"}
-p1|2|이름 모를 집|review|-|0.0|둘 중 하나|을지로골목|{"name":"이름 모를 집"}
+p1|2|이름 모를 집|none|-|0.0|decided by a person|을지로골목|{"name":"이름 모를 집"}
 p7|0|신승반점|waiting|-|-||을지로골목|{"name":"신승반점"}`,
+		"select searches, labelled_by, labelled_at from v_mentions where post = 'p1' order by n": `
+1|-|-
+1|-|-
+0|사장님|2025-03-10T03:00:00.000Z`,
+		"select * from v_labels": `p1|이름모를집||none|사장님|2025-03-10T03:00:00.000Z|-|1|review|0.0|둘 중 하나`,
+		"select place, entry, finder, name, by_hand, mentions from v_entries": `naver:1|naver:1|naver|을밀대|0|1`,
 		"select * from v_places": `naver:1|을밀대|한식>냉면|서울 마포구 숭문길 24|서울 마포구 염리동 147-6|02-717-1922|https://example.com|37.5476|126.9511|naver|1|1|2025-03-01T03:00:00.000Z|2025-03-01T03:00:00.000Z`,
 		"select pipeline, lane, kind, key, state, priority, attempt, err from v_jobs order by id": `
 matzip|mongo|deliver|deliver:mongo:matzip|ready|0|0|-

@@ -290,5 +290,5 @@ func model(r adapters.Record) (mongo.WriteModel, error) {
 
 // optional are the fields that a place has only while they are known.
 func optional() []string {
-	return []string{"link", "phone", "location", "address", "roadAddress", "category", "finder", "query"}
+	return []string{"link", "phone", "location", "address", "roadAddress", "category", "finder", "query", "sources"}
 }

@@ -1,0 +1,118 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"sumbi/queue"
+)
+
+type placesCmd struct {
+	List  placesListCmd  `cmd:"" help:"List places, those that are named most first."`
+	Merge placesMergeCmd `cmd:"" help:"Make the second place a part of the first, for good."`
+	Split placesSplitCmd `cmd:"" help:"Take a place apart that is two, for good."`
+}
+
+type placesListCmd struct {
+	Name   string `arg:"" optional:"" help:"Only those whose name has this in it."`
+	Merged bool   `help:"Only those that several entries of the finders were taken for, with these."`
+	Limit  int    `default:"50" help:"At most so many."`
+}
+
+// Run lists places.
+func (c placesListCmd) Run(e *env) error {
+	s, err := e.guest()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ps, err := s.PlaceLines(e.ctx, c.Name, c.Merged, c.Limit)
+	if err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "PLACE\tNAME\tADDRESS\tFINDER\tMENTIONS\tENTRIES")
+	for _, p := range ps {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\n", p.ID, oneLine(safe(p.Name)), oneLine(safe(p.Address)), p.Finder, p.Mentions, p.Entries)
+		if !c.Merged {
+			continue
+		}
+		es, err := s.Entries(e.ctx, p.ID)
+		if err != nil {
+			return err
+		}
+		for _, x := range es {
+			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%d\t%s\n", x.ID, oneLine(safe(x.Name)), oneLine(safe(firstOf(x.Road, x.Address))), x.Finder, x.Mentions, byHand(x))
+		}
+	}
+	return t.Flush()
+}
+
+func byHand(e queue.PlaceEntry) string {
+	if e.ByHand {
+		return "by hand"
+	}
+	return ""
+}
+
+type placesMergeCmd struct {
+	Into  string `arg:"" help:"The place that stays."`
+	Other string `arg:"" help:"The place that becomes a part of it."`
+}
+
+// Run merges two places.
+func (c placesMergeCmd) Run(e *env) error {
+	s, err := e.guest()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	one, _ := reviewer{env: e, s: s}.together("")
+	if err := s.Tx(e.ctx, func(tx *queue.Tx) error { return tx.Merge(c.Into, c.Other, one) }); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.Stdout, "%s is part of %s now; `sumbi places split %s` takes them apart\n", c.Other, c.Into, c.Other)
+	return nil
+}
+
+type placesSplitCmd struct {
+	ID string `arg:"" help:"The entry that is another place, as \"sumbi places list --merged\" shows it; or a place of two entries."`
+}
+
+// Run takes a place apart.
+func (c placesSplitCmd) Run(e *env) error {
+	s, err := e.guest()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	place, err := s.EntryOf(e.ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	es, err := s.Entries(e.ctx, place)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for i, x := range es {
+		if i == 0 || es[i-1].ID != x.ID { // the same by another finder
+			ids = append(ids, fmt.Sprintf("%s (%s)", x.ID, safe(x.Name)))
+		}
+	}
+	if place == c.ID && len(ids) > 2 {
+		return usageError{fmt.Errorf("place %s is of %d entries: name the one that is another place: %s", place, len(ids), strings.Join(ids, ", "))}
+	}
+	one, _ := reviewer{env: e, s: s}.together("")
+	var stays, leaves string
+	err = s.Tx(e.ctx, func(tx *queue.Tx) (err error) {
+		stays, leaves, err = tx.Split(c.ID, one)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.Stdout, "%s and %s are two places now; `sumbi places merge %s %s` undoes it\n", stays, leaves, stays, leaves)
+	return nil
+}
