@@ -203,12 +203,12 @@ func (c *cluster) announce(tx *Tx, j Job) (string, error) {
 		}
 		return "", nil
 	}
-	tx.tell(j.Lane, 1)
+	tx.news(j.Lane, 1)
 	return announced, nil
 }
 
-// tell has River told, with the commit, that n jobs of a lane are ready.
-func (tx *Tx) tell(lane string, n int) {
+// news has River told, with the commit, that n jobs of a lane are ready.
+func (tx *Tx) news(lane string, n int) {
 	if tx.told == nil {
 		tx.told = map[string]int{}
 	}
@@ -256,7 +256,7 @@ func (c *cluster) promote(ctx context.Context) (next time.Time, err error) {
 			lanes, err := list(tx.ctx, tx.tx, `update job set message = ? where id in (select id `+waits+` and due <= ? order by due limit ? for update skip locked) returning lane`,
 				[]any{announced, stamp(tx.now), promoteChunk}, scanText)
 			for _, l := range lanes {
-				tx.tell(l, 1)
+				tx.news(l, 1)
 			}
 			return err
 		}); err != nil {
@@ -401,7 +401,7 @@ func (c *cluster) remind(ctx context.Context, lane string) error {
 	return c.Tx(ctx, func(tx *Tx) error {
 		var n int
 		err := tx.one(`select count(*) from (select 1 from job where lane = ? and state = 'live' and message is not null and taken_at is null limit ?) x`, []any{lane, promoteChunk}, &n)
-		tx.tell(lane, n)
+		tx.news(lane, n)
 		return err
 	})
 }
@@ -446,7 +446,7 @@ func (c *cluster) bury(tx *Tx) error {
 func (c *cluster) free(tx *Tx, which string, args ...any) error {
 	lanes, err := list(tx.ctx, tx.tx, `update job set taken_at = null, alone = 0, run = run + 1, message = ? where taken_at is not null and state = 'live' and `+which+` returning lane`, append([]any{announced}, args...), scanText)
 	for _, l := range lanes {
-		tx.tell(l, 1)
+		tx.news(l, 1)
 	}
 	return err
 }

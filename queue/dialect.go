@@ -32,11 +32,11 @@ var (
 
 	// candidatesView is the part of v_mentions that reads lists within lists.
 	candidatesView = text2{
-		sqlite: `select json_group_array(json_object('name', coalesce(c.name, 'no longer kept'), 'address', coalesce(nullif(c.road_address, ''), c.address), 'link', c.link,
+		sqlite: `select json_group_array(json_object('name', coalesce(c.name, 'no longer kept'), 'address', coalesce(nullif(c.road_address, ''), c.address), 'link', coalesce(c.link, x.value ->> 3),
       'finder', coalesce(c.finder, iif(typeof(x.value ->> 0) = 'text', x.value ->> 0, null)), 'score', x.value ->> 1, 'why', y.text))
     from json_each(m.candidates) x left join candidate c on c.id = x.value ->> 0 left join wording y on y.id = x.value ->> 2`,
 		postgres: `select '[' || string_agg(concat('{"name":', to_json(coalesce(c.name, 'no longer kept')), ',"address":', coalesce(to_json(coalesce(nullif(c.road_address, ''), c.address))::text, 'null'),
-      ',"link":', coalesce(to_json(c.link)::text, 'null'), ',"finder":', coalesce(to_json(coalesce(c.finder, case when json_typeof(x.value::json -> 0) = 'string' then x.value::json ->> 0 end))::text, 'null'),
+      ',"link":', coalesce(to_json(coalesce(c.link, x.value::json ->> 3))::text, 'null'), ',"finder":', coalesce(to_json(coalesce(c.finder, case when json_typeof(x.value::json -> 0) = 'string' then x.value::json ->> 0 end))::text, 'null'),
       ',"score":', x.value::json -> 1, ',"why":', coalesce(to_json(y.text)::text, 'null'), '}'), ',' order by x.key) || ']'
     from json_each(m.candidates) x left join candidate c on c.id = case when json_typeof(x.value::json -> 0) = 'number' then (x.value::json ->> 0)::bigint end
     left join wording y on y.id = (x.value::json ->> 2)::bigint`,

@@ -15,7 +15,7 @@ func (tx *Tx) Reroute(pipeline string, kind Kind, from, to string, n int) (int, 
 		return 0, err
 	}
 	for _, j := range js {
-		if err := tx.unsend(j); err != nil {
+		if err := tx.s.engine.withdraw(tx, j); err != nil {
 			return 0, err
 		}
 		j.Lane, j.message, j.At = to, "", tx.now
