@@ -244,7 +244,7 @@ create table question (
   answered_at text
 ) strict;
 
-create index question_waiting on question (pipeline, attempt, asked_at) where state = 'waiting';
+create index question_waiting on question (pipeline, attempt desc, asked_at, id) where state = 'waiting'; -- in the order in which they go
 create index question_batch on question (batch, line) where batch is not null;
 create index question_dead on question (answered_at) where state = 'dead';
 

@@ -210,5 +210,8 @@ func (st watchedStmt) QueryContext(ctx context.Context, args []driver.NamedValue
 	return st.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
 }
 
+// WaitingText finds the questions that go next.
+const WaitingText = waitingText
+
 // Forget is how long a trouble must be over.
 const Forget = forget

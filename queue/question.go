@@ -79,9 +79,12 @@ func scanQuestion(r *sql.Rows) (Question, error) {
 	return q, err
 }
 
+// waitingText finds what goes next. It is asked for each piece of a batch, with a million waiting behind a first crawl.
+const waitingText = `select key, body, attempt, 0 from question where pipeline = ? and state = 'waiting' order by attempt desc, asked_at, id limit ?`
+
 // WaitingQuestions returns up to n questions that wait, those to be asked again first.
 func (s *Store) WaitingQuestions(ctx context.Context, pipeline string, n int) ([]Question, error) {
-	qs, err := list(ctx, s.read, `select key, body, attempt, 0 from question where pipeline = ? and state = 'waiting' order by attempt desc, asked_at, id limit ?`, []any{pipeline, n}, scanQuestion)
+	qs, err := list(ctx, s.read, waitingText, []any{pipeline, n}, scanQuestion)
 	return qs, s.explain(err)
 }
 

@@ -324,3 +324,14 @@ func TestWebhooks(t *testing.T) {
 	s = open(t, s.Where(), queue.Owner)
 	rows(t, s, `select id from webhook`, "wh_2") // the old one is forgotten
 }
+
+// TestWaitingQuestionsComeInOrder checks that a piece of a batch costs the same however many questions wait: none are sorted.
+func TestWaitingQuestionsComeInOrder(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	plan, err := s.Rows(t.Context(), `explain query plan `+queue.WaitingText, "matzip", 500)
+	check(t, err)
+	if text := strings.Join(plan, "\n"); strings.Contains(text, "TEMP B-TREE") || !strings.Contains(text, "question_waiting") {
+		t.Errorf("the plan sorts:\n%s", text)
+	}
+}

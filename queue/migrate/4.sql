@@ -1,5 +1,7 @@
 -- From schema 3 to 4.
 -- What a person decides, what places are made of, and how many searches a mention takes.
+drop index question_waiting;
+create index question_waiting on question (pipeline, attempt desc, asked_at, id) where state = 'waiting';
 alter table mention add column found text;
 alter table mention add column label integer;
 alter table mention add column searches integer not null default 0;
