@@ -327,6 +327,7 @@ func TestWebhooks(t *testing.T) {
 
 // TestWaitingQuestionsComeInOrder checks that a piece of a batch costs the same however many questions wait: none are sorted.
 func TestWaitingQuestionsComeInOrder(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	plan, err := s.Rows(t.Context(), `explain query plan `+queue.WaitingText, "matzip", 500)

@@ -243,6 +243,7 @@ func TestSearchesAreCounted(t *testing.T) {
 // TestLabelIsOneCommit lets every statement of a label, of its undoing, of a merge and of a split fail in turn, with all that
 // follow. The mention, its place and what the sinks are told are then as before, or as afterwards, together.
 func TestLabelIsOneCommit(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	full := queue.SQLiteError(t, `pragma max_page_count = 1`, `create table 국 (물)`)
 	everything := func(s *queue.Store) (all []string) {
@@ -307,7 +308,7 @@ func TestLabelBesideAnOwner(t *testing.T) {
 	s := fresh(t)
 	sink(t, s, "mongo")
 	_, ids := mentioned(t, s, "을지로골목", "p1", 1, "을밀대")
-	guest := open(t, s.Path(), queue.Guest)
+	guest := open(t, s.Where(), queue.Guest)
 	label(t, guest, ids[0], place("naver:1", "을밀대"))
 	decide(t, s, ids[0], nil)
 	rows(t, s, decisions, "0|을밀대|place|naver:1|1|decided by a person|사장님")
