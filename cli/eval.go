@@ -2,9 +2,11 @@ package cli
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"sumbi/jobs/match"
 )
@@ -14,38 +16,120 @@ type evalCmd struct {
 }
 
 type evalMatchCmd struct {
-	File        string `arg:"" help:"Labelled cases, one JSON object a line."`
-	Predictions string `help:"Write what was chosen, one JSON object a line." placeholder:"FILE"`
+	Files       []string `arg:"" name:"file" help:"Labelled cases, one JSON object a line."`
+	Predictions string   `help:"Write what was chosen, place or none, one JSON object a line." placeholder:"FILE"`
+	Train       bool     `help:"Fit the weights to the cases, cross-validated by place."`
+	CV          bool     `name:"cv" help:"With --train: cross-validate without each part of the method, too."`
+	Out         string   `help:"With --train: write the weights." placeholder:"FILE"`
+	Wrong       bool     `help:"Print each case that is decided wrongly."`
 }
 
-// Run measures the matcher.
-func (c evalMatchCmd) Run(e *env) (err error) {
-	f, err := os.Open(c.File)
+// Run measures the matcher, or trains it.
+func (c evalMatchCmd) Run(e *env) error {
+	if !c.Train && (c.CV || c.Out != "") || c.Train && c.Predictions != "" {
+		return usageError{errors.New("--cv and --out go with --train, --predictions without it")}
+	}
+	var cases []match.Case
+	for _, name := range c.Files {
+		some, err := readCases(name)
+		if err != nil {
+			return err
+		}
+		cases = append(cases, some...)
+	}
+	if c.Train {
+		return c.train(e.Stdout, cases)
+	}
+	return c.judge(e.Stdout, cases)
+}
+
+func readCases(name string) (cases []match.Case, err error) {
+	f, err := os.Open(name)
 	if err != nil {
-		return usageError{fmt.Errorf("cases: %w", err)}
+		return nil, usageError{fmt.Errorf("cases: %w", err)}
 	}
 	defer f.Close()
-	var out io.Writer
+	err = match.ReadCases(f, func(c match.Case) error { cases = append(cases, c); return nil })
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return cases, nil
+}
+
+// judge counts the decisions of the built-in weights.
+func (c evalMatchCmd) judge(stdout io.Writer, cases []match.Case) (err error) {
+	out := io.Discard
 	if c.Predictions != "" {
-		p, err := os.OpenFile(c.Predictions, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+		f, err := os.OpenFile(c.Predictions, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return usageError{fmt.Errorf("predictions: %w", err)}
 		}
-		w := bufio.NewWriter(p)
-		defer func() {
-			if ferr := w.Flush(); err == nil {
-				err = ferr
-			}
-			if cerr := p.Close(); err == nil {
-				err = cerr
-			}
-		}()
+		w := bufio.NewWriter(f)
+		defer func() { err = errors.Join(err, w.Flush(), f.Close()) }()
 		out = w
 	}
-	r, err := match.Eval(f, out)
+	r, err := match.Evaluate(cases, func(x match.Case, d match.Decision) error {
+		if c.Wrong && d.Pick != x.Answer {
+			printMiss(stdout, match.Miss{Case: x, Decision: d})
+		}
+		return match.WritePrediction(out, x, d)
+	})
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.File, err)
+		return err
 	}
-	fmt.Fprintln(e.Stdout, r)
+	fmt.Fprint(stdout, r)
 	return nil
+}
+
+// train fits the weights and says what to expect of them.
+func (c evalMatchCmd) train(stdout io.Writer, cases []match.Case) error {
+	m, v, err := match.Train(cases)
+	if err != nil {
+		return usageError{err}
+	}
+	if c.Wrong {
+		for _, miss := range v.Wrong {
+			printMiss(stdout, miss)
+		}
+	}
+	fmt.Fprint(stdout, v)
+	fmt.Fprintf(stdout, "thresholds      place or none: from %.2f, ahead by %.2f; with review: from %.2f, ahead by %.2f, review from %.2f\n",
+		m.Two.Accept, m.Two.Lead, m.Three.Accept, m.Three.Lead, m.Three.Review)
+	if c.CV {
+		for _, p := range match.Parts() {
+			without, err := match.Validate(cases, p.Part)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(stdout, "without %-36s%s\n", p.Name, without.Line())
+		}
+	}
+	if c.Out == "" {
+		return nil
+	}
+	text, err := m.JSON()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.Out, text, 0o644); err != nil {
+		return fmt.Errorf("weights: %w", err)
+	}
+	return nil
+}
+
+func printMiss(w io.Writer, m match.Miss) {
+	c, d := m.Case, m.Decision
+	fmt.Fprintf(w, "%s %s: right is %s, chosen %s\n  %s\n", c.ID, c.Kind, item(c.Answer), item(d.Pick),
+		strings.Join([]string{c.Mention.Name, c.Mention.Branch, c.Mention.Area, c.Mention.Address}, " | "))
+	for _, s := range d.Scored[:min(3, len(d.Scored))] {
+		x := c.Candidates[s.Index]
+		fmt.Fprintf(w, "  %d %.2f %s | %s | %s\n         %s\n", s.Index, s.Score, x.Name, x.Address, x.RoadAddress, s.Why)
+	}
+}
+
+func item(i int) string {
+	if i < 0 {
+		return "none"
+	}
+	return fmt.Sprint(i)
 }

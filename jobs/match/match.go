@@ -41,6 +41,7 @@ const (
 type Decision struct {
 	State  State
 	Index  int      // of the chosen candidate; for Review of the one to look at; -1 with None
+	Pick   int      // what is chosen where nobody reviews, place or none; -1 none
 	Score  float64  // of that candidate, else of the best
 	Scored []Scored // every candidate, best first
 	Reason string   // one sentence

@@ -147,24 +147,38 @@ func placeGroup(addr, area, br, pin level) int {
 	return 1
 }
 
-// gather prepares mention and candidates and compares them all.
-func gather(m Mention, candidates []adapters.Candidate) (*mention, []*candidate, []evidence) {
+// comparison is a mention beside all its candidates.
+type comparison struct {
+	candidates []*candidate
+	evidence   []evidence
+}
+
+// compare prepares mention and candidates and compares them all.
+func compare(m Mention, candidates []adapters.Candidate, without Part) *comparison {
 	p := newMention(m)
 	hasAddress := compact(clean(m.Address)) != ""
-	cs := make([]*candidate, len(candidates))
-	es := make([]evidence, len(candidates))
+	c := &comparison{make([]*candidate, len(candidates)), make([]evidence, len(candidates))}
 	heard := make(voices)
-	for i, c := range candidates {
-		cs[i] = newCandidate(c, heard)
-		es[i] = p.compare(cs[i], hasAddress)
+	for i, found := range candidates {
+		c.candidates[i] = newCandidate(found, heard)
+		c.evidence[i] = p.compare(c.candidates[i], hasAddress)
 	}
-	for i, c := range cs {
-		c.same = make([]bool, len(cs))
-		for j, other := range cs[:i] {
-			if samePlace(c, other) {
-				c.same[j], other.same[i] = true, true
+	for i, x := range c.candidates {
+		x.same = make([]bool, len(candidates))
+		for j, other := range c.candidates[:i] {
+			if samePlace(x, other) {
+				x.same[j], other.same[i] = true, true
 			}
 		}
 	}
-	return p, cs, es
+	return c
+}
+
+// levels returns the levels of each candidate by itself.
+func (c *comparison) levels() [][]level {
+	out := make([][]level, len(c.evidence))
+	for i := range c.evidence {
+		out[i] = c.evidence[i].levels
+	}
+	return out
 }
