@@ -212,23 +212,14 @@ func cutSido(w string, guFollows bool) (short, rest string) {
 	if w == "광주시" && !guFollows {
 		return "", ""
 	}
-	for name := range strings.FieldsSeq("서울 부산 대구 인천 광주 대전 울산 세종") {
-		for _, end := range [...]string{"특별자치시", "특별시", "광역시", "시"} {
-			if rest, ok := strings.CutPrefix(w, name+end); ok {
-				return name, rest
+	for _, p := range provinces() {
+		if w == p.name {
+			return p.name, ""
+		}
+		for _, form := range p.forms {
+			if rest, ok := strings.CutPrefix(w, form); ok {
+				return p.name, rest
 			}
-		}
-		if w == name {
-			return name, ""
-		}
-	}
-	for pair := range strings.FieldsSeq("경기:경기도 강원:강원특별자치도 강원:강원도 충북:충청북도 충남:충청남도 전북:전북특별자치도 전북:전라북도 전남:전라남도 경북:경상북도 경남:경상남도 제주:제주특별자치도 제주:제주도") {
-		name, long, _ := strings.Cut(pair, ":")
-		if rest, ok := strings.CutPrefix(w, long); ok {
-			return name, rest
-		}
-		if w == name {
-			return name, ""
 		}
 	}
 	return "", ""

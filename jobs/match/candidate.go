@@ -65,7 +65,7 @@ func newCandidate(c adapters.Candidate, heard voices) *candidate {
 // barred reports a car park, charger, estate agent, head office or the like.
 func barred(name, category string) bool {
 	folded := compact(name)
-	for w := range strings.FieldsSeq("주차장 충전소 전기차충전 공인중개사 부동산 정류장 화장실 물류센터 현금인출기 주유소") {
+	for _, w := range barredWords() {
 		if strings.HasSuffix(folded, w) || strings.Contains(category, w) {
 			return true
 		}

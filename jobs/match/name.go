@@ -181,7 +181,7 @@ func sharedWord(a, b string) bool {
 			if !strings.Contains(b, piece) {
 				break
 			}
-			if !strings.Contains(genericWords().text, piece) {
+			if !strings.Contains(genericText, piece) {
 				return true
 			}
 		}
