@@ -70,7 +70,7 @@ func (c evalMatchCmd) judge(stdout io.Writer, cases []match.Case) (err error) {
 	}
 	r, err := match.Evaluate(cases, func(x match.Case, d match.Decision) error {
 		if c.Wrong && d.Pick != x.Answer {
-			printMiss(stdout, match.Miss{Case: x, Decision: d})
+			printMiss(stdout, match.Miss{Case: x, Decision: d, Times: 1})
 		}
 		return match.WritePrediction(out, x, d)
 	})
@@ -119,7 +119,7 @@ func (c evalMatchCmd) train(stdout io.Writer, cases []match.Case) error {
 
 func printMiss(w io.Writer, m match.Miss) {
 	c, d := m.Case, m.Decision
-	fmt.Fprintf(w, "%s %s: right is %s, chosen %s\n  %s\n", c.ID, c.Kind, item(c.Answer), item(d.Pick),
+	fmt.Fprintf(w, "%s %s: right is %s, chosen %s, wrong %d times\n  %s\n", c.ID, c.Kind, item(c.Answer), item(d.Pick), m.Times,
 		strings.Join([]string{c.Mention.Name, c.Mention.Branch, c.Mention.Area, c.Mention.Address}, " | "))
 	for _, s := range d.Scored[:min(3, len(d.Scored))] {
 		x := c.Candidates[s.Index]

@@ -48,9 +48,28 @@ func parseAddress(s string) address {
 				w = rest
 			}
 		}
+		if len(a.dongs) == 0 && a.road == "" && i+1 < len(words) {
+			w = withEnding(w)
+		}
 		i += a.take(w, words[i+1:])
 	}
 	return a
+}
+
+// withEnding adds the 시, 군, 구, 읍 or 면 that was left out before more of an address: 속초 중앙로 12.
+func withEnding(w string) string {
+	if n := utf8.RuneCountInString(w); n < 2 || n > 4 {
+		return w
+	}
+	if _, known := lookup(regionText, w); !known {
+		return w
+	}
+	for _, end := range [...]string{"시", "군", "구", "읍", "면"} {
+		if districts, ok := lookup(regionText, w+end); ok && (end == "읍" || end == "면" || strings.HasSuffix(districts, " "+w+end)) {
+			return w + end
+		}
+	}
+	return w
 }
 
 // take reads one word and returns how many of the words that follow it has used.

@@ -21,6 +21,7 @@ type areaHint struct {
 type areaWord struct {
 	text   string // compact
 	stem   string
+	sound  string // of a word in Latin letters
 	sido   string // the word is a province or metropolitan city
 	region region
 	known  bool
@@ -29,7 +30,7 @@ type areaWord struct {
 // parseArea resolves the words of an area: "부산 서면", "서울숲", "#성수맛집".
 func parseArea(s string) areaHint {
 	var h areaHint
-	for w := range strings.FieldsFuncSeq(clean(s), func(r rune) bool { return r != '\'' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+	for w := range strings.FieldsFuncSeq(clean(s), func(r rune) bool { return r != '\'' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 		w = compact(w)
 		if utf8.RuneCountInString(w) < 2 {
 			continue
@@ -37,12 +38,50 @@ func parseArea(s string) areaHint {
 		a := areaWord{text: w, stem: stem(foldDong(w))}
 		if sido, rest := cutSido(w, true); sido != "" && rest == "" {
 			a.sido = sido
+		} else if hasLatin(w) && !hasHangul(w) {
+			a.readLatin()
 		} else {
 			a.region, a.known = findRegion(w)
 		}
 		h.words = append(h.words, a)
 	}
 	return h
+}
+
+// readLatin reads a word in Latin letters: Mangwon-dong, Gangneung, Seoul.
+func (a *areaWord) readLatin() {
+	a.sound = sound(a.text)
+	for _, p := range provinces() {
+		if p.sound == a.sound {
+			a.sido, a.sound = p.name, ""
+			return
+		}
+	}
+	for _, end := range [...]string{"dong", "gu", "si", "ro", "station", "eup", "myeon", "ri"} {
+		if rest, ok := strings.CutSuffix(a.text, end); ok && len(rest) >= 3 {
+			a.sound = sound(rest)
+			return
+		}
+	}
+}
+
+// compareSound compares a word in Latin letters with the names of the candidate's own place.
+func (w areaWord) compareSound(c *candidate) level {
+	for _, t := range c.towns {
+		if sound(stem(t)) == w.sound {
+			return areaGood
+		}
+	}
+	for _, g := range c.gus {
+		if sound(stem(g)) != w.sound {
+			continue
+		}
+		if strings.HasSuffix(g, "시") {
+			return areaCity
+		}
+		return areaOK
+	}
+	return areaUnknown
 }
 
 // compareArea says how well a candidate lies where the hint points. The more exact word of several decides, unless
@@ -92,10 +131,18 @@ func (w areaWord) compare(c *candidate) level {
 		}
 		return areaOK
 	}
+	if slices.ContainsFunc(c.gus, func(g string) bool {
+		return strings.HasSuffix(g, "구") && len(w.text) >= len("가나") && len(g) > len(w.text) && strings.HasPrefix(g, w.text)
+	}) {
+		return areaOK // 일산 in 일산동구
+	}
 	if w.known {
 		if l := w.inRegion(c); l != areaUnknown {
 			return l
 		}
+	}
+	if w.sound != "" {
+		return w.compareSound(c)
 	}
 	if utf8.RuneCountInString(w.stem) >= 2 && (strings.Contains(c.road.road, w.stem) || strings.Contains(c.road.extra, w.stem) || strings.Contains(c.lot.extra, w.stem)) {
 		return areaOK

@@ -9,15 +9,16 @@ import (
 
 // mention is what a caption says, prepared once for all candidates.
 type mention struct {
-	names   []form
-	branch  branch
-	here    areaHint // the branch word read as an area
-	address address
-	area    areaHint
-	where   string // the words for area and address, compact
-	pin     *Location
-	pinName string // compact; "" when the pin names a region or nothing
-	pinned  bool   // the pin is a point worth measuring from
+	names        []form
+	branch       branch
+	branchOrders []string // its words joined
+	here         areaHint // the branch word read as an area
+	address      address
+	area         areaHint
+	where        string // the words for area and address, compact
+	pin          *Location
+	pinName      string // compact; "" when the pin names a region or nothing
+	pinned       bool   // the pin is a point worth measuring from
 }
 
 func newMention(m Mention) *mention {
@@ -26,6 +27,7 @@ func newMention(m Mention) *mention {
 	if b := clean(m.Branch); compact(b) != "" {
 		p.branch = parseBranch(b)
 	}
+	p.branchOrders = orders(clean(m.Branch), p.branch.core)
 	if p.branch.core != "" {
 		p.here = parseArea(p.branch.core)
 	}
@@ -73,18 +75,14 @@ type evidence struct {
 
 // compare puts one candidate beside the mention.
 func (m *mention) compare(c *candidate, hasAddress bool) evidence {
-	names, title := c.names, c.branch
-	if rest, ok := strings.CutSuffix(c.full, m.branch.core); ok && m.branch.core != "" && !title.any && utf8.RuneCountInString(rest) >= 2 {
-		// a title may name its branch without 점
-		names, title = []form{newForm(rest, c.full)}, m.branch
-	}
-	e := evidence{name: compareName(m.names, names, c)}
+	names, titles, asked, title := m.align(c)
+	e := evidence{name: compareName(names, titles, c)}
 	addr := addrNone
 	if hasAddress {
 		addr = compareAddress(m.address, c)
 	}
 	area := compareArea(m.area, c)
-	br := m.compareBranch(title, c)
+	br := m.compareBranch(asked, title, c)
 	pin, pinName := m.comparePin(c, e.name)
 	e.place = placeGroup(addr, area, br, pin)
 	e.levels = append(make([]level, 0, 12), bias, e.name, addr, area, br, pin, pinName, c.food, pair(nameGroup(e.name), e.place))
@@ -130,6 +128,8 @@ func placeGroup(addr, area, br, pin level) int {
 	case addr == addrRoadNumber || addr == addrLotNumber:
 		return 5
 	case addr >= addrOtherDong && addr <= addrOtherSido, addr == addrOtherRoad:
+		return 0
+	case br == branchOtherNumber:
 		return 0
 	case br == branchOther && addr != addrRoadNear && addr != addrRoadMain && pin != pinNear && area != areaGood:
 		return min(1, placeGroup(addr, area, branchNone, pin))

@@ -50,10 +50,9 @@ const (
 	branchNone
 	branchSame
 	branchPart
-	branchPlace
 	branchMain
-	branchHere
 	branchOther
+	branchOtherNumber
 	branchOtherHere
 	branchMissing
 	branchMissingHere
@@ -124,8 +123,8 @@ func (l level) String() string {
 		addrSameSido: "same province", addrOtherDong: "other dong", addrOtherGu: "other district", addrOtherSido: "other province",
 		areaGood: "area good", areaOK: "area plausible", areaCity: "in the city", areaWeak: "area only roughly", areaBeside: "other dong of the district", areaUnknown: "area unknown", areaDoubt: "area doubtful",
 		areaConflict: "area elsewhere", areaNone: "no area",
-		branchNone: "no branch", branchSame: "branch equal", branchPart: "branch equal in part", branchPlace: "branch named after its place",
-		branchMain: "main branch", branchHere: "branch names this place", branchOther: "other branch", branchOtherHere: "other branch word, same place",
+		branchNone: "no branch", branchSame: "branch equal", branchPart: "branch equal in part",
+		branchMain: "main branch", branchOther: "other branch", branchOtherNumber: "another number of the brand", branchOtherHere: "other branch word, same place",
 		branchMissing: "branch not in the title", branchMissingHere: "branch fits the address", branchMissingAway: "branch is elsewhere",
 		branchExtra: "branch nobody asked for", branchExtraHere: "branch fits the area", branchExtraMain: "main branch assumed",
 		pinNone: "no pin", pinNear: "at the pin", pinClose: "close to the pin", pinDistrict: "in the pin's neighbourhood", pinFar: "far from the pin",

@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"sync"
-
 )
 
 // weights.json is written by `sumbi eval match --train`, never by hand.
@@ -143,4 +142,3 @@ func sum(weights *[levels]float64, ls []level) float64 {
 }
 
 func logistic(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
-

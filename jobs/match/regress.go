@@ -3,7 +3,7 @@ package match
 import "math"
 
 // ridge is the penalty on squared weights that training uses.
-const ridge = 1.0
+const ridge = 2.0
 
 // example is the levels of the candidates of one case; answer is the index of the right one, -1 when none is.
 type example struct {

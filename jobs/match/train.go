@@ -55,7 +55,7 @@ func Parts() []struct {
 // any case about its place, several times over with other folds.
 type Validation struct {
 	Two, Three []Count // one a repetition; place or none, and with review
-	Wrong      []Miss  // what the first repetition got wrong without review
+	Wrong      []Miss  // what was decided wrongly without review
 }
 
 // Total adds up the repetitions.
@@ -66,10 +66,11 @@ func (v Validation) Total() (two, three Count) {
 	return two, three
 }
 
-// Miss is a case that was decided wrongly, or sent to review.
+// Miss is a case that was decided wrongly.
 type Miss struct {
 	Case     Case
-	Decision Decision
+	Decision Decision // the last wrong one
+	Times    int      // in so many repetitions
 }
 
 // Train fits a model to labelled cases and chooses its thresholds by out-of-fold scores. The same cases in the same
@@ -109,6 +110,7 @@ func train(cases []Case, without Part) (*Model, Validation, error) {
 	m.Cases = len(cases)
 	m.Two, m.Three = chooseTwo(out), chooseThree(out)
 	var v Validation
+	wrong := make([]Miss, len(cases))
 	for r := range repeats {
 		var two, three Count
 		of := split(cases, r)
@@ -120,13 +122,14 @@ func train(cases []Case, without Part) (*Model, Validation, error) {
 			if d.Pick >= 0 {
 				state = Place
 			}
-			if !two.add(c.Answer, state, d.Pick) && r == 0 {
-				v.Wrong = append(v.Wrong, Miss{c, d})
+			if !two.add(c.Answer, state, d.Pick) {
+				wrong[i] = Miss{c, d, wrong[i].Times + 1}
 			}
 			three.add(c.Answer, d.State, d.Index)
 		}
 		v.Two, v.Three = append(v.Two, two), append(v.Three, three)
 	}
+	v.Wrong = slices.DeleteFunc(wrong, func(m Miss) bool { return m.Times == 0 })
 	return m, v, nil
 }
 
@@ -166,13 +169,28 @@ func fit(cases []Case, cs []*comparison, use func(i int) bool, without Part) *Mo
 	}
 	m.pair = fitChoice(some)
 	if without&PartRivals == 0 {
+		of := split(cases, repeats)
+		var inner [folds]*Model // rivals are judged by weights that do not know the case, as later in use
+		for f := range folds {
+			var rest []example
+			n := 0
+			for i := range cases {
+				if use(i) {
+					if of[i] != f {
+						rest = append(rest, some[n])
+					}
+					n++
+				}
+			}
+			inner[f] = &Model{without: without, pair: fitChoice(rest)}
+		}
 		n := 0
 		for i := range cases {
 			if !use(i) {
 				continue
 			}
 			for k := range some[n].candidates {
-				own, namesake := m.rivals(cs[i], k)
+				own, namesake := inner[of[i]].rivals(cs[i], k)
 				ls := append(slices.Clone(some[n].candidates[k]), own)
 				if namesake > 0 {
 					ls = append(ls, namesake)
