@@ -215,6 +215,12 @@ func (c *candidate) soundAlike(a, b string) float64 {
 	}
 	va, vb := c.voices.of(a), c.voices.of(b)
 	s := similarity(va.sound, vb.sound)
+	if va.french != nil {
+		s = max(s, similarity(va.french, vb.sound))
+	}
+	if vb.french != nil {
+		s = max(s, similarity(va.sound, vb.french))
+	}
 	if n := min(len(va.skeleton), len(vb.skeleton)); n >= 3 {
 		k := similarity(va.skeleton, vb.skeleton)
 		if n == 3 {

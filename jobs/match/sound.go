@@ -11,6 +11,7 @@ type (
 	voice struct {
 		digits, loans, letters string
 		sound, skeleton        []rune
+		french                 []rune // the sound when it is French; nil otherwise
 	}
 	voices map[string]voice
 )
@@ -26,6 +27,11 @@ func (v voices) of(s string) voice {
 	n.letters = readDigits(n.letters)
 	spelt := sound(n.loans)
 	n.sound, n.skeleton = []rune(spelt), []rune(skeleton(spelt))
+	if hasLatin(n.loans) {
+		if f := readFrench(n.loans); f != n.loans {
+			n.french = []rune(sound(f))
+		}
+	}
 	v[s] = n
 	return n
 }
@@ -34,23 +40,44 @@ func (v voices) of(s string) voice {
 // aspirated consonants, l for r, p for b, f and v, no glides, no double letters.
 func sound(s string) string {
 	var b strings.Builder
+	final := 0
 	for _, r := range s {
-		if r >= 0xAC00 && r <= 0xD7A3 {
-			b.WriteString(roman(r))
-		} else {
+		if r < 0xAC00 || r > 0xD7A3 {
 			b.WriteRune(unicode.ToLower(r))
+			final = 0
+			continue
 		}
+		n := int(r - 0xAC00)
+		first := initials[n/588]
+		if first == "r" {
+			switch final {
+			case 16, 21: // 강릉 is read Gangneung
+				first = "n"
+			case 4, 8: // 신라 is read Silla
+				first = "l"
+			}
+		}
+		b.WriteString(first)
+		b.WriteString(vowels[n%588/28])
+		final = n % 28
+		b.WriteString(finals[final])
 	}
 	return foldSound(b.String())
 }
 
-// roman spells one syllable in Revised Romanisation.
-func roman(r rune) string {
-	n := r - 0xAC00
-	return [...]string{"g", "kk", "n", "d", "tt", "r", "m", "b", "pp", "s", "ss", "", "j", "jj", "ch", "k", "t", "p", "h"}[n/588] +
-		[...]string{"a", "ae", "ya", "yae", "eo", "e", "yeo", "ye", "o", "wa", "wae", "oe", "yo", "u", "wo", "we", "wi", "yu", "eu", "ui", "i"}[n%588/28] +
-		[...]string{"", "k", "k", "k", "n", "n", "n", "t", "l", "k", "m", "l", "l", "l", "p", "l", "m", "p", "p", "t", "t", "ng", "t", "t", "k", "t", "p", "t"}[n%28]
-}
+// Revised Romanisation, by the order of letters in Unicode.
+var (
+	initials = [...]string{"g", "kk", "n", "d", "tt", "r", "m", "b", "pp", "s", "ss", "", "j", "jj", "ch", "k", "t", "p", "h"}
+	vowels   = [...]string{"a", "ae", "ya", "yae", "eo", "e", "yeo", "ye", "o", "wa", "wae", "oe", "yo", "u", "wo", "we", "wi", "yu", "eu", "ui", "i"}
+	finals   = [...]string{"", "k", "k", "k", "n", "n", "n", "t", "l", "k", "m", "l", "l", "l", "p", "l", "m", "p", "p", "t", "t", "ng", "t", "t", "k", "t", "p", "t"}
+)
+
+// readFrench respells what French writes otherwise than it is read: oiseau → wazo, soigne → swanye.
+func readFrench(s string) string { return frenchSpellings().Replace(s) }
+
+var frenchSpellings = sync.OnceValue(func() *strings.Replacer {
+	return strings.NewReplacer("eau", "o", "oise", "waze", "oi", "wa", "ou", "u", "au", "o", "gn", "ny", "ille", "iye", "qu", "k", "ch", "sh", "ph", "f", "ez", "e", "et", "e", "ier", "ye", "eu", "o")
+})
 
 var soundSpellings = sync.OnceValue(func() *strings.Replacer {
 	return strings.NewReplacer("eo", "o", "eu", "u", "ae", "e", "oe", "e", "oo", "u", "ee", "i", "ph", "p", "ck", "k", "ch", "j", "sh", "s", "th", "t",
