@@ -149,7 +149,7 @@ func (p *mention) compareBranch(m, title branch, c *candidate) level {
 		}
 		return branchOther
 	case m.nth > 0 && title.nth > 0 && m.nth != title.nth:
-		return branchOtherNumber
+		return branchOther
 	case m.core == "" && title.nth == m.nth, m.core != "" && m.core == title.core:
 		return branchSame
 	case !title.any && m.nth > 0 && strings.HasSuffix(c.core, strconv.Itoa(m.nth)):

@@ -84,6 +84,9 @@ func (m *mention) compare(c *candidate, hasAddress bool) evidence {
 	area := compareArea(m.area, c)
 	br := m.compareBranch(asked, title, c)
 	pin, pinName := m.comparePin(c, e.name)
+	if br == branchOther && (addr >= addrRoadNumber && addr <= addrRoadNear || addr == addrLotNumber || addr == addrLotMain || pin == pinNear) {
+		br = branchOtherHere
+	}
 	e.place = placeGroup(addr, area, br, pin)
 	e.levels = append(make([]level, 0, 12), bias, e.name, addr, area, br, pin, pinName, c.food, pair(nameGroup(e.name), e.place))
 	if utf8.RuneCountInString(m.names[0].text) <= 2 {
@@ -129,10 +132,8 @@ func placeGroup(addr, area, br, pin level) int {
 		return 5
 	case addr >= addrOtherDong && addr <= addrOtherSido, addr == addrOtherRoad:
 		return 0
-	case br == branchOtherNumber:
+	case br == branchOther:
 		return 0
-	case br == branchOther && addr != addrRoadNear && addr != addrRoadMain && pin != pinNear && area != areaGood:
-		return min(1, placeGroup(addr, area, branchNone, pin))
 	case pin == pinNear:
 		return 5
 	case area == areaConflict:

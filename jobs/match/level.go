@@ -52,7 +52,6 @@ const (
 	branchPart
 	branchMain
 	branchOther
-	branchOtherNumber
 	branchOtherHere
 	branchMissing
 	branchMissingHere
@@ -124,7 +123,7 @@ func (l level) String() string {
 		areaGood: "area good", areaOK: "area plausible", areaCity: "in the city", areaWeak: "area only roughly", areaBeside: "other dong of the district", areaUnknown: "area unknown", areaDoubt: "area doubtful",
 		areaConflict: "area elsewhere", areaNone: "no area",
 		branchNone: "no branch", branchSame: "branch equal", branchPart: "branch equal in part",
-		branchMain: "main branch", branchOther: "other branch", branchOtherNumber: "another number of the brand", branchOtherHere: "other branch word, same place",
+		branchMain: "main branch", branchOther: "other branch", branchOtherHere: "other branch word, same place",
 		branchMissing: "branch not in the title", branchMissingHere: "branch fits the address", branchMissingAway: "branch is elsewhere",
 		branchExtra: "branch nobody asked for", branchExtraHere: "branch fits the area", branchExtraMain: "main branch assumed",
 		pinNone: "no pin", pinNear: "at the pin", pinClose: "close to the pin", pinDistrict: "in the pin's neighbourhood", pinFar: "far from the pin",
