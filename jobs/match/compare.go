@@ -88,7 +88,7 @@ func (m *mention) compare(c *candidate, hasAddress bool) evidence {
 		br = branchOtherHere
 	}
 	e.place = placeGroup(addr, area, br, pin)
-	e.levels = append(make([]level, 0, 12), bias, e.name, addr, area, br, pin, pinName, c.food, pair(nameGroup(e.name), e.place))
+	e.levels = append(make([]level, 0, 12), bias, e.name, addr.weight(), area.weight(), br, pin, pinName, c.food, pair(e.name, e.place))
 	if utf8.RuneCountInString(m.names[0].text) <= 2 {
 		e.levels = append(e.levels, shortName)
 	}

@@ -93,22 +93,40 @@ const (
 	namesake4
 	namesake5
 
-	pairFirst // name group × place group follow
+	pairDifferent // the name is another, wherever it is
+	pairElsewhere // the place is another, whatever the name
+	pairFirst     // name group × place group follow
 )
 
-// groups of the interaction of name and place.
+// Groups of the interaction of name and place.
 const (
 	nameGroups  = 5
-	placeGroups = 6
+	placeGroups = 5
 	levels      = int(pairFirst) + nameGroups*placeGroups
 )
+
+// weight returns the level whose weight l has: levels that say the same about a candidate, or that are too rare to learn
+// from one by one, share one.
+func (l level) weight() level {
+	switch l {
+	case addrOtherRoad, addrOtherDong, addrOtherGu, addrOtherSido:
+		return addrOtherGu
+	case addrUnknown, addrSameSido:
+		return addrNone
+	case addrRoadMain, addrLotMain:
+		return addrRoadNear
+	case areaDoubt:
+		return areaUnknown
+	}
+	return l
+}
 
 func (l level) String() string {
 	if l >= pairFirst {
 		n := int(l - pairFirst)
-		return fmt.Sprintf("pair %d/%d", n/placeGroups, n%placeGroups)
+		return fmt.Sprintf("pair %d/%d", n/placeGroups, n%placeGroups+1)
 	}
-	if l >= namesake0 {
+	if l >= namesake0 && l <= namesake5 {
 		return fmt.Sprintf("namesake %d", l-namesake0)
 	}
 	return [...]string{
@@ -133,10 +151,11 @@ func (l level) String() string {
 		shortName: "short name", rareScript: "other script",
 		rivalAlone: "no rival", rivalFarLead: "far ahead", rivalLead: "well ahead", rivalNarrow: "just ahead", rivalTie: "tied with another", rivalBehind: "behind another",
 		rivalFarBehind: "far behind another",
+		pairDifferent: "pair different", pairElsewhere: "pair elsewhere",
 	}[l]
 }
 
-// nameGroup and placeGroup reduce the levels for their interaction.
+// nameGroup reduces the levels of a name for their interaction with the place.
 func nameGroup(name level) int {
 	switch {
 	case name <= nameOwnPlace:
@@ -145,10 +164,19 @@ func nameGroup(name level) int {
 		return 1
 	case name <= nameContain:
 		return 2
-	case name <= nameShared:
+	case name <= nameNear:
 		return 3
 	}
 	return 4
 }
 
-func pair(name, place int) level { return pairFirst + level(name*placeGroups+place) }
+// pair is the level of a name and a place together.
+func pair(name level, place int) level {
+	switch {
+	case place == 0:
+		return pairElsewhere
+	case name == nameDifferent:
+		return pairDifferent
+	}
+	return pairFirst + level(nameGroup(name)*placeGroups+place-1)
+}
