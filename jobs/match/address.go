@@ -58,7 +58,8 @@ func parseAddress(s string) address {
 
 // withEnding adds the 시, 군, 구, 읍 or 면 that was left out before more of an address: 속초 중앙로 12.
 func withEnding(w string) string {
-	if n := utf8.RuneCountInString(w); n < 2 || n > 4 {
+	last, _ := utf8.DecodeLastRuneInString(w)
+	if n := utf8.RuneCountInString(w); n < 2 || n > 4 || strings.ContainsRune("시군구읍면동리가로길", last) {
 		return w
 	}
 	if _, known := lookup(regionText, w); !known {

@@ -153,7 +153,12 @@ func (c *candidate) compareLetters(a, b, ga, gb string) level {
 		s = min(s, similarity(jamo(ga), jamo(gb)))
 	}
 	if hasLatin(a) || hasLatin(b) {
-		s = max(s, c.soundAlike(a, b), c.soundAlike(ga, gb)-0.05)
+		heard := max(c.soundAlike(a, b), c.soundAlike(ga, gb)-0.05)
+		la, lb := c.voices.of(a).loans, c.voices.of(b).loans
+		if da, db := distinct(la), distinct(lb); da != la && db != lb && da != "" && db != "" {
+			heard = min(heard, c.soundAlike(da, db)+0.05) // a common word in both makes no name in common
+		}
+		s = max(s, heard)
 	}
 	switch {
 	case s >= 0.84:

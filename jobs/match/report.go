@@ -167,8 +167,8 @@ func WritePrediction(w io.Writer, c Case, d Decision) error {
 // Line is the averages of a cross-validation in a line.
 func (v Validation) Line() string {
 	two, three := v.Total()
-	return fmt.Sprintf("accuracy %.3f  precision %.3f  recall %.3f | with review: precision %.3f, unaided %.3f, review %.3f",
-		two.Accuracy(), two.Precision(), two.Recall(), three.Precision(), three.Recall(), three.Share())
+	return fmt.Sprintf("accuracy %.3f  precision %.3f  recall %.3f | with review: precision %.3f, unaided %.3f, review %.3f | loss %.4f",
+		two.Accuracy(), two.Precision(), two.Recall(), three.Precision(), three.Recall(), three.Share(), v.Loss)
 }
 
 // String is the averages with how far the repetitions lie apart.
@@ -180,8 +180,8 @@ func (v Validation) String() string {
 	two, three := v.Total()
 	return fmt.Sprintf("cases           %d, cross-validated by place in %d folds, %d times\n"+
 		"without review  precision %.3f  recall %.3f  F1 %.3f  accuracy %.3f (%.3f to %.3f)  wrong %.1f  missed %.1f\n"+
-		"with review     precision %.3f  unaided %.3f  to review %.3f  wrong %.1f  missed %.1f\n",
+		"with review     precision %.3f  unaided %.3f  to review %.3f  wrong %.1f  missed %.1f\nloss            %.4f\n",
 		v.Two[0].Cases, folds, len(v.Two),
 		two.Precision(), two.Recall(), two.F1(), two.Accuracy(), least, most, float64(two.Wrong)/float64(len(v.Two)), float64(two.Missed)/float64(len(v.Two)),
-		three.Precision(), three.Recall(), three.Share(), float64(three.Wrong)/float64(len(v.Two)), float64(three.Missed)/float64(len(v.Two)))
+		three.Precision(), three.Recall(), three.Share(), float64(three.Wrong)/float64(len(v.Two)), float64(three.Missed)/float64(len(v.Two)), v.Loss)
 }

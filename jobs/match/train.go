@@ -55,6 +55,7 @@ func Parts() []struct {
 // any case about its place, several times over with other folds.
 type Validation struct {
 	Two, Three []Count // one a repetition; place or none, and with review
+	Loss       float64 // mean over the cases of -log of the probability given to what is so
 	Wrong      []Miss  // what was decided wrongly without review
 }
 
@@ -128,6 +129,9 @@ func train(cases []Case, without Part) (*Model, Validation, error) {
 			three.add(c.Answer, d.State, d.Index)
 		}
 		v.Two, v.Three = append(v.Two, two), append(v.Three, three)
+	}
+	for _, o := range out {
+		v.Loss += o.loss / float64(len(out))
 	}
 	v.Wrong = slices.DeleteFunc(wrong, func(m Miss) bool { return m.Times == 0 })
 	return m, v, nil
@@ -208,7 +212,8 @@ func fit(cases []Case, cs []*comparison, use func(i int) bool, without Part) *Mo
 // outcome is what the best candidate of a case reaches by weights that do not know it.
 type outcome struct {
 	score, lead   float64
-	right, answer bool // the best is the right one; a right one exists
+	right, answer bool    // the best is the right one; a right one exists
+	loss          float64 // -log of the probability given to what is so
 }
 
 func judge(m *Model, c Case, cmp *comparison) outcome {
@@ -216,7 +221,15 @@ func judge(m *Model, c Case, cmp *comparison) outcome {
 		return outcome{}
 	}
 	r := m.rank(cmp)
-	return outcome{r.scored[0].Score, r.lead, r.scored[0].Index == c.Answer, c.Answer >= 0}
+	o := outcome{score: r.scored[0].Score, lead: r.lead, right: r.scored[0].Index == c.Answer, answer: c.Answer >= 0}
+	for _, s := range r.scored {
+		p := s.Score
+		if s.Index != c.Answer {
+			p = 1 - p
+		}
+		o.loss -= math.Log(max(p, 1e-6))
+	}
+	return o
 }
 
 // wrongCost is how many missed places one wrong place is worth, when nobody reviews.
