@@ -25,7 +25,8 @@ type candidate struct {
 	voices  voices // shared by the candidates of a decision
 	same    []bool // by index of the other candidate: entries of one shop
 	food    level
-	barred  bool // a car park and the like: never the place
+	serves  uint8 // kinds of its title and category
+	barred  bool  // a car park and the like: never the place
 }
 
 func newCandidate(c adapters.Candidate, heard voices) *candidate {
@@ -58,6 +59,7 @@ func newCandidate(c adapters.Candidate, heard voices) *candidate {
 		p.places = append(p.places, p.sido)
 	}
 	p.food = foodLevel(c.Category)
+	p.serves = serves(c.Name) | serves(c.Category)
 	p.barred = barred(name, c.Category)
 	return p
 }
@@ -71,6 +73,20 @@ func barred(name, category string) bool {
 		}
 	}
 	return strings.HasSuffix(name, " 본사") || strings.HasSuffix(name, " ATM")
+}
+
+// serves returns the kinds of what a text names, a bit each; 0 when it names none.
+func serves(s string) uint8 {
+	var set uint8
+	for i, words := range kinds() {
+		for _, w := range words {
+			if strings.Contains(s, w) {
+				set |= 1 << i
+				break
+			}
+		}
+	}
+	return set
 }
 
 func foodLevel(category string) level {

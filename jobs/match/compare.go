@@ -19,6 +19,7 @@ type mention struct {
 	pin          *Location
 	pinName      string // compact; "" when the pin names a region or nothing
 	pinned       bool   // the pin is a point worth measuring from
+	serves       uint8  // kinds of its menu and name
 }
 
 func newMention(m Mention) *mention {
@@ -31,6 +32,7 @@ func newMention(m Mention) *mention {
 	if p.branch.core != "" {
 		p.here = parseArea(p.branch.core)
 	}
+	p.serves = serves(strings.Join(m.Menu, " ")) | serves(m.Name)
 	p.where = compact(clean(m.Area + " " + m.Address))
 	if l := m.Location; l != nil {
 		p.pin = l
@@ -89,6 +91,13 @@ func (m *mention) compare(c *candidate, hasAddress bool) evidence {
 	}
 	e.place = placeGroup(addr, area, br, pin)
 	e.levels = append(make([]level, 0, 12), bias, e.name, addr.weight(), area.weight(), br, pin, pinName, c.food, pair(e.name, e.place))
+	switch {
+	case m.serves == 0 || c.serves == 0:
+	case m.serves&c.serves == 0:
+		e.levels = append(e.levels, menuOther)
+	default:
+		e.levels = append(e.levels, menuFits)
+	}
 	if utf8.RuneCountInString(m.names[0].text) <= 2 {
 		e.levels = append(e.levels, shortName)
 	}

@@ -75,6 +75,9 @@ const (
 	kindUnknown
 	kindOther
 
+	menuFits
+	menuOther
+
 	shortName
 	rareScript
 
@@ -148,10 +151,11 @@ func (l level) String() string {
 		pinFarNamed: "far from the pin that has its name",
 		pinNameNone: "no pin name", pinNameEqual: "pin name equal", pinNameOther: "pin names another branch",
 		kindFood: "food", kindUnknown: "category unclear", kindOther: "not food",
+		menuFits: "menu fits", menuOther: "menu of another kind",
 		shortName: "short name", rareScript: "other script",
 		rivalAlone: "no rival", rivalFarLead: "far ahead", rivalLead: "well ahead", rivalNarrow: "just ahead", rivalTie: "tied with another", rivalBehind: "behind another",
 		rivalFarBehind: "far behind another",
-		pairDifferent: "pair different", pairElsewhere: "pair elsewhere",
+		pairDifferent:  "pair different", pairElsewhere: "pair elsewhere",
 	}[l]
 }
 

@@ -104,7 +104,7 @@ func TestGeneralRules(t *testing.T) {
 		{"Latin title, Hangul mention", m{Name: "무드인커피", Area: "전포동"}, []adapters.Candidate{cafe(shop("MOOD IN COFFEE", "부산광역시 부산진구 전포동 1", "부산광역시 부산진구 전포대로 1"))}, 0},
 		{"letters read", m{Name: "비엔비치킨", Area: "상무지구"}, []adapters.Candidate{shop("BNB치킨", "광주광역시 서구 치평동 1", "광주광역시 서구 시청로 1")}, 0},
 		{"digits read", m{Name: "1989분식", Area: "상무지구"}, []adapters.Candidate{shop("일구팔구분식", "광주광역시 서구 치평동 1", "광주광역시 서구 시청로 1")}, 0},
-		{"other English name", m{Name: "Blue Moon", Area: "방배동"}, []adapters.Candidate{category(seoul("블루문스키친랩", "서초구", "방배동 2", "방배로 2"), "음식점>양식"), category(seoul("그린테이블", "서초구", "방배동 3", "방배로 3"), "음식점>양식")}, 0},
+		{"other English name", m{Name: "Blue Moon", Area: "방배동"}, []adapters.Candidate{category(seoul("블루문스키친랩", "서초구", "방배동 2", "방배로 2"), "음식점>양식"), category(seoul("그린테이블", "서초구", "방배동 3", "방배로 3"), "음식점>양식")}, none},
 		{"two names that only share a loanword", m{Name: "Blue Garden", Area: "방배동"}, []adapters.Candidate{category(seoul("그린가든", "서초구", "방배동 2", "방배로 2"), "음식점>양식")}, none},
 
 		// Clean.
