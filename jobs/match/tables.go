@@ -95,6 +95,12 @@ var genericWords = sync.OnceValue(func() generics {
 		g.set[w] = true
 		g.longest = max(g.longest, len(w))
 	}
+	for _, words := range kinds() { // dishes
+		for _, w := range words {
+			g.set[w] = true
+			g.longest = max(g.longest, len(w))
+		}
+	}
 	return g
 })
 
