@@ -161,7 +161,7 @@ func (c *candidate) compareLetters(a, b, ga, gb string) level {
 		s = max(s, heard)
 	}
 	switch {
-	case s >= 0.84:
+	case s >= 0.84 && (hasLatin(a) || hasLatin(b) || jamo(a)[0] == jamo(b)[0]): // a mistake is seldom in the first letter
 		return nameTypo
 	case s >= 0.7 || commonPrefix(a, b) >= 4 && 3*commonPrefix(a, b) >= 2*n:
 		return nameNear

@@ -233,21 +233,27 @@ func judge(m *Model, c Case, cmp *comparison) outcome {
 }
 
 // wrongCost is how many missed places one wrong place is worth, when nobody reviews.
-const wrongCost = 2
+const wrongCost = 1.5
 
-// chooseTwo takes the thresholds with the least cost.
+// chooseTwo takes the threshold with the least cost in its neighbourhood.
 func chooseTwo(out []outcome) Thresholds {
-	best, least := Thresholds{}, math.Inf(1)
-	for accept := 20; accept <= 90; accept += 2 {
-		for lead := 0; lead <= 40; lead += 5 {
-			t := Thresholds{Accept: float64(accept) / 100, Lead: float64(lead) / 100, Review: 1}
-			n := count(out, t)
-			if cost := float64(wrongCost*n.wrong + n.missed); cost < least {
-				best, least = t, cost
-			}
+	var costs [101]float64
+	for i := range costs {
+		n := count(out, Thresholds{Accept: float64(i) / 100, Review: 1})
+		costs[i] = wrongCost*float64(n.wrong) + float64(n.missed)
+	}
+	best, least := 0, math.Inf(1)
+	const wide = 5
+	for i := wide; i < len(costs)-wide; i++ {
+		sum := 0.0
+		for _, c := range costs[i-wide : i+wide+1] {
+			sum += c
+		}
+		if sum < least {
+			best, least = i, sum
 		}
 	}
-	return best
+	return Thresholds{Accept: float64(best) / 100, Review: 1}
 }
 
 // What is asked of the answers when there is review: the share of wrong ones among the places that are taken
