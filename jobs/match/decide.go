@@ -93,7 +93,7 @@ func (w *Model) why(c *comparison, i int) string {
 	var words []string
 	for _, l := range append(slices.Clone(c.evidence[i].levels), own) {
 		switch l {
-		case rivalFarLead, bias, addrNone, areaNone, branchNone, pinNone, pinNameNone, kindFood, kindUnknown, shortName, rareScript, rivalAlone, rivalLead:
+		case rivalFarLead, bias, addrNone, areaNone, branchNone, pinNone, pinNameNone, kindFood, kindUnknown, shortName, rareScript, rivalLead:
 			continue
 		}
 		if l < namesake0 {

@@ -81,7 +81,6 @@ const (
 	shortName
 	rareScript
 
-	rivalAlone
 	rivalFarLead
 	rivalLead
 	rivalNarrow
@@ -153,7 +152,7 @@ func (l level) String() string {
 		kindFood: "food", kindUnknown: "category unclear", kindOther: "not food",
 		menuFits: "menu fits", menuOther: "menu of another kind",
 		shortName: "short name", rareScript: "other script",
-		rivalAlone: "no rival", rivalFarLead: "far ahead", rivalLead: "well ahead", rivalNarrow: "just ahead", rivalTie: "tied with another", rivalBehind: "behind another",
+		rivalFarLead: "far ahead", rivalLead: "well ahead", rivalNarrow: "just ahead", rivalTie: "tied with another", rivalBehind: "behind another",
 		rivalFarBehind: "far behind another",
 		pairDifferent:  "pair different", pairElsewhere: "pair elsewhere",
 	}[l]

@@ -160,8 +160,11 @@ func (c *candidate) compareLetters(a, b, ga, gb string) level {
 		}
 		s = max(s, heard)
 	}
+	if !hasLatin(a) && !hasLatin(b) && jamo(a)[0] != jamo(b)[0] {
+		s -= 0.15 // a mistake is seldom in the first letter
+	}
 	switch {
-	case s >= 0.84 && (hasLatin(a) || hasLatin(b) || jamo(a)[0] == jamo(b)[0]): // a mistake is seldom in the first letter
+	case s >= 0.84:
 		return nameTypo
 	case s >= 0.7 || commonPrefix(a, b) >= 4 && 3*commonPrefix(a, b) >= 2*n:
 		return nameNear

@@ -22,7 +22,7 @@ func (w *Model) rivals(c *comparison, i int) (own, namesake level) {
 func rival(lead float64) level {
 	switch {
 	case math.IsInf(lead, 1):
-		return rivalAlone
+		return rivalNarrow // no rival proves nothing
 	case lead >= 4:
 		return rivalFarLead
 	case lead >= 2:
