@@ -81,6 +81,9 @@ func (w areaWord) compareSound(c *candidate) level {
 		}
 		return areaOK
 	}
+	if districts, ok := heardDistricts()[w.sound]; ok && c.sido != "" && !c.inDistricts(districts) {
+		return areaConflict
+	}
 	return areaUnknown
 }
 

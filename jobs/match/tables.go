@@ -69,6 +69,18 @@ var provinces = sync.OnceValue(func() []province {
 	return ps
 })
 
+// heardDistricts is the 시, 군 and 구 by the sound of their names without ending, as "시도 시군구|…".
+var heardDistricts = sync.OnceValue(func() map[string]string {
+	m := make(map[string]string)
+	for line := range strings.Lines(regionText) {
+		name, districts, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		if s := stem(name); s != name && strings.ContainsAny(name[len(name)-len("시"):], "시군구") && strings.HasSuffix(districts, " "+name) {
+			m[sound(s)] = districts
+		}
+	}
+	return m
+})
+
 // pairs decodes lines of two columns.
 func pairs(text string) map[string]string {
 	m := make(map[string]string)
