@@ -132,19 +132,3 @@ func FuzzDecide(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkDecide(b *testing.B) {
-	var cs []adapters.Candidate
-	for i, n := range []string{"달빛국수 홍대점", "달빛국수 연남점", "별빛칼국수", "moonlight 88", "연남 달맞이 국수", "달빛식당", "Moon Kitchen", "국수나루 2호점", "달빛 서교", "해맞이"} {
-		cs = append(cs, at(shop(n, "서울특별시 마포구 연남동 241-8", "서울특별시 마포구 동교로 260"), 37.56+float64(i)/500, 126.92))
-	}
-	for _, name := range []string{"달빛국수", "달빛국수 moonlight"} {
-		b.Run(name, func(b *testing.B) {
-			m := match.Mention{Name: name, Branch: "연남점", Address: "서울 마포구 동교로 260 1층", Area: "연남동"}
-			b.ReportAllocs()
-			for b.Loop() {
-				match.Decide(m, cs)
-			}
-		})
-	}
-}
