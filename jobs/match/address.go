@@ -216,14 +216,14 @@ func stem(s string) string {
 	if t == "" || len(t) == len(s) {
 		t = s
 	}
-	r := []rune(t)
-	if len(r) > 2 && strings.ContainsRune("동리읍면시군구", r[len(r)-1]) {
-		r = r[:len(r)-1]
+	const ga = len("가")
+	if n := len(t) - ga; n >= 2*ga && strings.Contains("동리읍면시군구", t[n:]) {
+		t = t[:n]
 	}
-	for len(r) > 2 && r[len(r)-1] >= '0' && r[len(r)-1] <= '9' {
-		r = r[:len(r)-1]
+	for len(t) > 2 && t[len(t)-1] >= '0' && t[len(t)-1] <= '9' {
+		t = t[:len(t)-1]
 	}
-	return string(r)
+	return t
 }
 
 // cutSido reads the province or metropolitan city at the start of a word; rest is what is written on without a space.

@@ -28,7 +28,7 @@ type areaWord struct {
 }
 
 // parseArea resolves the words of an area: "부산 서면", "서울숲", "#성수맛집".
-func parseArea(s string) areaHint {
+func parseArea(s string, without Part) areaHint {
 	var h areaHint
 	for w := range strings.FieldsFuncSeq(clean(s), func(r rune) bool { return r != '\'' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 		w = compact(w)
@@ -41,7 +41,7 @@ func parseArea(s string) areaHint {
 		} else if hasLatin(w) && !hasHangul(w) {
 			a.readLatin()
 		} else {
-			a.region, a.known = findRegion(w)
+			a.region, a.known = findRegion(w, without)
 		}
 		h.words = append(h.words, a)
 	}
@@ -67,8 +67,8 @@ func (a *areaWord) readLatin() {
 
 // compareSound compares a word in Latin letters with the names of the candidate's own place.
 func (w areaWord) compareSound(c *candidate) level {
-	for _, t := range c.towns {
-		if sound(stem(t)) == w.sound {
+	for _, s := range c.stems {
+		if sound(s) == w.sound {
 			return areaGood
 		}
 	}
@@ -205,13 +205,10 @@ func (w areaWord) inRegion(c *candidate) level {
 
 // townBegins reports whether the word begins with the candidate's own town: 노형오거리 in 노형동.
 func (c *candidate) townBegins(word string) bool {
-	return slices.ContainsFunc(c.towns, func(t string) bool {
-		s := stem(t)
-		return utf8.RuneCountInString(s) >= 2 && strings.HasPrefix(word, s)
-	})
+	return slices.ContainsFunc(c.stems, func(s string) bool { return utf8.RuneCountInString(s) >= 2 && strings.HasPrefix(word, s) })
 }
 
 // hasTown reports whether the candidate's own 읍, 면, 동 or 리 has this name.
 func (c *candidate) hasTown(name string) bool {
-	return slices.ContainsFunc(c.towns, func(t string) bool { return t == name || stem(t) == name })
+	return slices.Contains(c.towns, name) || slices.Contains(c.stems, name)
 }

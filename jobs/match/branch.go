@@ -12,7 +12,11 @@ type branch struct {
 	main bool   // 본점, 본관
 	nth  int    // 2호점; 0 none
 	any  bool
+	word string // as written, short
 }
+
+// maxBranch is the longest branch word that is read, in letters.
+const maxBranch = 20
 
 // splitBranch separates the last word of a cleaned name if it is a branch: 강남역점, 2호점, 별관, 방화DT, or a 본점 that
 // is written on. A name that is one word keeps it: 왕자반점.
@@ -50,11 +54,11 @@ func isBranch(w string) bool {
 }
 
 func parseBranch(s string) branch {
-	s = compact(clean(s))
-	if s == "" {
+	word := cut(clean(s), maxBranch)
+	if s = compact(word); s == "" {
 		return branch{}
 	}
-	b := branch{any: true}
+	b := branch{any: true, word: word}
 	s = strings.TrimSuffix(s, "점")
 	for {
 		before := s

@@ -7,13 +7,38 @@ import (
 	"sumbi/adapters"
 )
 
+// What is read of one text, in letters, and how many candidates are compared: a caption may hold anything.
+const (
+	maxName       = 60
+	maxAddress    = 160
+	maxMenu       = 400
+	maxCandidates = 64
+)
+
+// cut shortens a text to n letters.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for i := range s {
+		if n == 0 {
+			return s[:i]
+		}
+		n--
+	}
+	return s
+}
+
 // mention is what a caption says, prepared once for all candidates.
 type mention struct {
+	without      Part
 	names        []form
 	branch       branch
+	branchWord   string   // as it is written
 	branchOrders []string // its words joined
 	here         areaHint // the branch word read as an area
 	address      address
+	addressed    bool // an address is written
 	area         areaHint
 	where        string // the words for area and address, compact
 	pin          *Location
@@ -22,81 +47,84 @@ type mention struct {
 	serves       uint8  // kinds of its menu and name
 }
 
-func newMention(m Mention) *mention {
-	p := &mention{address: parseAddress(m.Address), area: parseArea(m.Area)}
-	p.names, p.branch = mentionForms(clean(m.Name))
-	if b := clean(m.Branch); compact(b) != "" {
-		p.branch = parseBranch(b)
+func newMention(m Mention, without Part) *mention {
+	p := &mention{without: without}
+	name := cut(clean(cut(m.Name, 4*maxName)), maxName)
+	p.names, p.branch = mentionForms(name)
+	if b := clean(cut(m.Branch, maxName)); compact(b) != "" {
+		p.branch, p.branchWord = parseBranch(b), b
+		p.branchOrders = orders(b, p.branch.core)
+	} else if p.branch.any {
+		p.branchWord = p.branch.word
+		p.branchOrders = []string{p.branch.core}
 	}
-	p.branchOrders = orders(clean(m.Branch), p.branch.core)
-	if p.branch.core != "" {
-		p.here = parseArea(p.branch.core)
+	p.here = parseArea(p.branch.core, without)
+	if without&PartAddress == 0 {
+		m.Address = cut(m.Address, maxAddress)
+		p.address, p.addressed = parseAddress(m.Address), compact(clean(m.Address)) != ""
 	}
-	p.serves = serves(strings.Join(m.Menu, " ")) | serves(m.Name)
-	p.where = compact(clean(m.Area + " " + m.Address))
-	if l := m.Location; l != nil {
-		p.pin = l
-		name := clean(l.Name)
-		if !regionPin(name) {
-			p.pinName = compact(name)
-			p.pinned = onMap(l.Lat, l.Lng)
-			if len(p.area.words) == 0 && m.Address == "" {
-				if hint := parseArea(name); len(hint.words) == 1 && hint.words[0].known && !hint.words[0].region.partial {
-					p.area = hint
-				}
-			}
-		}
+	if without&PartArea == 0 {
+		m.Area = cut(m.Area, maxName)
+		p.area = parseArea(m.Area, without)
+		p.where = compact(clean(m.Area + " " + m.Address))
+	}
+	p.serves = serves(cut(strings.Join(m.Menu[:min(len(m.Menu), maxMenu/4)], " "), maxMenu)) | serves(name)
+	if m.Location != nil && without&PartPin == 0 {
+		p.tag(*m.Location, m.Address == "")
 	}
 	return p
 }
 
-// regionPin reports a tag that stands for a city or a whole island, or for no place: its point says nothing.
-func regionPin(name string) bool {
-	s := compact(name)
-	if sido, rest := cutSido(s, true); sido != "" && rest == "" {
-		return true
+// tag takes the location tag in; its name is an area where the caption says nothing about where.
+func (p *mention) tag(l Location, silent bool) {
+	p.pin = &l
+	name := clean(cut(l.Name, maxName))
+	if regionPin(name) {
+		return
 	}
-	for w := range strings.FieldsSeq("korea 대한민국 homesweethome jejuisland southkorea") {
-		if strings.HasSuffix(s, w) {
-			return true
-		}
+	p.pinName = compact(name)
+	p.pinned = onMap(l.Lat, l.Lng)
+	if len(p.area.words) > 0 || !silent {
+		return
 	}
-	switch s {
-	case "", "seoul", "jeju", "busan", "제주도", "제주시", "서귀포시", "우리집", "집", "home":
-		return true
+	if hint := parseArea(name, p.without); len(hint.words) == 1 && hint.words[0].known && !hint.words[0].region.partial {
+		p.area = hint
 	}
-	return false
 }
 
-// evidence is the levels of one candidate.
+// evidence is how one candidate compares.
 type evidence struct {
-	name   level
-	place  int // group of all that is known about where
-	levels []level
+	name, addr, area, branch, pin, pinName level
+
+	place         int     // group of all that is known about where
+	levels        []level // those with a weight
+	asked, titled string  // the branch words
+	apart         int     // house numbers on the road
 }
 
 // compare puts one candidate beside the mention.
-func (m *mention) compare(c *candidate, hasAddress bool) evidence {
-	names, titles, asked, title := m.align(c)
-	e := evidence{name: compareName(names, titles, c)}
-	addr := addrNone
-	if hasAddress {
-		addr = compareAddress(m.address, c)
+func (m *mention) compare(c *candidate) evidence {
+	names, titles, asked, title := m.names, c.names, branch{}, branch{}
+	if m.without&PartBranch == 0 {
+		names, titles, asked, title = m.align(c)
 	}
-	area := compareArea(m.area, c)
-	br := m.compareBranch(asked, title, c)
-	pin, pinName := m.comparePin(c, e.name)
-	if br == branchOther && (addr >= addrRoadNumber && addr <= addrRoadNear || addr == addrLotNumber || addr == addrLotMain || pin == pinNear) {
-		br = branchOtherHere
+	e := evidence{name: compareName(names, titles, c), addr: addrNone, asked: m.branchWord, titled: c.branch.word}
+	if m.addressed {
+		e.addr, e.apart = compareAddress(m.address, c)
 	}
-	e.place = placeGroup(addr, area, br, pin)
-	e.levels = append(make([]level, 0, 12), bias, e.name, addr.weight(), area.weight(), br, pin, pinName, c.food, pair(e.name, e.place))
-	switch {
-	case m.serves == 0 || c.serves == 0:
-	case m.serves&c.serves == 0:
-		e.levels = append(e.levels, menuOther)
-	default:
-		e.levels = append(e.levels, menuFits)
+	e.area = compareArea(m.area, c)
+	e.branch = m.compareBranch(asked, title, c)
+	e.pin, e.pinName = m.comparePin(c)
+	if e.branch == branchOther && (exact(e.addr) || e.pin == pinNear) {
+		e.branch = branchOtherHere
+	}
+	e.place = placeGroup(e.addr, e.area, e.branch, e.pin)
+	e.levels = append(make([]level, 0, 12), bias, e.name, e.addr.weight(), e.area.weight(), e.branch, e.pin, e.pinName)
+	if m.without&PartPairs == 0 {
+		e.levels = append(e.levels, pair(e.name, e.place))
+	}
+	if m.without&PartCategory == 0 {
+		e.levels = append(e.levels, c.food, compareMenu(m.serves, c.serves))
 	}
 	if utf8.RuneCountInString(m.names[0].text) <= 2 {
 		e.levels = append(e.levels, shortName)
@@ -107,31 +135,24 @@ func (m *mention) compare(c *candidate, hasAddress bool) evidence {
 	return e
 }
 
-func (m *mention) comparePin(c *candidate, name level) (pin, pinName level) {
-	pin, pinName = pinNone, pinNameNone
-	if m.pinName != "" {
-		switch {
-		case m.pinName == c.full:
-			pinName = pinNameEqual
-		case c.core != "" && utf8.RuneCountInString(c.core) >= 2 && strings.HasPrefix(m.pinName, c.core) && c.branch.any && !strings.HasSuffix(c.full, m.pinName[len(c.core):]):
-			pinName = pinNameOther
-		}
+// exact reports an address that leaves a few houses at most.
+func exact(addr level) bool {
+	switch addr {
+	case addrRoadNumber, addrRoadMain, addrRoadNear, addrLotNumber, addrLotMain:
+		return true
 	}
-	if !m.pinned || !c.located {
-		return pin, pinName
+	return false
+}
+
+// compareMenu compares the kinds of what is eaten; 0 is unknown.
+func compareMenu(m, c uint8) level {
+	switch {
+	case m == 0 || c == 0:
+		return menuUnknown
+	case m&c == 0:
+		return menuOther
 	}
-	named := nameGroup(compareForms(form{text: m.pinName, full: m.pinName}, m.names[0], c)) <= 2
-	switch d := Distance(m.pin.Lat, m.pin.Lng, c.Lat, c.Lng); {
-	case d < 150:
-		return pinNear, pinName
-	case d < 600:
-		return pinClose, pinName
-	case d < 3000:
-		return pinDistrict, pinName
-	case named:
-		return pinFarNamed, pinName
-	}
-	return pinFar, pinName
+	return menuFits
 }
 
 // placeGroup sums up where: 0 contradicted, 1 nothing known, 2 roughly, 3 plausible, 4 good, 5 exact.
@@ -161,20 +182,23 @@ func placeGroup(addr, area, br, pin level) int {
 type comparison struct {
 	candidates []*candidate
 	evidence   []evidence
+	pairs      int // of names that were compared
 }
 
-// compare prepares mention and candidates and compares them all.
+// compare prepares mention and candidates and compares them all, at most maxCandidates.
 func compare(m Mention, candidates []adapters.Candidate, without Part) *comparison {
-	p := newMention(m)
-	hasAddress := compact(clean(m.Address)) != ""
-	c := &comparison{make([]*candidate, len(candidates)), make([]evidence, len(candidates))}
-	heard := make(voices)
+	candidates = candidates[:min(len(candidates), maxCandidates)]
+	p := newMention(m, without)
+	c := &comparison{candidates: make([]*candidate, len(candidates)), evidence: make([]evidence, len(candidates))}
+	r := newReader(without)
 	for i, found := range candidates {
-		c.candidates[i] = newCandidate(found, heard)
-		c.evidence[i] = p.compare(c.candidates[i], hasAddress)
+		c.candidates[i] = newCandidate(found, r)
+		c.evidence[i] = p.compare(c.candidates[i])
 	}
+	c.pairs = r.pairs
+	same := make([]bool, len(candidates)*len(candidates))
 	for i, x := range c.candidates {
-		x.same = make([]bool, len(candidates))
+		x.same = same[i*len(candidates) : (i+1)*len(candidates)]
 		for j, other := range c.candidates[:i] {
 			if samePlace(x, other) {
 				x.same[j], other.same[i] = true, true

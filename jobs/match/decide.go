@@ -3,7 +3,6 @@ package match
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"sumbi/adapters"
 )
@@ -29,6 +28,7 @@ func (w *Model) decide(c *comparison) Decision {
 		d.Reason = "the search found nothing"
 		return d
 	}
+	d.Compared = c.pairs
 	r := w.rank(c)
 	for i := range r.scored {
 		r.scored[i].Why = w.why(c, r.scored[i].Index)
@@ -82,25 +82,6 @@ func b2i(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// why puts the levels that say something into words.
-func (w *Model) why(c *comparison, i int) string {
-	if c.candidates[i].barred {
-		return "not a restaurant"
-	}
-	own, _ := w.rivals(c, i)
-	var words []string
-	for _, l := range append(slices.Clone(c.evidence[i].levels), own) {
-		switch l {
-		case rivalFarLead, bias, addrNone, areaNone, branchNone, pinNone, pinNameNone, kindFood, kindUnknown, shortName, rareScript, rivalLead:
-			continue
-		}
-		if l < namesake0 {
-			words = append(words, l.String())
-		}
-	}
-	return strings.Join(words, ", ")
 }
 
 // Sure reports whether more searches would not change the answer: the best is certain, and a further candidate could

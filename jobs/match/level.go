@@ -75,6 +75,7 @@ const (
 	kindUnknown
 	kindOther
 
+	menuUnknown
 	menuFits
 	menuOther
 
@@ -150,7 +151,7 @@ func (l level) String() string {
 		pinFarNamed: "far from the pin that has its name",
 		pinNameNone: "no pin name", pinNameEqual: "pin name equal", pinNameOther: "pin names another branch",
 		kindFood: "food", kindUnknown: "category unclear", kindOther: "not food",
-		menuFits: "menu fits", menuOther: "menu of another kind",
+		menuUnknown: "menu unknown", menuFits: "menu fits", menuOther: "menu of another kind",
 		shortName: "short name", rareScript: "other script",
 		rivalFarLead: "far ahead", rivalLead: "well ahead", rivalNarrow: "just ahead", rivalTie: "tied with another", rivalBehind: "behind another",
 		rivalFarBehind: "far behind another",

@@ -44,7 +44,7 @@ func TestDecide(t *testing.T) {
 				shop("노을분식", "부산광역시 해운대구 우동 501-3", "부산광역시 해운대구 해운대로 570"),
 				shop("노을분식 광안점", "부산광역시 수영구 광안동 88-2", "부산광역시 수영구 광남로22번길 7"),
 			},
-			want: 1, why: "road number equal",
+			want: 1, why: "road address equal",
 		},
 		{
 			name:    "lot against lot",
@@ -53,7 +53,7 @@ func TestDecide(t *testing.T) {
 				shop("달빛국수", "제주특별자치도 서귀포시 서귀동 12-4", "제주특별자치도 서귀포시 중앙로 3"),
 				shop("달빛국수", "제주특별자치도 제주시 이도이동 77-1", "제주특별자치도 제주시 도남로 9"),
 			},
-			want: 1, why: "lot equal",
+			want: 1, why: "lot address equal",
 		},
 		{
 			name:    "renamed province",
@@ -61,7 +61,7 @@ func TestDecide(t *testing.T) {
 			candidates: []adapters.Candidate{
 				shop("산마루막국수", "", "강원특별자치도 춘천시 신북읍 맥국2길 30"),
 			},
-			want: 0, why: "road number equal",
+			want: 0, why: "road address equal",
 		},
 		{
 			name:    "short province of the other finder",
@@ -69,7 +69,7 @@ func TestDecide(t *testing.T) {
 			candidates: []adapters.Candidate{
 				shop("바람커피", "전북 전주시 완산구 교동 9-1", "전북 전주시 완산구 은행로 44"),
 			},
-			want: 0, why: "road number equal",
+			want: 0, why: "road address equal",
 		},
 		{
 			name:    "informal area",
@@ -78,7 +78,7 @@ func TestDecide(t *testing.T) {
 				shop("초록화로", "서울특별시 강서구 화곡동 10-2", "서울특별시 강서구 화곡로 100"),
 				at(shop("초록화로", "서울특별시 성동구 성수동1가 668", "서울특별시 성동구 서울숲2길 20"), 37.5466, 127.0410),
 			},
-			want: 1, why: "area good",
+			want: 1, why: "in the area",
 		},
 		{
 			name:       "right name in a wrong city",
@@ -104,7 +104,7 @@ func TestDecide(t *testing.T) {
 				shop("큰솥국밥 천호점", "", "서울특별시 강동구 천호대로 1000"),
 				shop("큰솥국밥 화정점", "", "경기도 고양시 덕양구 화신로 270"),
 			},
-			want: 1, why: "branch equal",
+			want: 1, why: "branch 천호점 equal",
 		},
 		{
 			name:    "station and town are two branches",
@@ -170,7 +170,7 @@ func TestDecide(t *testing.T) {
 				at(shop("오름돈가 노형점", "제주특별자치도 제주시 노형동 1", "제주특별자치도 제주시 노형로 1"), 33.4850, 126.4800),
 				at(shop("오름돈가 중문점", "제주특별자치도 서귀포시 색달동 2", "제주특별자치도 서귀포시 중문관광로 2"), 33.2501, 126.4201),
 			},
-			want: 1, why: "at the pin",
+			want: 1, why: "at the location tag",
 		},
 		{
 			name:    "two finders, one place",
@@ -179,7 +179,7 @@ func TestDecide(t *testing.T) {
 				at(shop("솔밭칼국수", "서울특별시 서대문구 연희동 132", "서울특별시 서대문구 연희로 40"), 37.5650, 126.9300),
 				at(adapters.Candidate{ID: "991", Finder: "kakao", Name: "솔밭칼국수", Category: "음식점 > 한식", Address: "서울 서대문구 연희동 132", RoadAddress: "서울 서대문구 연희로 40"}, 37.5651, 126.9301),
 			},
-			want: 1, why: "area good",
+			want: 1, why: "in the area",
 		},
 		{name: "no name", candidates: []adapters.Candidate{shop("솔밭칼국수", "", "서울특별시 서대문구 연희로 40")}, want: none},
 		{name: "nothing found", mention: match.Mention{Name: "솔밭칼국수"}, want: none},

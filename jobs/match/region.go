@@ -15,8 +15,8 @@ type region struct {
 }
 
 // findRegion looks a word up: as it is, without an ending that people add, then by its beginning.
-func findRegion(word string) (region, bool) {
-	if r, ok := exactRegion(word); ok {
+func findRegion(word string, without Part) (region, bool) {
+	if r, ok := exactRegion(word, without); ok {
 		return r, true
 	}
 	base := word
@@ -26,13 +26,13 @@ func findRegion(word string) (region, bool) {
 			break
 		}
 		base = next
-		if r, ok := exactRegion(base); ok {
+		if r, ok := exactRegion(base, without); ok {
 			return r, true
 		}
 	}
 	runes := []rune(word)
 	for n := len(runes) - 1; n >= 2; n-- {
-		if r, ok := exactRegion(string(runes[:n])); ok {
+		if r, ok := exactRegion(string(runes[:n]), without); ok {
 			r.partial = true
 			return r, true
 		}
@@ -40,10 +40,11 @@ func findRegion(word string) (region, bool) {
 	return region{}, false
 }
 
-func exactRegion(word string) (region, bool) {
+func exactRegion(word string, without Part) (region, bool) {
 	var r region
 	line, known := lookup(areaText, word)
-	if !known {
+	known = known && without&PartInformal == 0
+	if !known && without&PartInformal == 0 {
 		// 연남동 has the centre that is known for 연남
 		if base := trimAreaEnd(word); base != word {
 			if row, ok := lookup(areaText, base); ok && strings.Count(row, "\t") == 3 {
@@ -61,6 +62,7 @@ func exactRegion(word string) (region, bool) {
 		r.lng, _ = strconv.ParseFloat(f[3], 64)
 	}
 	official, ok := lookup(regionText, word)
+	ok = ok && without&PartOfficial == 0
 	if ok {
 		r.official = official
 	}

@@ -6,71 +6,101 @@ import (
 	"unicode"
 )
 
-// voice is how a name sounds; voices remembers those of one decision.
-type (
-	voice struct {
-		digits, loans, letters string
-		sound, skeleton        []rune
-		french                 []rune // the sound when it is French; nil otherwise
-	}
-	voices map[string]voice
-)
+// voice is how a name is read.
+type voice struct {
+	digits, loans, letters string
+	sound, skeleton        []rune
+	french                 []rune // the sound when it is French; nil otherwise
+}
 
-func (v voices) of(s string) voice {
-	if have, ok := v[s]; ok {
+// reader remembers how the names of one decision are read, and leaves out what is to be left out.
+type reader struct {
+	without Part
+	voices  map[string]*voice
+	jamos   map[string][]rune
+	pairs   int // of names that were compared
+}
+
+func newReader(without Part) *reader {
+	return &reader{without: without, voices: make(map[string]*voice, 16), jamos: make(map[string][]rune, 16)}
+}
+
+func (r *reader) voice(s string) *voice {
+	if have := r.voices[s]; have != nil {
 		return have
 	}
-	n := voice{digits: readDigits(s), loans: s, letters: s}
+	v := &voice{digits: readDigits(s), loans: s, letters: s}
 	if hasLatin(s) {
-		n.loans, n.letters = loans(s), readLetters(s)
+		v.loans, v.letters = loans(s), readLetters(s)
 	}
-	n.letters = readDigits(n.letters)
-	spelt := sound(n.loans)
-	n.sound, n.skeleton = []rune(spelt), []rune(skeleton(spelt))
-	if hasLatin(n.loans) {
-		if f := readFrench(n.loans); f != n.loans {
-			n.french = []rune(sound(f))
+	v.letters = readDigits(v.letters)
+	spelt := sound(v.loans)
+	v.sound, v.skeleton = []rune(spelt), []rune(skeleton(spelt))
+	if hasLatin(v.loans) {
+		if f := readFrench(v.loans); f != v.loans {
+			v.french = []rune(sound(f))
 		}
 	}
-	v[s] = n
-	return n
+	r.voices[s] = v
+	return v
+}
+
+// jamo returns the letters of a name, its digits read.
+func (r *reader) jamo(s string) []rune {
+	if have, ok := r.jamos[s]; ok {
+		return have
+	}
+	js := []rune(s)
+	if r.without&PartJamo == 0 {
+		js = jamo(readDigits(s))
+	}
+	r.jamos[s] = js
+	return js
+}
+
+// distinct is the part of a name that tells it from others of its kind.
+func (r *reader) distinct(s string) string {
+	if r.without&PartGeneric != 0 {
+		return s
+	}
+	return distinct(s)
 }
 
 // sound spells Hangul and Latin in one coarse alphabet, so that 온유 and Onyu, 할리스 and Hollys meet: no tense or
 // aspirated consonants, l for r, p for b, f and v, no glides, no double letters.
 func sound(s string) string {
 	var b strings.Builder
-	final := 0
+	before := 0 // the final consonant of the syllable before
 	for _, r := range s {
 		if r < 0xAC00 || r > 0xD7A3 {
 			b.WriteRune(unicode.ToLower(r))
-			final = 0
+			before = 0
 			continue
 		}
 		n := int(r - 0xAC00)
-		first := initials[n/588]
-		if first == "r" {
-			switch final {
+		initial, vowel, final := roman(n)
+		if initial == "r" {
+			switch before {
 			case 16, 21: // 강릉 is read Gangneung
-				first = "n"
+				initial = "n"
 			case 4, 8: // 신라 is read Silla
-				first = "l"
+				initial = "l"
 			}
 		}
-		b.WriteString(first)
-		b.WriteString(vowels[n%588/28])
-		final = n % 28
-		b.WriteString(finals[final])
+		b.WriteString(initial)
+		b.WriteString(vowel)
+		b.WriteString(final)
+		before = n % 28
 	}
 	return foldSound(b.String())
 }
 
-// Revised Romanisation, by the order of letters in Unicode.
-var (
-	initials = [...]string{"g", "kk", "n", "d", "tt", "r", "m", "b", "pp", "s", "ss", "", "j", "jj", "ch", "k", "t", "p", "h"}
-	vowels   = [...]string{"a", "ae", "ya", "yae", "eo", "e", "yeo", "ye", "o", "wa", "wae", "oe", "yo", "u", "wo", "we", "wi", "yu", "eu", "ui", "i"}
-	finals   = [...]string{"", "k", "k", "k", "n", "n", "n", "t", "l", "k", "m", "l", "l", "l", "p", "l", "m", "p", "p", "t", "t", "ng", "t", "t", "k", "t", "p", "t"}
-)
+// roman spells one syllable in Revised Romanisation, in three parts.
+func roman(n int) (initial, vowel, final string) {
+	return [...]string{"g", "kk", "n", "d", "tt", "r", "m", "b", "pp", "s", "ss", "", "j", "jj", "ch", "k", "t", "p", "h"}[n/588],
+		[...]string{"a", "ae", "ya", "yae", "eo", "e", "yeo", "ye", "o", "wa", "wae", "oe", "yo", "u", "wo", "we", "wi", "yu", "eu", "ui", "i"}[n%588/28],
+		[...]string{"", "k", "k", "k", "n", "n", "n", "t", "l", "k", "m", "l", "l", "l", "p", "l", "m", "p", "p", "t", "t", "ng", "t", "t", "k", "t", "p", "t"}[n%28]
+}
 
 // readFrench respells what French writes otherwise than it is read: oiseau → wazo, soigne → swanye.
 func readFrench(s string) string { return frenchSpellings().Replace(s) }
