@@ -15,7 +15,11 @@ func (w *Model) rivals(c *comparison, i int) (own, namesake level) {
 			namesake = namesake0 + level(c.evidence[i].place)
 		}
 	}
-	return rival(sum(&w.pair, c.evidence[i].levels) - best), namesake
+	own = rival(sum(&w.pair, c.evidence[i].levels) - best)
+	if c.evidence[i].name >= nameFar {
+		own = max(own, rivalNarrow) // to be better than poor ones proves nothing
+	}
+	return own, namesake
 }
 
 // rival grades the lead over the best other place, in log-odds.

@@ -233,7 +233,7 @@ func judge(m *Model, c Case, cmp *comparison) outcome {
 }
 
 // wrongCost is how many missed places one wrong place is worth, when nobody reviews.
-const wrongCost = 1.5
+const wrongCost = 2
 
 // chooseTwo takes the threshold with the least cost in its neighbourhood.
 func chooseTwo(out []outcome) Thresholds {
