@@ -182,5 +182,9 @@ func pair(name level, place int) level {
 	case name == nameDifferent:
 		return pairDifferent
 	}
-	return pairFirst + level(nameGroup(name)*placeGroups+place-1)
+	g := nameGroup(name)
+	if g == nameGroups-1 && place < placeGroups {
+		place = 1 // a poor name needs the very address
+	}
+	return pairFirst + level(g*placeGroups+place-1)
 }
