@@ -162,7 +162,7 @@ func (c *candidate) compareLetters(a, b, ga, gb string) level {
 		s = max(s, heard)
 	}
 	if !hasLatin(a) && !hasLatin(b) && c.reader.jamo(a)[0] != c.reader.jamo(b)[0] {
-		s -= 0.15 // a mistake is seldom in the first letter
+		s -= 0.2 // a mistake is seldom in the first letter
 	}
 	if !hasLatin(a) && !hasLatin(b) && min(utf8.RuneCountInString(ga), utf8.RuneCountInString(gb)) <= 2 {
 		s -= 0.1 // a letter makes another word of a short one
