@@ -200,6 +200,9 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 // known to decide.
 func (s *matchStep) recall(ctx context.Context, e *Engine) (Finder, string, error) {
 	for _, q := range match.Queries(s.mm) {
+		if !match.Worth(s.mm, q, s.union) {
+			continue
+		}
 		for _, f := range s.find.Finders {
 			known, err := s.remembered(ctx, e, f.Name(), q)
 			if errors.Is(err, queue.ErrNotFound) {

@@ -3,6 +3,7 @@ package match
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"sumbi/adapters"
 )
@@ -93,19 +94,32 @@ func Sure(m Mention, candidates []adapters.Candidate) bool {
 		return false
 	}
 	e := &c.evidence[d.Index]
-	if nameGroup(e.name) > 1 {
+	switch {
+	case nameGroup(e.name) > 1:
 		return false
-	}
-	if e.place == 5 {
+	case e.place == placeGroups, e.branch == branchSame:
 		return true
-	}
-	if e.place < 4 {
+	case e.place < placeGroups-1:
 		return false
 	}
 	for i, x := range c.candidates {
-		if i != d.Index && nameGroup(c.evidence[i].name) <= 1 && !x.same[d.Index] && !slices.Contains(e.levels, branchSame) {
+		if i == d.Index || x.same[d.Index] || nameGroup(c.evidence[i].name) > 1 {
+			continue
+		}
+		if x.branch.any || c.candidates[d.Index].branch.any || c.evidence[i].place > 0 {
 			return false // a chain: another branch may lie nearer
 		}
 	}
 	return true
+}
+
+// Worth reports whether a query of Queries is worth asking after these candidates were found: other forms of the name
+// are, only while nothing of that name was found.
+func Worth(m Mention, query string, found []adapters.Candidate) bool {
+	name, _ := cutBrackets(queryText(m.Name))
+	if strings.Contains(compact(query), compact(name)) {
+		return true
+	}
+	c := compareNamed(m, found, 0)
+	return c == nil || !slices.ContainsFunc(c.evidence, func(e evidence) bool { return e.name <= nameContain })
 }
