@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"sumbi/adapters"
 	"sumbi/jobs/match"
@@ -120,6 +121,14 @@ func FuzzDecide(f *testing.F) {
 		d := match.Decide(m, []adapters.Candidate{c, at(c, 33.5, 126.5)})
 		if !(d.Score >= 0 && d.Score <= 1) || (d.State == match.None) != (d.Index < 0) {
 			t.Errorf("%+v", d)
+		}
+		if d.Compared > 64*64 {
+			t.Errorf("%d pairs of names were compared", d.Compared)
+		}
+		for _, s := range d.Scored {
+			if !utf8.ValidString(s.Why) && utf8.ValidString(name+branch+title) {
+				t.Errorf("why %q", s.Why)
+			}
 		}
 		match.Sure(m, []adapters.Candidate{c})
 		for _, q := range match.Queries(m) {
