@@ -289,20 +289,27 @@ func TestWhy(t *testing.T) {
 		want string
 	}{
 		{
-			"numbers apart", match.Mention{Name: "금화로", Branch: "성수점", Address: "서울 성동구 왕십리로 88"}, seoul("금화 로", "성동구", "성수동1가 2", "왕십리로 90"),
+			"numbers apart",
+			match.Mention{Name: "금화로", Branch: "성수점", Address: "서울 성동구 왕십리로 88"},
+			seoul("금화 로", "성동구", "성수동1가 2", "왕십리로 90"),
 			"name equal; branch 성수점 against none, fits the address; road address differs by 2 numbers",
 		},
 		{
-			"other branch", match.Mention{Name: "금화로", Branch: "성수점", Area: "성수"}, seoul("금화로 길동점", "강동구", "길동 2", "천호대로 1100"),
+			"other branch",
+			match.Mention{Name: "금화로", Branch: "성수점", Area: "성수"},
+			seoul("금화로 길동점", "강동구", "길동 2", "천호대로 1100"),
 			"name equal; branch 성수점 against 길동점; area is elsewhere",
 		},
 		{
-			"branch equal, tag near", match.Mention{Name: "금화로", Branch: "길동점", Location: &match.Location{Name: "금화로 길동점", Lat: 37.5, Lng: 127.1}},
+			"branch equal, tag near",
+			match.Mention{Name: "금화로", Branch: "길동점", Location: &match.Location{Name: "금화로 길동점", Lat: 37.5, Lng: 127.1}},
 			at(seoul("금화로 길동점", "강동구", "길동 2", "천호대로 1100"), 37.5, 127.1), "name equal; branch 길동점 equal; at the location tag; location tag has its name",
 		},
 		{"charger", match.Mention{Name: "금화로"}, seoul("금화로 전기차충전소", "강동구", "길동 2", "천호대로 1100"), "not a restaurant"},
 		{
-			"lot, name read", match.Mention{Name: "88담", Address: "서울 강동구 길동 2-1", Menu: []string{"아메리카노"}}, category(seoul("팔팔담", "강동구", "길동 2-1", ""), "카페,디저트"),
+			"lot, name read",
+			match.Mention{Name: "88담", Address: "서울 강동구 길동 2-1", Menu: []string{"아메리카노"}},
+			category(seoul("팔팔담", "강동구", "길동 2-1", ""), "카페,디저트"),
 			"name equal when read aloud; lot address equal; menu fits",
 		},
 	}

@@ -44,10 +44,18 @@ func Parts() []struct {
 		Part Part
 		Name string
 	}{
-		{PartAddress, "address"}, {PartArea, "area words"}, {PartBranch, "branch"}, {PartPin, "Instagram location"},
-		{PartInformal, "informal area names"}, {PartOfficial, "official area names"}, {PartGeneric, "removal of generic words"},
-		{PartReading, "loanwords, letters, digits, sound"}, {PartJamo, "letters of syllables"}, {PartPairs, "pairs of name and place"},
-		{PartRivals, "rivals"}, {PartCategory, "category"},
+		{PartAddress, "address"},
+		{PartArea, "area words"},
+		{PartBranch, "branch"},
+		{PartPin, "Instagram location"},
+		{PartInformal, "informal area names"},
+		{PartOfficial, "official area names"},
+		{PartGeneric, "removal of generic words"},
+		{PartReading, "loanwords, letters, digits, sound"},
+		{PartJamo, "letters of syllables"},
+		{PartPairs, "pairs of name and place"},
+		{PartRivals, "rivals"},
+		{PartCategory, "category"},
 	}
 }
 
@@ -232,6 +240,9 @@ func judge(m *Model, c Case, cmp *comparison) outcome {
 	return o
 }
 
+// leastLead keeps two that fit about equally from being decided by a hair.
+const leastLead = 0.1
+
 // wrongCost is how many missed places one wrong place is worth, when nobody reviews.
 const wrongCost = 2
 
@@ -239,7 +250,7 @@ const wrongCost = 2
 func chooseTwo(out []outcome) Thresholds {
 	var costs [101]float64
 	for i := range costs {
-		n := count(out, Thresholds{Accept: float64(i) / 100, Review: 1})
+		n := count(out, Thresholds{Accept: float64(i) / 100, Lead: leastLead, Review: 1})
 		costs[i] = wrongCost*float64(n.wrong) + float64(n.missed)
 	}
 	best, least := 0, math.Inf(1)
@@ -253,7 +264,7 @@ func chooseTwo(out []outcome) Thresholds {
 			best, least = i, sum
 		}
 	}
-	return Thresholds{Accept: float64(best) / 100, Review: 1}
+	return Thresholds{Accept: float64(best) / 100, Lead: leastLead, Review: 1}
 }
 
 // What is asked of the answers when there is review: the share of wrong ones among the places that are taken
@@ -266,14 +277,12 @@ const (
 // chooseThree takes as many places unseen as the share of wrong ones allows, and then lets people look at as much as
 // the share of reviews allows, the likeliest first.
 func chooseThree(out []outcome) Thresholds {
-	best, most := Thresholds{Accept: 1, Lead: 1, Review: 1}, -1
-	for accept := 30; accept <= 98; accept += 2 {
-		for lead := 0; lead <= 60; lead += 5 {
-			t := Thresholds{Accept: float64(accept) / 100, Lead: float64(lead) / 100, Review: 1}
-			n := count(out, t)
-			if float64(n.wrong) <= wrongShare*float64(n.right+n.wrong) && n.right > most {
-				best, most = t, n.right
-			}
+	best, most := Thresholds{Accept: 1, Lead: leastLead, Review: 1}, -1
+	for accept := 30; accept <= 98; accept++ {
+		t := Thresholds{Accept: float64(accept) / 100, Lead: leastLead, Review: 1}
+		n := count(out, t)
+		if float64(n.wrong) <= wrongShare*float64(n.right+n.wrong) && n.right > most {
+			best, most = t, n.right
 		}
 	}
 	for review := 100; review >= 2; review-- {
