@@ -167,7 +167,7 @@ func WritePrediction(w io.Writer, c Case, d Decision) error {
 // Line is the averages of a cross-validation in a line.
 func (v Validation) Line() string {
 	two, three := v.Total()
-	return fmt.Sprintf("accuracy %.3f  precision %.3f  recall %.3f | with review: precision %.3f, unaided %.3f, review %.3f | loss %.4f",
+	return fmt.Sprintf("accuracy %.3f  precision %.3f  recall %.3f | with review: precision %.3f, unaided %.3f, review %.3f | loss %.3f",
 		two.Accuracy(), two.Precision(), two.Recall(), three.Precision(), three.Recall(), three.Share(), v.Loss)
 }
 
