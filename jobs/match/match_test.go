@@ -237,9 +237,9 @@ func TestQueries(t *testing.T) {
 		want []string
 	}{
 		{"area, branch, alone", match.Mention{Name: "큰솥누룽", Branch: "천호점", Area: "천호동"}, []string{"천호동 큰솥누룽", "큰솥누룽 천호점", "큰솥누룽"}},
-		{"dong of the address", match.Mention{Name: "달빛국수", Address: "제주도 제주시 연동 77-1"}, []string{"연동 달빛국수", "달빛국수", "달빛"}},
-		{"town before district", match.Mention{Name: "달빛국수", Address: "제주시 애월읍 애월로 6"}, []string{"애월읍 달빛국수", "달빛국수", "달빛"}},
-		{"district", match.Mention{Name: "달빛국수", Address: "서울 마포구 망원로 61"}, []string{"마포구 달빛국수", "달빛국수", "달빛"}},
+		{"dong of the address", match.Mention{Name: "달빛국수", Address: "제주도 제주시 연동 77-1"}, []string{"연동 달빛국수", "달빛국수"}},
+		{"town before district", match.Mention{Name: "달빛국수", Address: "제주시 애월읍 애월로 6"}, []string{"애월읍 달빛국수", "달빛국수"}},
+		{"district", match.Mention{Name: "달빛국수", Address: "서울 마포구 망원로 61"}, []string{"마포구 달빛국수", "달빛국수"}},
 		{"area in the name", match.Mention{Name: "연남 누룽담", Area: "연남"}, []string{"연남 누룽담"}},
 		{"hashtag and emoji", match.Mention{Name: "#누룽담맛집 🍜"}, []string{"누룽담"}},
 		{"alias", match.Mention{Name: "누룽담(moonlight)"}, []string{"누룽담", "moonlight"}},
@@ -247,6 +247,7 @@ func TestQueries(t *testing.T) {
 		{"name of the tag", match.Mention{Name: "Nurung", Location: &match.Location{Name: "누룽담 천호점"}}, []string{"Nurung", "누룽담 천호점"}},
 		{"tag of a region", match.Mention{Name: "누룽담", Location: &match.Location{Name: "Seoul, South Korea"}}, []string{"누룽담"}},
 		{"both scripts", match.Mention{Name: "누룽담 nurung"}, []string{"누룽담 nurung", "누룽담", "nurung"}},
+		{"without generic words", match.Mention{Name: "누룽지국수"}, []string{"누룽지국수", "누룽지"}},
 		{"no name", match.Mention{Name: "🍜 !!", Area: "연남"}, nil},
 	}
 	for _, tt := range tests {
@@ -258,19 +259,19 @@ func TestQueries(t *testing.T) {
 
 func TestWorth(t *testing.T) {
 	t.Parallel()
-	m := match.Mention{Name: "달빛국수", Area: "연남동"}
-	named := []adapters.Candidate{shop("달빛국수", "서울특별시 강동구 천호동 2", "서울특별시 강동구 천호대로 1000")}
+	m := match.Mention{Name: "달무리국수", Area: "연남동"}
+	named := []adapters.Candidate{shop("달무리국수", "서울특별시 강동구 천호동 2", "서울특별시 강동구 천호대로 1000")}
 	strange := []adapters.Candidate{shop("파도이발관", "서울특별시 강동구 천호동 2", "서울특별시 강동구 천호대로 1000")}
 	tests := []struct {
 		name, query string
 		found       []adapters.Candidate
 		want        bool
 	}{
-		{"first", "연남동 달빛국수", nil, true},
-		{"the name alone, another found", "달빛국수", named, true},
-		{"another form, the name found", "달빛", named, false},
-		{"another form, nothing found", "달빛", nil, true},
-		{"another form, strangers found", "달빛", strange, true},
+		{"first", "연남동 달무리국수", nil, true},
+		{"the name alone, another found", "달무리국수", named, true},
+		{"another form, the name found", "달무리", named, false},
+		{"another form, nothing found", "달무리", nil, true},
+		{"another form, strangers found", "달무리", strange, true},
 	}
 	for _, tt := range tests {
 		if got := match.Worth(m, tt.query, tt.found); got != tt.want {

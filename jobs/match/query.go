@@ -56,7 +56,7 @@ func Queries(m Mention) []string {
 			add(f.text)
 		}
 	}
-	if core := distinct(compact(name)); core != compact(name) && utf8.RuneCountInString(core) >= 2 {
+	if core := distinct(compact(name)); core != compact(name) && utf8.RuneCountInString(core) >= 3 { // two syllables find anything
 		add(core)
 	}
 	return qs
