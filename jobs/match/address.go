@@ -32,7 +32,7 @@ type number struct {
 // parseAddress reads the parts of an address in any of the usual spellings. What it does not know it leaves out.
 func parseAddress(s string) address {
 	var a address
-	words := strings.FieldsFunc(clean(s), func(r rune) bool { return r == ' ' || r == ',' || r == '(' || r == ')' })
+	words := strings.FieldsFunc(strings.ReplaceAll(clean(s), " - ", "-"), func(r rune) bool { return r == ' ' || r == ',' || r == '(' || r == ')' })
 	for i := 0; i < len(words); i++ {
 		w := words[i]
 		if a.road != "" && a.num.main > 0 || a.lot.main > 0 {
@@ -47,6 +47,9 @@ func parseAddress(s string) address {
 				}
 				w = rest
 			}
+		}
+		if w == "진구" && a.sido == "부산" {
+			w = "부산진구"
 		}
 		if len(a.dongs) == 0 && a.road == "" && i+1 < len(words) {
 			w = withEnding(w)

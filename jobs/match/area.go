@@ -39,7 +39,7 @@ func parseArea(s string, without Part) areaHint {
 		if sido, rest := cutSido(w, true); sido != "" && rest == "" {
 			a.sido = sido
 		} else if hasLatin(w) && !hasHangul(w) {
-			a.readLatin()
+			a.readLatin(without)
 		} else {
 			a.region, a.known = findRegion(w, without)
 		}
@@ -49,11 +49,17 @@ func parseArea(s string, without Part) areaHint {
 }
 
 // readLatin reads a word in Latin letters: Mangwon-dong, Gangneung, Seoul.
-func (a *areaWord) readLatin() {
+func (a *areaWord) readLatin(without Part) {
 	a.sound = sound(a.text)
 	for _, p := range provinces() {
 		if p.sound == a.sound {
 			a.sido, a.sound = p.name, ""
+			return
+		}
+	}
+	if word := heardAreas()[a.sound]; word != "" {
+		if a.region, a.known = exactRegion(word, without); a.known {
+			a.text, a.stem, a.sound = word, stem(word), ""
 			return
 		}
 	}

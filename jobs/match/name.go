@@ -120,23 +120,30 @@ func compareForms(a, b form, c *candidate) level {
 		return nameEqual
 	}
 	pa, pb := c.cutPlaces(a.text), c.cutPlaces(b.text)
-	if pa == pb {
+	da, db := c.reader.distinct(pa), c.reader.distinct(pb)
+	common := da == "" && db == "" // 망원국수: nothing but the place and what everybody has
+	switch {
+	case pa == pb && common:
+		return nameContain
+	case pa == pb:
 		return nameOwnPlace
 	}
 	if c.readAlike(pa, pb) || slices.Equal(c.reader.jamo(pa), c.reader.jamo(pb)) {
 		return nameRead
 	}
 	if c.genericRest(pa, pb) || c.genericRest(a.text, b.text) {
+		if common {
+			return nameShared
+		}
 		return nameGeneric
 	}
 	if c.isWords(a, b.text) || c.isWords(b, a.text) || c.isWords(a, pb) || c.isWords(b, pa) {
 		return nameWords
 	}
-	ga, gb := c.reader.distinct(pa), c.reader.distinct(pb)
-	if ga == gb && utf8.RuneCountInString(ga) >= 2 {
+	if da == db && utf8.RuneCountInString(da) >= 2 {
 		return nameDistinct
 	}
-	return c.compareLetters(pa, pb, ga, gb)
+	return c.compareLetters(pa, pb, da, db)
 }
 
 // compareLetters grades names that are not equal in any reading, by their letters and by their sound.
@@ -217,7 +224,7 @@ func (c *candidate) readAlike(a, b string) bool {
 	if !latin {
 		return false
 	}
-	if va.loans == vb.loans || va.letters == vb.letters {
+	if va.loans == vb.loans || va.letters == vb.letters || va.spelt == vb.spelt {
 		return true
 	}
 	return c.soundAlike(a, b) >= 0.9
@@ -238,8 +245,8 @@ func (c *candidate) soundAlike(a, b string) float64 {
 	}
 	if n := min(len(va.skeleton), len(vb.skeleton)); n >= 3 {
 		k := similarity(va.skeleton, vb.skeleton)
-		if n == 3 {
-			k -= 0.08 // three consonants are met by chance
+		if n <= 3 {
+			k -= 0.2 // three consonants are met by chance
 		}
 		s = max(s, k)
 	}

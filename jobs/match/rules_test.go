@@ -48,6 +48,12 @@ func TestGeneralRules(t *testing.T) {
 		{"city in Latin letters", m{Name: "누룽담", Area: "Gangneung"}, []adapters.Candidate{
 			seoul("누룽담", "은평구", "갈현동 3", "갈현로 3"), shop("누룽담", "강원특별자치도 강릉시 교동 801", "강원특별자치도 강릉시 율곡로 31"),
 		}, 1},
+		{"informal area in Latin letters", m{Name: "누룽담", Area: "Hongdae"}, []adapters.Candidate{
+			seoul("누룽담", "강남구", "논현동 3", "봉은사로2길 3"), seoul("누룽담", "마포구", "서교동 3", "와우산로 3"),
+		}, 1},
+		{"several areas", m{Name: "누룽담", Area: "합정/상수"}, []adapters.Candidate{
+			seoul("누룽담", "강남구", "논현동 3", "봉은사로2길 3"), seoul("누룽담", "마포구", "상수동 3", "독막로 3"),
+		}, 1},
 		{"city without its ending", m{Name: "누룽담", Address: "속초 중앙로 12"}, []adapters.Candidate{
 			shop("누룽담", "충청남도 서산시 동문동 3", "충청남도 서산시 중앙로 12"), shop("누룽담", "강원특별자치도 속초시 중앙동 3", "강원특별자치도 속초시 중앙로 12"),
 		}, 1},
@@ -59,6 +65,9 @@ func TestGeneralRules(t *testing.T) {
 		{"road and number written together", m{Name: "밤부엌", Address: "서울 은평구 연서로29길21-8 지하1층"}, []adapters.Candidate{
 			seoul("밤부엌", "은평구", "갈현동 397", "연서로 21"), seoul("밤부엌", "은평구", "대조동 15", "연서로29길 21-8"),
 		}, 1},
+		{"district in short", m{Name: "누룽담", Address: "부산 진구 서전로 10번길 31 - 4"}, []adapters.Candidate{
+			shop("누룽담", "부산광역시 부산진구 전포동 685-2", "부산광역시 부산진구 서전로10번길 31-4"), shop("누룽담", "부산광역시 해운대구 우동 685-2", "부산광역시 해운대구 우동1로 31-4"),
+		}, 0},
 		{"lot of a mountain", m{Name: "밤부엌", Address: "경기 가평군 설악면 선촌리 산12-1"}, []adapters.Candidate{
 			shop("밤부엌", "경기도 가평군 설악면 선촌리 12-1", ""), shop("밤부엌", "경기도 가평군 설악면 선촌리 산 12-1", ""),
 		}, 1},
@@ -106,6 +115,15 @@ func TestGeneralRules(t *testing.T) {
 			seoul("금화로 길동점", "강동구", "길동 2", "천호대로 1100"), seoul("금화로 천호역점", "강동구", "천호동 2", "천호대로 1000"),
 		}, 1},
 		{"second shop asked, first found", m{Name: "금화로", Branch: "2호점", Area: "천호동"}, []adapters.Candidate{seoul("금화로 1호점", "강동구", "천호동 3", "천호대로 1000")}, none},
+		{"annex not asked", m{Name: "금화로", Area: "천호동"}, []adapters.Candidate{
+			seoul("금화로 별관", "강동구", "천호동 9", "천호대로 1033"), seoul("금화로", "강동구", "천호동 3", "천호대로 1000"),
+		}, 1},
+		{"two near a landmark", m{Name: "금화로", Area: "여의도"}, []adapters.Candidate{
+			seoul("금화로 더현대서울점", "영등포구", "여의도동 22", "여의대로 108"), seoul("금화로 IFC몰점", "영등포구", "여의도동 23", "국제금융로 10"),
+		}, none},
+		{"department store and district", m{Name: "금화로", Branch: "신세계 강남점"}, []adapters.Candidate{
+			seoul("금화로 강남점", "강남구", "역삼동 3", "테헤란로 3"), seoul("금화로 신세계강남점", "서초구", "반포동 19-3", "신반포로 176"),
+		}, 1},
 		{"main shop asked", m{Name: "금화로", Branch: "본점"}, []adapters.Candidate{
 			seoul("금화로 길동점", "강동구", "길동 2", "천호대로 1100"), seoul("금화로 본점", "강동구", "천호동 2", "천호대로 1000"),
 		}, 1},
@@ -138,6 +156,11 @@ func TestGeneralRules(t *testing.T) {
 		{"hashtag with the area", m{Name: "#봉선동솔밭집", Area: "봉선동"}, []adapters.Candidate{shop("솔밭집", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2")}, 0},
 		{"alias in brackets", m{Name: "솔밭집(Pinefield)", Area: "봉선동"}, []adapters.Candidate{shop("솔밭집", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2")}, 0},
 		{"menu written to the name", m{Name: "솔밭집 칼국수", Area: "봉선동"}, []adapters.Candidate{shop("솔밭집", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2")}, 0},
+
+		{"ampersand", m{Name: "솔&달", Area: "망원동"}, []adapters.Candidate{cafe(seoul("솔앤달", "마포구", "망원동 3", "포은로 3"))}, 0},
+		{"chance consonants", m{Name: "Nurung House", Area: "망원동"}, []adapters.Candidate{seoul("노란집", "마포구", "망원동 3", "포은로 3")}, none},
+		{"somebody's grandmother", m{Name: "할머니국밥", Area: "망원동"}, []adapters.Candidate{seoul("영희할머니국밥", "마포구", "망원동 3", "포은로 3")}, none},
+		{"place and dish only", m{Name: "망원동 맛집 국수", Area: "망원동"}, []adapters.Candidate{seoul("망원국수", "마포구", "망원동 3", "포은로 3")}, none},
 
 		// Kinds that are never the place.
 		{"charger", m{Name: "솔밭집", Area: "봉선동"}, []adapters.Candidate{category(shop("솔밭집 전기차충전소", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2"), "자동차>전기차충전소")}, none},

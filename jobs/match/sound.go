@@ -9,6 +9,7 @@ import (
 // voice is how a name is read.
 type voice struct {
 	digits, loans, letters string
+	spelt                  string // letters that are left when loanwords are read
 	sound, skeleton        []rune
 	french                 []rune // the sound when it is French; nil otherwise
 }
@@ -33,9 +34,9 @@ func (r *reader) voice(s string) *voice {
 	if hasLatin(s) {
 		v.loans, v.letters = loans(s), readLetters(s)
 	}
-	v.letters = readDigits(v.letters)
-	spelt := sound(v.loans)
-	v.sound, v.skeleton = []rune(spelt), []rune(skeleton(spelt))
+	v.letters, v.spelt = readDigits(v.letters), readDigits(readLetters(v.loans))
+	heard := sound(v.loans)
+	v.sound, v.skeleton = []rune(heard), []rune(skeleton(heard))
 	if hasLatin(v.loans) {
 		if f := readFrench(v.loans); f != v.loans {
 			v.french = []rune(sound(f))
@@ -244,13 +245,13 @@ func loanRun(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
 		n := min(len(s)-i, 12)
-		for ; n >= 5; n-- {
+		for ; n >= 4; n-- {
 			if w, ok := words[s[i:i+n]]; ok {
 				b.WriteString(w)
 				break
 			}
 		}
-		if n < 5 {
+		if n < 4 {
 			b.WriteByte(s[i])
 			n = 1
 		}

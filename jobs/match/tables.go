@@ -81,6 +81,20 @@ var heardDistricts = sync.OnceValue(func() map[string]string {
 	return m
 })
 
+// heardAreas is the words of areas.tsv by their sound; a sound of several words is none.
+var heardAreas = sync.OnceValue(func() map[string]string {
+	m := make(map[string]string)
+	for line := range strings.Lines(areaText) {
+		word, _, _ := strings.Cut(line, "\t")
+		s := sound(word)
+		if _, twice := m[s]; twice {
+			word = ""
+		}
+		m[s] = word
+	}
+	return m
+})
+
 // pairs decodes lines of two columns.
 func pairs(text string) map[string]string {
 	m := make(map[string]string)
