@@ -246,7 +246,10 @@ func (c *candidate) soundAlike(a, b string) float64 {
 	if n := min(len(va.skeleton), len(vb.skeleton)); n >= 3 {
 		k := similarity(va.skeleton, vb.skeleton)
 		if n <= 3 {
-			k -= 0.2 // three consonants are met by chance
+			k -= 0.08
+			if s < 0.65 {
+				k = s // three consonants are met by chance
+			}
 		}
 		s = max(s, k)
 	}
