@@ -129,7 +129,7 @@ func (m *mention) compare(c *candidate) evidence {
 	if utf8.RuneCountInString(m.names[0].text) <= 2 {
 		e.levels = append(e.levels, shortName)
 	}
-	if hasLatin(m.names[0].text) && !hasHangul(m.names[0].text) && !hasLatin(c.core) {
+	if hasLatin(m.names[0].text) && !hasHangul(m.names[0].text) && !hasLatin(c.core) && e.name < nameFar {
 		e.levels = append(e.levels, rareScript)
 	}
 	return e

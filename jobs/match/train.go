@@ -13,7 +13,7 @@ import (
 // Folds of a cross-validation, and how often it is repeated with other folds.
 const (
 	folds   = 5
-	repeats = 6
+	repeats = 10
 )
 
 // Part is a part of the method that can be left out, to see what it is worth.
