@@ -2,11 +2,11 @@ package cli
 
 import (
 	"bufio"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"sumbi/jobs/match"
 )
@@ -16,50 +16,136 @@ type evalCmd struct {
 }
 
 type evalMatchCmd struct {
-	File        string `arg:"" optional:"" help:"Labelled cases, one JSON object a line."`
-	FromReviews bool   `help:"The decisions of people in the state file (--state), instead of a file."`
-	Predictions string `help:"Write what was chosen, one JSON object a line." placeholder:"FILE"`
+	Files       []string `arg:"" optional:"" name:"file" help:"Labelled cases, one JSON object a line."`
+	FromReviews bool     `help:"The decisions of people in the state file (--state), too."`
+	Predictions string   `help:"Write what was chosen, place or none, one JSON object a line." placeholder:"FILE"`
+	Train       bool     `help:"Fit the weights to the cases, cross-validated by place."`
+	CV          bool     `name:"cv" help:"With --train: cross-validate without each part of the method, too."`
+	Out         string   `help:"With --train: write the weights." placeholder:"FILE"`
+	Wrong       bool     `help:"Print each case that is decided wrongly."`
 }
 
-// Run measures the matcher.
-func (c evalMatchCmd) Run(e *env) (err error) {
-	if c.FromReviews == (c.File != "") {
+// Run measures the matcher, or trains it.
+func (c evalMatchCmd) Run(e *env) error {
+	if !c.Train && (c.CV || c.Out != "") || c.Train && c.Predictions != "" {
+		return usageError{errors.New("--cv and --out go with --train, --predictions without it")}
+	}
+	if len(c.Files) == 0 && !c.FromReviews {
 		return usageError{errors.New("name a file of cases, or say --from-reviews")}
 	}
-	var in io.Reader
-	if c.FromReviews {
-		if in, err = e.reviewCases(); err != nil {
+	var cases []match.Case
+	for _, name := range c.Files {
+		some, err := readCases(name)
+		if err != nil {
 			return err
 		}
-	} else {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return usageError{fmt.Errorf("cases: %w", err)}
-		}
-		defer f.Close()
-		in = f
+		cases = append(cases, some...)
 	}
-	var out io.Writer
+	if c.FromReviews {
+		some, err := e.reviewCases()
+		if err != nil {
+			return err
+		}
+		cases = append(cases, some...)
+	}
+	if c.Train {
+		return c.train(e.Stdout, cases)
+	}
+	return c.judge(e.Stdout, cases)
+}
+
+func readCases(name string) ([]match.Case, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("cases: %w", err)}
+	}
+	defer f.Close()
+	return casesOf(f, name)
+}
+
+// casesOf reads the cases of what is called name.
+func casesOf(in io.Reader, name string) (cases []match.Case, err error) {
+	err = match.ReadCases(in, func(c match.Case) error { cases = append(cases, c); return nil })
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return cases, nil
+}
+
+// judge counts the decisions of the built-in weights.
+func (c evalMatchCmd) judge(stdout io.Writer, cases []match.Case) (err error) {
+	out := io.Discard
 	if c.Predictions != "" {
-		p, err := os.OpenFile(c.Predictions, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+		f, err := os.OpenFile(c.Predictions, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 		if err != nil {
 			return usageError{fmt.Errorf("predictions: %w", err)}
 		}
-		w := bufio.NewWriter(p)
-		defer func() {
-			if ferr := w.Flush(); err == nil {
-				err = ferr
-			}
-			if cerr := p.Close(); err == nil {
-				err = cerr
-			}
-		}()
+		w := bufio.NewWriter(f)
+		defer func() { err = errors.Join(err, w.Flush(), f.Close()) }()
 		out = w
 	}
-	r, err := match.Eval(in, out)
+	r, err := match.Evaluate(cases, func(x match.Case, d match.Decision) error {
+		if c.Wrong && d.Pick != x.Answer {
+			printMiss(stdout, match.Miss{Case: x, Decision: d, Times: 1})
+		}
+		return match.WritePrediction(out, x, d)
+	})
 	if err != nil {
-		return fmt.Errorf("%s: %w", cmp.Or(c.File, "reviews"), err)
+		return err
 	}
-	fmt.Fprintln(e.Stdout, r)
+	fmt.Fprint(stdout, r)
 	return nil
+}
+
+// train fits the weights and says what to expect of them.
+func (c evalMatchCmd) train(stdout io.Writer, cases []match.Case) error {
+	m, v, err := match.Train(cases)
+	if err != nil {
+		return usageError{err}
+	}
+	if c.Wrong {
+		for _, miss := range v.Wrong {
+			printMiss(stdout, miss)
+		}
+	}
+	fmt.Fprint(stdout, v)
+	fmt.Fprintf(stdout, "thresholds      place or none: from %.2f, ahead by %.2f; with review: from %.2f, ahead by %.2f, review from %.2f\n",
+		m.Two.Accept, m.Two.Lead, m.Three.Accept, m.Three.Lead, m.Three.Review)
+	if c.CV {
+		for _, p := range match.Parts() {
+			without, err := match.Validate(cases, p.Part)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(stdout, "without %-36s%s\n", p.Name, without.Line())
+		}
+	}
+	if c.Out == "" {
+		return nil
+	}
+	text, err := m.JSON()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.Out, text, 0o644); err != nil {
+		return fmt.Errorf("weights: %w", err)
+	}
+	return nil
+}
+
+func printMiss(w io.Writer, m match.Miss) {
+	c, d := m.Case, m.Decision
+	fmt.Fprintf(w, "%s %s: right is %s, chosen %s, wrong %d times\n  %s\n", c.ID, c.Kind, item(c.Answer), item(d.Pick), m.Times,
+		strings.Join([]string{c.Mention.Name, c.Mention.Branch, c.Mention.Area, c.Mention.Address}, " | "))
+	for _, s := range d.Scored[:min(3, len(d.Scored))] {
+		x := c.Candidates[s.Index]
+		fmt.Fprintf(w, "  %d %.2f %s | %s | %s\n         %s\n", s.Index, s.Score, x.Name, x.Address, x.RoadAddress, s.Why)
+	}
+}
+
+func item(i int) string {
+	if i < 0 {
+		return "none"
+	}
+	return fmt.Sprint(i)
 }

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 
 	"sumbi/jobs"
+	"sumbi/jobs/match"
 )
 
-// reviewCases returns the labels of the state file as case lines, as a file of cases has them.
-func (e *env) reviewCases() (io.Reader, error) {
+// reviewCases returns the labels of the state as cases.
+func (e *env) reviewCases() ([]match.Case, error) {
 	s, err := e.guest()
 	if err != nil {
 		return nil, err
@@ -27,5 +27,5 @@ func (e *env) reviewCases() (io.Reader, error) {
 	if n == 0 {
 		return nil, errors.New("nobody has decided anything in this state file yet; `sumbi review` does")
 	}
-	return &lines, nil
+	return casesOf(&lines, "reviews")
 }

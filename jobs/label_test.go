@@ -281,8 +281,8 @@ func TestReviewCases(t *testing.T) {
 		if f := c.Candidates[1-c.Answer]; f.Name != "p1식당 분점" || f.Lat != 35.1 || f.Lng != 129.03 {
 			t.Errorf("candidate %+v", f)
 		}
-		r, err := match.Eval(&lines, nil)
-		if err != nil || r.Cases != 2 || r.Right != 1 || r.Wrong != 1 {
+		r, err := match.Evaluate(cases, nil)
+		if err != nil || r.Two.Cases != 2 || r.Two.Right != 1 || r.Two.Wrong != 1 {
 			t.Errorf("report %+v %v", r, err)
 		}
 	})

@@ -208,6 +208,9 @@ func (s *matchStep) recall(ctx context.Context, e *Engine) (Finder, string, erro
 	var resting Finder
 	var left string
 	for _, q := range match.Queries(s.mm) {
+		if !match.Worth(s.mm, q, s.union) {
+			continue
+		}
 		for i, f := range s.find.Finders {
 			known, err := s.remembered(ctx, e, f.Name(), q)
 			switch {

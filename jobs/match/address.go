@@ -32,7 +32,7 @@ type number struct {
 // parseAddress reads the parts of an address in any of the usual spellings. What it does not know it leaves out.
 func parseAddress(s string) address {
 	var a address
-	words := strings.FieldsFunc(clean(s), func(r rune) bool { return r == ' ' || r == ',' || r == '(' || r == ')' })
+	words := strings.FieldsFunc(strings.ReplaceAll(clean(s), " - ", "-"), func(r rune) bool { return r == ' ' || r == ',' || r == '(' || r == ')' })
 	for i := 0; i < len(words); i++ {
 		w := words[i]
 		if a.road != "" && a.num.main > 0 || a.lot.main > 0 {
@@ -48,9 +48,32 @@ func parseAddress(s string) address {
 				w = rest
 			}
 		}
+		if w == "진구" && a.sido == "부산" {
+			w = "부산진구"
+		}
+		if len(a.dongs) == 0 && a.road == "" && i+1 < len(words) {
+			w = withEnding(w)
+		}
 		i += a.take(w, words[i+1:])
 	}
 	return a
+}
+
+// withEnding adds the 시, 군, 구, 읍 or 면 that was left out before more of an address: 속초 중앙로 12.
+func withEnding(w string) string {
+	last, _ := utf8.DecodeLastRuneInString(w)
+	if n := utf8.RuneCountInString(w); n < 2 || n > 4 || strings.ContainsRune("시군구읍면동리가로길", last) {
+		return w
+	}
+	if _, known := lookup(regionText, w); !known {
+		return w
+	}
+	for _, end := range [...]string{"시", "군", "구", "읍", "면"} {
+		if districts, ok := lookup(regionText, w+end); ok && (end == "읍" || end == "면" || strings.HasSuffix(districts, " "+w+end)) {
+			return w + end
+		}
+	}
+	return w
 }
 
 // take reads one word and returns how many of the words that follow it has used.
@@ -196,14 +219,14 @@ func stem(s string) string {
 	if t == "" || len(t) == len(s) {
 		t = s
 	}
-	r := []rune(t)
-	if len(r) > 2 && strings.ContainsRune("동리읍면시군구", r[len(r)-1]) {
-		r = r[:len(r)-1]
+	const ga = len("가")
+	if n := len(t) - ga; n >= 2*ga && strings.Contains("동리읍면시군구", t[n:]) {
+		t = t[:n]
 	}
-	for len(r) > 2 && r[len(r)-1] >= '0' && r[len(r)-1] <= '9' {
-		r = r[:len(r)-1]
+	for len(t) > 2 && t[len(t)-1] >= '0' && t[len(t)-1] <= '9' {
+		t = t[:len(t)-1]
 	}
-	return string(r)
+	return t
 }
 
 // cutSido reads the province or metropolitan city at the start of a word; rest is what is written on without a space.
@@ -212,23 +235,14 @@ func cutSido(w string, guFollows bool) (short, rest string) {
 	if w == "광주시" && !guFollows {
 		return "", ""
 	}
-	for name := range strings.FieldsSeq("서울 부산 대구 인천 광주 대전 울산 세종") {
-		for _, end := range [...]string{"특별자치시", "특별시", "광역시", "시"} {
-			if rest, ok := strings.CutPrefix(w, name+end); ok {
-				return name, rest
+	for _, p := range provinces() {
+		if w == p.name {
+			return p.name, ""
+		}
+		for _, form := range p.forms {
+			if rest, ok := strings.CutPrefix(w, form); ok {
+				return p.name, rest
 			}
-		}
-		if w == name {
-			return name, ""
-		}
-	}
-	for pair := range strings.FieldsSeq("경기:경기도 강원:강원특별자치도 강원:강원도 충북:충청북도 충남:충청남도 전북:전북특별자치도 전북:전라북도 전남:전라남도 경북:경상북도 경남:경상남도 제주:제주특별자치도 제주:제주도") {
-		name, long, _ := strings.Cut(pair, ":")
-		if rest, ok := strings.CutPrefix(w, long); ok {
-			return name, rest
-		}
-		if w == name {
-			return name, ""
 		}
 	}
 	return "", ""

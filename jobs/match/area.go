@@ -21,15 +21,16 @@ type areaHint struct {
 type areaWord struct {
 	text   string // compact
 	stem   string
+	sound  string // of a word in Latin letters
 	sido   string // the word is a province or metropolitan city
 	region region
 	known  bool
 }
 
 // parseArea resolves the words of an area: "부산 서면", "서울숲", "#성수맛집".
-func parseArea(s string) areaHint {
+func parseArea(s string, without Part) areaHint {
 	var h areaHint
-	for w := range strings.FieldsFuncSeq(clean(s), func(r rune) bool { return r != '\'' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+	for w := range strings.FieldsFuncSeq(clean(s), func(r rune) bool { return r != '\'' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
 		w = compact(w)
 		if utf8.RuneCountInString(w) < 2 {
 			continue
@@ -37,12 +38,59 @@ func parseArea(s string) areaHint {
 		a := areaWord{text: w, stem: stem(foldDong(w))}
 		if sido, rest := cutSido(w, true); sido != "" && rest == "" {
 			a.sido = sido
+		} else if hasLatin(w) && !hasHangul(w) {
+			a.readLatin(without)
 		} else {
-			a.region, a.known = findRegion(w)
+			a.region, a.known = findRegion(w, without)
 		}
 		h.words = append(h.words, a)
 	}
 	return h
+}
+
+// readLatin reads a word in Latin letters: Mangwon-dong, Gangneung, Seoul.
+func (a *areaWord) readLatin(without Part) {
+	a.sound = sound(a.text)
+	for _, p := range provinces() {
+		if p.sound == a.sound {
+			a.sido, a.sound = p.name, ""
+			return
+		}
+	}
+	if word := heardAreas()[a.sound]; word != "" {
+		if a.region, a.known = exactRegion(word, without); a.known {
+			a.text, a.stem, a.sound = word, stem(word), ""
+			return
+		}
+	}
+	for _, end := range [...]string{"dong", "gu", "si", "ro", "station", "eup", "myeon", "ri"} {
+		if rest, ok := strings.CutSuffix(a.text, end); ok && len(rest) >= 3 {
+			a.sound = sound(rest)
+			return
+		}
+	}
+}
+
+// compareSound compares a word in Latin letters with the names of the candidate's own place.
+func (w areaWord) compareSound(c *candidate) level {
+	for _, s := range c.stems {
+		if sound(s) == w.sound {
+			return areaGood
+		}
+	}
+	for _, g := range c.gus {
+		if sound(stem(g)) != w.sound {
+			continue
+		}
+		if strings.HasSuffix(g, "시") {
+			return areaCity
+		}
+		return areaOK
+	}
+	if districts, ok := heardDistricts()[w.sound]; ok && c.sido != "" && !c.inDistricts(districts) {
+		return areaConflict
+	}
+	return areaUnknown
 }
 
 // compareArea says how well a candidate lies where the hint points. The more exact word of several decides, unless
@@ -92,10 +140,18 @@ func (w areaWord) compare(c *candidate) level {
 		}
 		return areaOK
 	}
+	if slices.ContainsFunc(c.gus, func(g string) bool {
+		return strings.HasSuffix(g, "구") && len(w.text) >= len("가나") && len(g) > len(w.text) && strings.HasPrefix(g, w.text)
+	}) {
+		return areaOK // 일산 in 일산동구
+	}
 	if w.known {
 		if l := w.inRegion(c); l != areaUnknown {
 			return l
 		}
+	}
+	if w.sound != "" {
+		return w.compareSound(c)
 	}
 	if utf8.RuneCountInString(w.stem) >= 2 && (strings.Contains(c.road.road, w.stem) || strings.Contains(c.road.extra, w.stem) || strings.Contains(c.lot.extra, w.stem)) {
 		return areaOK
@@ -155,13 +211,10 @@ func (w areaWord) inRegion(c *candidate) level {
 
 // townBegins reports whether the word begins with the candidate's own town: 노형오거리 in 노형동.
 func (c *candidate) townBegins(word string) bool {
-	return slices.ContainsFunc(c.towns, func(t string) bool {
-		s := stem(t)
-		return utf8.RuneCountInString(s) >= 2 && strings.HasPrefix(word, s)
-	})
+	return slices.ContainsFunc(c.stems, func(s string) bool { return utf8.RuneCountInString(s) >= 2 && strings.HasPrefix(word, s) })
 }
 
 // hasTown reports whether the candidate's own 읍, 면, 동 or 리 has this name.
 func (c *candidate) hasTown(name string) bool {
-	return slices.ContainsFunc(c.towns, func(t string) bool { return t == name || stem(t) == name })
+	return slices.Contains(c.towns, name) || slices.Contains(c.stems, name)
 }

@@ -12,7 +12,11 @@ type branch struct {
 	main bool   // 본점, 본관
 	nth  int    // 2호점; 0 none
 	any  bool
+	word string // as written, short
 }
+
+// maxBranch is the longest branch word that is read, in letters.
+const maxBranch = 20
 
 // splitBranch separates the last word of a cleaned name if it is a branch: 강남역점, 2호점, 별관, 방화DT, or a 본점 that
 // is written on. A name that is one word keeps it: 왕자반점.
@@ -50,11 +54,11 @@ func isBranch(w string) bool {
 }
 
 func parseBranch(s string) branch {
-	s = compact(clean(s))
-	if s == "" {
+	word := cut(clean(s), maxBranch)
+	if s = compact(word); s == "" {
 		return branch{}
 	}
-	b := branch{any: true}
+	b := branch{any: true, word: word}
 	s = strings.TrimSuffix(s, "점")
 	for {
 		before := s
@@ -91,9 +95,45 @@ func parseBranch(s string) branch {
 	return b
 }
 
+// align looks for the mention's branch in the whole title, where it may be written on, without 점, in several words or
+// in another order, and for the title's branch at the end of the mention's name. It returns the names to compare.
+func (p *mention) align(c *candidate) (m, n []form, asked, title branch) {
+	m, n, asked, title = p.names, c.names, p.branch, c.branch
+	whole := strings.TrimSuffix(c.full, "점")
+	if asked.core != "" && utf8.RuneCountInString(asked.core) >= 2 {
+		for _, core := range p.branchOrders {
+			rest, ok := strings.CutSuffix(whole, core)
+			if ok && utf8.RuneCountInString(rest) >= 2 && (title.core == "" || len(core) >= len(title.core)) {
+				return m, []form{newForm(rest, c.full)}, asked, asked
+			}
+		}
+	}
+	if !asked.any && title.core != "" {
+		for _, f := range m {
+			rest, ok := strings.CutSuffix(strings.TrimSuffix(f.full, "점"), title.core)
+			if ok && utf8.RuneCountInString(rest) >= 2 && strings.HasPrefix(c.full, rest) {
+				return []form{newForm(rest, f.full)}, n, title, title
+			}
+		}
+	}
+	return m, n, asked, title
+}
+
+// orders returns the words of a branch joined, as written and turned round, without 점.
+func orders(s string, core string) []string {
+	out := []string{core}
+	words := strings.Fields(s)
+	if len(words) < 2 || len(words) > 3 {
+		return out
+	}
+	for i := range words {
+		words[i] = strings.TrimSuffix(compact(words[i]), "점")
+	}
+	return append(out, words[len(words)-1]+strings.Join(words[:len(words)-1], ""))
+}
+
 // compareBranch compares the branch that a caption names with that of a title.
-func (p *mention) compareBranch(title branch, c *candidate) level {
-	m := p.branch
+func (p *mention) compareBranch(m, title branch, c *candidate) level {
 	switch {
 	case !m.any && !title.any:
 		return branchNone
@@ -106,23 +146,20 @@ func (p *mention) compareBranch(title branch, c *candidate) level {
 		return branchExtra
 	case m.core == "" && m.nth == 0: // 본점, 직영점
 		switch {
-		case !title.any, title.main:
+		case title.main:
+			return branchSame
+		case !title.any:
 			return branchMain
 		}
 		return branchOther
 	case m.nth > 0 && title.nth > 0 && m.nth != title.nth:
 		return branchOther
-	case m.core == "" && title.nth == m.nth:
+	case m.core == "" && title.nth == m.nth, m.core != "" && m.core == title.core:
 		return branchSame
 	case !title.any && m.nth > 0 && strings.HasSuffix(c.core, strconv.Itoa(m.nth)):
 		return branchSame
-	case m.core != "" && m.core == title.core:
-		return branchSame
-	}
-	if m.core != "" && title.core != "" {
-		if partBranch(m.core, title.core, c) {
-			return branchPart
-		}
+	case m.core != "" && title.core != "" && partBranch(m.core, title.core, c):
+		return branchPart
 	}
 	here := areaUnknown
 	if m.core != "" {

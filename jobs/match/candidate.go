@@ -1,6 +1,7 @@
 package match
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -19,18 +20,21 @@ type candidate struct {
 	sido    string
 	gus     []string
 	towns   []string // 읍, 면, 동 and 리
+	stems   []string // of towns
 	places  []string // words for its own place that names contain: 제주, 애월읍, 애월
 	where   string   // both addresses, compact
 	located bool
-	voices  voices // shared by the candidates of a decision
-	same    []bool // by index of the other candidate: entries of one shop
+	reader  *reader // shared by the candidates of a decision
+	same    []bool  // by index of the other candidate: entries of one shop
 	food    level
-	barred  bool // a car park and the like: never the place
+	serves  uint8 // kinds of its title and category
+	barred  bool  // a car park and the like: never the place
 }
 
-func newCandidate(c adapters.Candidate, heard voices) *candidate {
-	p := &candidate{Candidate: c, voices: heard, road: parseAddress(c.RoadAddress), lot: parseAddress(c.Address)}
-	name := statuses.Replace(clean(c.Name))
+func newCandidate(c adapters.Candidate, r *reader) *candidate {
+	c.RoadAddress, c.Address = cut(c.RoadAddress, maxAddress), cut(c.Address, maxAddress)
+	p := &candidate{Candidate: c, reader: r, road: parseAddress(c.RoadAddress), lot: parseAddress(c.Address)}
+	name := cut(statuses.Replace(clean(cut(c.Name, 4*maxName))), maxName)
 	p.full = compact(name)
 	p.names, p.branch = forms(name)
 	p.core = p.names[0].text
@@ -48,9 +52,15 @@ func newCandidate(c adapters.Candidate, heard voices) *candidate {
 		}
 		p.towns = append(p.towns, a.dongs...)
 	}
-	for _, w := range append(p.towns, p.gus...) {
+	p.stems = make([]string, 0, len(p.towns))
+	p.places = make([]string, 0, 2*(len(p.towns)+len(p.gus))+1)
+	for i, w := range append(slices.Clip(p.towns), p.gus...) {
+		s := stem(w)
+		if i < len(p.towns) {
+			p.stems = append(p.stems, s)
+		}
 		p.places = append(p.places, w)
-		if s := stem(w); s != w && utf8.RuneCountInString(s) >= 2 {
+		if s != w && utf8.RuneCountInString(s) >= 2 {
 			p.places = append(p.places, s)
 		}
 	}
@@ -58,6 +68,7 @@ func newCandidate(c adapters.Candidate, heard voices) *candidate {
 		p.places = append(p.places, p.sido)
 	}
 	p.food = foodLevel(c.Category)
+	p.serves = serves(name) | serves(cut(c.Category, maxName))
 	p.barred = barred(name, c.Category)
 	return p
 }
@@ -65,12 +76,26 @@ func newCandidate(c adapters.Candidate, heard voices) *candidate {
 // barred reports a car park, charger, estate agent, head office or the like.
 func barred(name, category string) bool {
 	folded := compact(name)
-	for w := range strings.FieldsSeq("주차장 충전소 전기차충전 공인중개사 부동산 정류장 화장실 물류센터 현금인출기 주유소") {
+	for _, w := range barredWords() {
 		if strings.HasSuffix(folded, w) || strings.Contains(category, w) {
 			return true
 		}
 	}
 	return strings.HasSuffix(name, " 본사") || strings.HasSuffix(name, " ATM")
+}
+
+// serves returns the kinds of what a text names, a bit each; 0 when it names none.
+func serves(s string) uint8 {
+	var set uint8
+	for i, words := range kinds() {
+		for _, w := range words {
+			if strings.Contains(s, w) {
+				set |= 1 << i
+				break
+			}
+		}
+	}
+	return set
 }
 
 func foodLevel(category string) level {

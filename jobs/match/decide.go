@@ -2,7 +2,6 @@ package match
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"strings"
 
@@ -17,52 +16,56 @@ func Decide(m Mention, candidates []adapters.Candidate) Decision {
 
 // Decide decides by this model.
 func (w *Model) Decide(m Mention, candidates []adapters.Candidate) Decision {
-	d, _, _ := w.decide(m, candidates)
-	return d
+	return w.decide(compareNamed(m, candidates, w.without))
 }
 
-func (w *Model) decide(m Mention, candidates []adapters.Candidate) (Decision, []*candidate, []evidence) {
-	d := Decision{State: None, Index: -1}
+func (w *Model) decide(c *comparison) Decision {
+	d := Decision{State: None, Index: -1, Pick: -1}
 	switch {
-	case compact(clean(m.Name)) == "":
+	case c == nil:
 		d.Reason = "the mention has no name"
-		return d, nil, nil
-	case len(candidates) == 0:
+		return d
+	case len(c.candidates) == 0:
 		d.Reason = "the search found nothing"
-		return d, nil, nil
+		return d
 	}
-	_, cs, es := gather(m, candidates)
-	w.rivals(cs, es)
-	d.Scored = make([]Scored, len(cs))
-	for i, e := range es {
-		d.Scored[i] = Scored{Index: i, Score: logistic(sum(&w.final, e.levels)), Why: why(e.levels)}
-		if cs[i].barred {
-			d.Scored[i].Score, d.Scored[i].Why = 0, "not a restaurant"
-		}
+	d.Compared = c.pairs
+	r := w.rank(c)
+	for i := range r.scored {
+		r.scored[i].Why = w.why(c, r.scored[i].Index)
 	}
-	slices.SortFunc(d.Scored, func(a, b Scored) int {
-		return cmp.Or(cmp.Compare(b.Score, a.Score), preferred(cs[a.Index], cs[b.Index]), cmp.Compare(a.Index, b.Index))
-	})
+	d.Scored = r.scored
 	best := d.Scored[0]
 	d.Score = best.Score
-	second := -1.0
-	for _, s := range d.Scored[1:] {
-		if !cs[best.Index].same[s.Index] {
-			second = s.Score
-			break
-		}
+	if w.Two.state(best.Score, r.lead) == Place {
+		d.Pick = best.Index
 	}
+	t := w.Three
+	d.State = t.state(best.Score, r.lead)
 	switch {
-	case best.Score >= w.Accept && best.Score-second >= w.Lead:
-		d.State, d.Index, d.Reason = Place, best.Index, "chosen: "+best.Why
-	case best.Score >= w.Accept:
-		d.State, d.Index, d.Reason = Review, best.Index, "two candidates fit about equally: "+best.Why
-	case best.Score >= w.Review:
-		d.State, d.Index, d.Reason = Review, best.Index, "not certain enough: "+best.Why
+	case d.State == Place:
+		d.Index, d.Reason = best.Index, "chosen: "+best.Why
+	case d.State == Review && best.Score >= t.Accept:
+		d.Index, d.Reason = best.Index, "two candidates fit about equally: "+best.Why
+	case d.State == Review:
+		d.Index, d.Reason = best.Index, "not certain enough: "+best.Why
 	default:
 		d.Reason = "no candidate fits; the best: " + best.Why
 	}
-	return d, cs, es
+	return d
+}
+
+// compareNamed compares what has a name; nil otherwise.
+func compareNamed(m Mention, candidates []adapters.Candidate, without Part) *comparison {
+	if compact(clean(m.Name)) == "" {
+		return nil
+	}
+	return compare(m, candidates, without)
+}
+
+// order puts the better candidate first, and entries that score the same by what they say.
+func (c *comparison) order(a, b Scored) int {
+	return cmp.Or(cmp.Compare(b.Score, a.Score), preferred(c.candidates[a.Index], c.candidates[b.Index]), cmp.Compare(a.Index, b.Index))
 }
 
 // preferred orders entries that score the same: the one with a stable id, then the one with more address, then by text.
@@ -82,83 +85,41 @@ func b2i(b bool) int {
 	return 0
 }
 
-// rivals adds to each candidate how far it is ahead of the best that is another place.
-func (w *Model) rivals(cs []*candidate, es []evidence) {
-	scores := make([]float64, len(cs))
-	for i, e := range es {
-		scores[i] = sum(&w.pair, e.levels)
-	}
-	for i := range cs {
-		best, namesake := math.Inf(-1), false
-		for j := range cs {
-			if i == j || cs[j].barred || cs[i].same[j] {
-				continue
-			}
-			best = max(best, scores[j])
-			namesake = namesake || es[j].name <= min(es[i].name, nameContain)
-		}
-		es[i].levels = append(es[i].levels, rival(scores[i]-best))
-		if namesake {
-			es[i].levels = append(es[i].levels, namesake0+level(es[i].place))
-		}
-	}
-}
-
-// rival grades the lead over the best other place, in log-odds.
-func rival(lead float64) level {
-	switch {
-	case math.IsInf(lead, 1):
-		return rivalAlone
-	case lead >= 4:
-		return rivalFarLead
-	case lead >= 2:
-		return rivalLead
-	case lead >= 0.5:
-		return rivalNarrow
-	case lead > -0.5:
-		return rivalTie
-	case lead > -2:
-		return rivalBehind
-	}
-	return rivalFarBehind
-}
-
-// why puts the levels that say something into words.
-func why(ls []level) string {
-	var words []string
-	for _, l := range ls {
-		switch l {
-		case rivalFarLead, bias, addrNone, areaNone, branchNone, pinNone, pinNameNone, kindFood, kindUnknown, shortName, rareScript, rivalAlone, rivalLead:
-			continue
-		}
-		if l < namesake0 {
-			words = append(words, l.String())
-		}
-	}
-	return strings.Join(words, ", ")
-}
-
 // Sure reports whether more searches would not change the answer: the best is certain, and a further candidate could
 // only be another entry of it.
 func Sure(m Mention, candidates []adapters.Candidate) bool {
-	d, cs, es := embedded().decide(m, candidates)
+	c := compareNamed(m, candidates, 0)
+	d := embedded().decide(c)
 	if d.State != Place || d.Score < 0.9 {
 		return false
 	}
-	e := es[d.Index]
-	if nameGroup(e.name) > 1 {
+	e := &c.evidence[d.Index]
+	switch {
+	case nameGroup(e.name) > 1:
 		return false
-	}
-	if e.place == 5 {
+	case e.place == placeGroups, e.branch == branchSame:
 		return true
-	}
-	if e.place < 4 {
+	case e.place < placeGroups-1:
 		return false
 	}
-	for i, c := range cs {
-		if i != d.Index && nameGroup(es[i].name) <= 1 && !c.same[d.Index] && !slices.Contains(e.levels, branchSame) {
+	for i, x := range c.candidates {
+		if i == d.Index || x.same[d.Index] || nameGroup(c.evidence[i].name) > 1 {
+			continue
+		}
+		if x.branch.any || c.candidates[d.Index].branch.any || c.evidence[i].place > 0 {
 			return false // a chain: another branch may lie nearer
 		}
 	}
 	return true
+}
+
+// Worth reports whether a query of Queries is worth asking after these candidates were found: other forms of the name
+// are, only while nothing of that name was found.
+func Worth(m Mention, query string, found []adapters.Candidate) bool {
+	name, _ := cutBrackets(queryText(m.Name))
+	if strings.Contains(compact(query), compact(name)) {
+		return true
+	}
+	c := compareNamed(m, found, 0)
+	return c == nil || !slices.ContainsFunc(c.evidence, func(e evidence) bool { return e.name <= nameContain })
 }

@@ -50,9 +50,7 @@ const (
 	branchNone
 	branchSame
 	branchPart
-	branchPlace
 	branchMain
-	branchHere
 	branchOther
 	branchOtherHere
 	branchMissing
@@ -77,10 +75,13 @@ const (
 	kindUnknown
 	kindOther
 
+	menuUnknown
+	menuFits
+	menuOther
+
 	shortName
 	rareScript
 
-	rivalAlone
 	rivalFarLead
 	rivalLead
 	rivalNarrow
@@ -95,22 +96,40 @@ const (
 	namesake4
 	namesake5
 
-	pairFirst // name group × place group follow
+	pairDifferent // the name is another, wherever it is
+	pairElsewhere // the place is another, whatever the name
+	pairFirst     // name group × place group follow
 )
 
-// groups of the interaction of name and place.
+// Groups of the interaction of name and place.
 const (
 	nameGroups  = 5
-	placeGroups = 6
+	placeGroups = 5
 	levels      = int(pairFirst) + nameGroups*placeGroups
 )
+
+// weight returns the level whose weight l has: levels that say the same about a candidate, or that are too rare to learn
+// from one by one, share one.
+func (l level) weight() level {
+	switch l {
+	case addrOtherRoad, addrOtherDong, addrOtherGu, addrOtherSido:
+		return addrOtherGu
+	case addrUnknown, addrSameSido:
+		return addrNone
+	case addrRoadMain, addrLotMain:
+		return addrRoadNear
+	case areaDoubt:
+		return areaUnknown
+	}
+	return l
+}
 
 func (l level) String() string {
 	if l >= pairFirst {
 		n := int(l - pairFirst)
-		return fmt.Sprintf("pair %d/%d", n/placeGroups, n%placeGroups)
+		return fmt.Sprintf("pair %d/%d", n/placeGroups, n%placeGroups+1)
 	}
-	if l >= namesake0 {
+	if l >= namesake0 && l <= namesake5 {
 		return fmt.Sprintf("namesake %d", l-namesake0)
 	}
 	return [...]string{
@@ -124,21 +143,23 @@ func (l level) String() string {
 		addrSameSido: "same province", addrOtherDong: "other dong", addrOtherGu: "other district", addrOtherSido: "other province",
 		areaGood: "area good", areaOK: "area plausible", areaCity: "in the city", areaWeak: "area only roughly", areaBeside: "other dong of the district", areaUnknown: "area unknown", areaDoubt: "area doubtful",
 		areaConflict: "area elsewhere", areaNone: "no area",
-		branchNone: "no branch", branchSame: "branch equal", branchPart: "branch equal in part", branchPlace: "branch named after its place",
-		branchMain: "main branch", branchHere: "branch names this place", branchOther: "other branch", branchOtherHere: "other branch word, same place",
+		branchNone: "no branch", branchSame: "branch equal", branchPart: "branch equal in part",
+		branchMain: "main branch", branchOther: "other branch", branchOtherHere: "other branch word, same place",
 		branchMissing: "branch not in the title", branchMissingHere: "branch fits the address", branchMissingAway: "branch is elsewhere",
 		branchExtra: "branch nobody asked for", branchExtraHere: "branch fits the area", branchExtraMain: "main branch assumed",
 		pinNone: "no pin", pinNear: "at the pin", pinClose: "close to the pin", pinDistrict: "in the pin's neighbourhood", pinFar: "far from the pin",
 		pinFarNamed: "far from the pin that has its name",
 		pinNameNone: "no pin name", pinNameEqual: "pin name equal", pinNameOther: "pin names another branch",
 		kindFood: "food", kindUnknown: "category unclear", kindOther: "not food",
+		menuUnknown: "menu unknown", menuFits: "menu fits", menuOther: "menu of another kind",
 		shortName: "short name", rareScript: "other script",
-		rivalAlone: "no rival", rivalFarLead: "far ahead", rivalLead: "well ahead", rivalNarrow: "just ahead", rivalTie: "tied with another", rivalBehind: "behind another",
+		rivalFarLead: "far ahead", rivalLead: "well ahead", rivalNarrow: "just ahead", rivalTie: "tied with another", rivalBehind: "behind another",
 		rivalFarBehind: "far behind another",
+		pairDifferent:  "pair different", pairElsewhere: "pair elsewhere",
 	}[l]
 }
 
-// nameGroup and placeGroup reduce the levels for their interaction.
+// nameGroup reduces the levels of a name for their interaction with the place.
 func nameGroup(name level) int {
 	switch {
 	case name <= nameOwnPlace:
@@ -147,10 +168,23 @@ func nameGroup(name level) int {
 		return 1
 	case name <= nameContain:
 		return 2
-	case name <= nameShared:
+	case name <= nameNear:
 		return 3
 	}
 	return 4
 }
 
-func pair(name, place int) level { return pairFirst + level(name*placeGroups+place) }
+// pair is the level of a name and a place together.
+func pair(name level, place int) level {
+	switch {
+	case place == 0:
+		return pairElsewhere
+	case name == nameDifferent:
+		return pairDifferent
+	}
+	g := nameGroup(name)
+	if g == nameGroups-1 && place < placeGroups {
+		place = 1 // a poor name needs the very address
+	}
+	return pairFirst + level(g*placeGroups+place-1)
+}

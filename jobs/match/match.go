@@ -24,7 +24,7 @@ type Mention struct {
 type Scored struct {
 	Index int     // position in the candidates given to Decide
 	Score float64 // 0 to 1
-	Why   string  // the levels in words: "name equal, area good, road number equal"
+	Why   string  // the comparison in words: "name equal; branch 성수점 against none; road address differs by 2 numbers"
 }
 
 // State is what became of a mention.
@@ -41,7 +41,10 @@ const (
 type Decision struct {
 	State  State
 	Index  int      // of the chosen candidate; for Review of the one to look at; -1 with None
+	Pick   int      // what is chosen where nobody reviews, place or none; -1 none
 	Score  float64  // of that candidate, else of the best
 	Scored []Scored // every candidate, best first
 	Reason string   // one sentence
+
+	Compared int // pairs of names that were compared: the work it took
 }

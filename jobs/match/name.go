@@ -112,6 +112,7 @@ func compareName(m, n []form, c *candidate) level {
 }
 
 func compareForms(a, b form, c *candidate) level {
+	c.reader.pairs++
 	if a.text == "" || b.text == "" {
 		return nameDifferent
 	}
@@ -119,23 +120,30 @@ func compareForms(a, b form, c *candidate) level {
 		return nameEqual
 	}
 	pa, pb := c.cutPlaces(a.text), c.cutPlaces(b.text)
-	if pa == pb {
+	da, db := c.reader.distinct(pa), c.reader.distinct(pb)
+	common := da == "" && db == "" // 망원국수: nothing but the place and what everybody has
+	switch {
+	case pa == pb && common:
+		return nameContain
+	case pa == pb:
 		return nameOwnPlace
 	}
-	if c.readAlike(pa, pb) || slices.Equal(jamo(pa), jamo(pb)) {
+	if c.readAlike(pa, pb) || slices.Equal(c.reader.jamo(pa), c.reader.jamo(pb)) {
 		return nameRead
 	}
-	if genericRest(pa, pb) || genericRest(a.text, b.text) {
+	if c.genericRest(pa, pb) || c.genericRest(a.text, b.text) {
+		if common {
+			return nameShared
+		}
 		return nameGeneric
 	}
-	if isWords(a, b.text) || isWords(b, a.text) || isWords(a, pb) || isWords(b, pa) {
+	if c.isWords(a, b.text) || c.isWords(b, a.text) || c.isWords(a, pb) || c.isWords(b, pa) {
 		return nameWords
 	}
-	ga, gb := distinct(pa), distinct(pb)
-	if ga == gb && utf8.RuneCountInString(ga) >= 2 {
+	if da == db && utf8.RuneCountInString(da) >= 2 {
 		return nameDistinct
 	}
-	return c.compareLetters(pa, pb, ga, gb)
+	return c.compareLetters(pa, pb, da, db)
 }
 
 // compareLetters grades names that are not equal in any reading, by their letters and by their sound.
@@ -145,15 +153,26 @@ func (c *candidate) compareLetters(a, b, ga, gb string) level {
 		short, long = long, short
 	}
 	n := utf8.RuneCountInString(short)
-	if n >= 3 && strings.Contains(long, short) && distinct(short) != "" {
+	if n >= 3 && strings.Contains(long, short) && c.reader.distinct(short) != "" {
 		return nameContain
 	}
-	s := similarity(jamo(readDigits(a)), jamo(readDigits(b)))
+	s := similarity(c.reader.jamo(a), c.reader.jamo(b))
 	if ga != "" && gb != "" && (ga != a || gb != b) {
-		s = min(s, similarity(jamo(ga), jamo(gb)))
+		s = min(s, similarity(c.reader.jamo(ga), c.reader.jamo(gb)))
 	}
 	if hasLatin(a) || hasLatin(b) {
-		s = max(s, c.soundAlike(a, b), c.soundAlike(ga, gb)-0.05)
+		heard := max(c.soundAlike(a, b), c.soundAlike(ga, gb)-0.05)
+		la, lb := c.reader.voice(a).loans, c.reader.voice(b).loans
+		if da, db := c.reader.distinct(la), c.reader.distinct(lb); da != la && db != lb && da != "" && db != "" {
+			heard = min(heard, c.soundAlike(da, db)+0.05) // a common word in both makes no name in common
+		}
+		s = max(s, heard)
+	}
+	if !hasLatin(a) && !hasLatin(b) && c.reader.jamo(a)[0] != c.reader.jamo(b)[0] {
+		s -= 0.2 // a mistake is seldom in the first letter
+	}
+	if !hasLatin(a) && !hasLatin(b) && min(utf8.RuneCountInString(ga), utf8.RuneCountInString(gb)) <= 2 {
+		s -= 0.1 // a letter makes another word of a short one
 	}
 	switch {
 	case s >= 0.84:
@@ -181,7 +200,7 @@ func sharedWord(a, b string) bool {
 			if !strings.Contains(b, piece) {
 				break
 			}
-			if !strings.Contains(genericWords().text, piece) {
+			if !strings.Contains(genericText, piece) {
 				return true
 			}
 		}
@@ -191,18 +210,21 @@ func sharedWord(a, b string) bool {
 
 // readAlike reports names that sound alike: 88 and 팔팔, LA and 엘에이, cafe and 카페, Onyu and 온유.
 func (c *candidate) readAlike(a, b string) bool {
+	if c.reader.without&PartReading != 0 {
+		return false
+	}
 	latin := hasLatin(a) || hasLatin(b)
 	if !latin && !strings.ContainsAny(a, "0123456789") && !strings.ContainsAny(b, "0123456789") {
 		return false
 	}
-	va, vb := c.voices.of(a), c.voices.of(b)
+	va, vb := c.reader.voice(a), c.reader.voice(b)
 	if va.digits == vb.digits {
 		return true
 	}
 	if !latin {
 		return false
 	}
-	if va.loans == vb.loans || va.letters == vb.letters {
+	if va.loans == vb.loans || va.letters == vb.letters || va.spelt == vb.spelt {
 		return true
 	}
 	return c.soundAlike(a, b) >= 0.9
@@ -210,15 +232,24 @@ func (c *candidate) readAlike(a, b string) bool {
 
 // soundAlike is the similarity of two names as they sound, 0 to 1.
 func (c *candidate) soundAlike(a, b string) float64 {
-	if a == "" || b == "" {
+	if a == "" || b == "" || c.reader.without&PartReading != 0 {
 		return 0
 	}
-	va, vb := c.voices.of(a), c.voices.of(b)
+	va, vb := c.reader.voice(a), c.reader.voice(b)
 	s := similarity(va.sound, vb.sound)
+	if va.french != nil {
+		s = max(s, similarity(va.french, vb.sound))
+	}
+	if vb.french != nil {
+		s = max(s, similarity(va.sound, vb.french))
+	}
 	if n := min(len(va.skeleton), len(vb.skeleton)); n >= 3 {
 		k := similarity(va.skeleton, vb.skeleton)
-		if n == 3 {
-			k -= 0.08 // three consonants are met by chance
+		if n <= 3 {
+			k -= 0.08
+			if s < 0.65 {
+				k = s // three consonants are met by chance
+			}
 		}
 		s = max(s, k)
 	}
@@ -226,7 +257,7 @@ func (c *candidate) soundAlike(a, b string) float64 {
 }
 
 // genericRest reports whether one name is the other with generic words around it: 카페한라산, 으뜨미식당.
-func genericRest(a, b string) bool {
+func (c *candidate) genericRest(a, b string) bool {
 	if len(a) > len(b) {
 		a, b = b, a
 	}
@@ -234,11 +265,11 @@ func genericRest(a, b string) bool {
 	if at < 0 || utf8.RuneCountInString(a) < 2 {
 		return false
 	}
-	return distinct(b[:at]) == "" && distinct(b[at+len(a):]) == ""
+	return c.reader.distinct(b[:at]) == "" && c.reader.distinct(b[at+len(a):]) == ""
 }
 
 // isWords reports whether text is one or more whole words of f in order.
-func isWords(f form, text string) bool {
+func (c *candidate) isWords(f form, text string) bool {
 	if len(f.words) < 2 || utf8.RuneCountInString(text) < 2 {
 		return false
 	}
@@ -247,7 +278,7 @@ func isWords(f form, text string) bool {
 		for _, w := range f.words[i:] {
 			joined += w
 			if joined == text {
-				return distinct(text) != ""
+				return c.reader.distinct(text) != ""
 			}
 		}
 	}

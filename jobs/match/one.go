@@ -5,8 +5,8 @@ import "sumbi/adapters"
 // One reports whether two entries are one shop although their names may be spelt differently: at one address or spot, under
 // names that differ by spelling, branch or place words only. Same is the stricter question.
 func One(a, b adapters.Candidate) bool {
-	_, cs, _ := gather(Mention{Name: a.Name}, []adapters.Candidate{a, b})
-	return cs[0].same[1]
+	c := compare(Mention{Name: a.Name}, []adapters.Candidate{a, b}, 0)
+	return c.candidates[0].same[1]
 }
 
 // SpotKey returns the same text for every spelling of one address, without floor and unit; "" when the candidate has none

@@ -13,8 +13,8 @@ const (
 )
 
 // Queries returns what to search for a mention, best first and without repeats: the name with the area (the caption's,
-// else the 읍, 면, 동 or 구 of its address), with the branch, alone, and last its Hangul or Latin part. It is empty when
-// there is no usable name.
+// else the 읍, 면, 동 or 구 of its address), with the branch, alone, then the name of the location tag, the name's Hangul or
+// Latin part, and last the name without generic words. It is empty when there is no usable name.
 func Queries(m Mention) []string {
 	name := queryText(m.Name)
 	if plain, _ := cutBrackets(name); compact(plain) != "" {
@@ -45,11 +45,19 @@ func Queries(m Mention) []string {
 		add(name, branch)
 	}
 	add(name)
+	if m.Location != nil {
+		if tag := queryText(m.Location.Name); utf8.RuneCountInString(compact(tag)) >= 2 && !regionPin(tag) {
+			add(tag)
+		}
+	}
 	fs, _ := forms(clean(m.Name))
 	for _, f := range fs[1:] {
 		if utf8.RuneCountInString(f.text) >= 3 && strings.Trim(f.text, "0123456789") != "" {
 			add(f.text)
 		}
+	}
+	if core := distinct(compact(name)); core != compact(name) && utf8.RuneCountInString(core) >= 3 { // two syllables find anything
+		add(core)
 	}
 	return qs
 }

@@ -1,45 +1,9 @@
 package match
 
 import (
-	_ "embed"
 	"strconv"
 	"strings"
 )
-
-// regions.tsv: every official name of a 시, 군, 구, 읍, 면, 동 or 리, with and without its ending → the districts that
-// have it. Sorted by bytes; searched as text, so that it costs no memory of its own.
-//
-//go:embed regions.tsv
-var regionText string
-
-// areas.tsv: what people call an area (a station, a street, a beach) → districts, dongs, centre. Sorted by bytes.
-//
-//go:embed areas.tsv
-var areaText string
-
-// lookup returns what follows key and a tab in a text of lines that are sorted by bytes.
-func lookup(text, key string) (string, bool) {
-	key += "\t"
-	lo, hi := 0, len(text)
-	for lo < hi {
-		mid := lo + (hi-lo)/2
-		start := lo + strings.LastIndexByte(text[lo:mid], '\n') + 1
-		end := strings.IndexByte(text[start:], '\n')
-		if end < 0 {
-			end = len(text) - start
-		}
-		line := text[start : start+end]
-		switch {
-		case strings.HasPrefix(line, key):
-			return line[len(key):], true
-		case line < key:
-			lo = start + end + 1
-		default:
-			hi = start
-		}
-	}
-	return "", false
-}
 
 // region is what a word for an area stands for.
 type region struct {
@@ -51,8 +15,8 @@ type region struct {
 }
 
 // findRegion looks a word up: as it is, without an ending that people add, then by its beginning.
-func findRegion(word string) (region, bool) {
-	if r, ok := exactRegion(word); ok {
+func findRegion(word string, without Part) (region, bool) {
+	if r, ok := exactRegion(word, without); ok {
 		return r, true
 	}
 	base := word
@@ -62,13 +26,13 @@ func findRegion(word string) (region, bool) {
 			break
 		}
 		base = next
-		if r, ok := exactRegion(base); ok {
+		if r, ok := exactRegion(base, without); ok {
 			return r, true
 		}
 	}
 	runes := []rune(word)
 	for n := len(runes) - 1; n >= 2; n-- {
-		if r, ok := exactRegion(string(runes[:n])); ok {
+		if r, ok := exactRegion(string(runes[:n]), without); ok {
 			r.partial = true
 			return r, true
 		}
@@ -76,10 +40,11 @@ func findRegion(word string) (region, bool) {
 	return region{}, false
 }
 
-func exactRegion(word string) (region, bool) {
+func exactRegion(word string, without Part) (region, bool) {
 	var r region
 	line, known := lookup(areaText, word)
-	if !known {
+	known = known && without&PartInformal == 0
+	if !known && without&PartInformal == 0 {
 		// 연남동 has the centre that is known for 연남
 		if base := trimAreaEnd(word); base != word {
 			if row, ok := lookup(areaText, base); ok && strings.Count(row, "\t") == 3 {
@@ -97,6 +62,7 @@ func exactRegion(word string) (region, bool) {
 		r.lng, _ = strconv.ParseFloat(f[3], 64)
 	}
 	official, ok := lookup(regionText, word)
+	ok = ok && without&PartOfficial == 0
 	if ok {
 		r.official = official
 	}
@@ -105,9 +71,7 @@ func exactRegion(word string) (region, bool) {
 
 // trimAreaEnd removes one ending that says what kind of area it is.
 func trimAreaEnd(w string) string {
-	const ends = "맛집 카페 핫플 근처 부근 인근 일대 역점 역 앞 쪽 점 해수욕장 해변 오거리 사거리 삼거리 시장 포구 항 관광단지 단지 신도시 지구 " +
-		"카페거리 먹자골목 골목 거리 시내 입구 공원 호수 동 읍 면 리 시 군 구 본점"
-	for end := range strings.FieldsSeq(ends) {
+	for _, end := range areaEnds() {
 		if rest, ok := strings.CutSuffix(w, end); ok && len(rest) >= len("가나") {
 			return rest
 		}

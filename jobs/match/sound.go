@@ -6,51 +6,109 @@ import (
 	"unicode"
 )
 
-// voice is how a name sounds; voices remembers those of one decision.
-type (
-	voice struct {
-		digits, loans, letters string
-		sound, skeleton        []rune
-	}
-	voices map[string]voice
-)
+// voice is how a name is read.
+type voice struct {
+	digits, loans, letters string
+	spelt                  string // letters that are left when loanwords are read
+	sound, skeleton        []rune
+	french                 []rune // the sound when it is French; nil otherwise
+}
 
-func (v voices) of(s string) voice {
-	if have, ok := v[s]; ok {
+// reader remembers how the names of one decision are read, and leaves out what is to be left out.
+type reader struct {
+	without Part
+	voices  map[string]*voice
+	jamos   map[string][]rune
+	pairs   int // of names that were compared
+}
+
+func newReader(without Part) *reader {
+	return &reader{without: without, voices: make(map[string]*voice, 16), jamos: make(map[string][]rune, 16)}
+}
+
+func (r *reader) voice(s string) *voice {
+	if have := r.voices[s]; have != nil {
 		return have
 	}
-	n := voice{digits: readDigits(s), loans: s, letters: s}
+	v := &voice{digits: readDigits(s), loans: s, letters: s}
 	if hasLatin(s) {
-		n.loans, n.letters = loans(s), readLetters(s)
+		v.loans, v.letters = loans(s), readLetters(s)
 	}
-	n.letters = readDigits(n.letters)
-	spelt := sound(n.loans)
-	n.sound, n.skeleton = []rune(spelt), []rune(skeleton(spelt))
-	v[s] = n
-	return n
+	v.letters, v.spelt = readDigits(v.letters), readDigits(readLetters(v.loans))
+	heard := sound(v.loans)
+	v.sound, v.skeleton = []rune(heard), []rune(skeleton(heard))
+	if hasLatin(v.loans) {
+		if f := readFrench(v.loans); f != v.loans {
+			v.french = []rune(sound(f))
+		}
+	}
+	r.voices[s] = v
+	return v
+}
+
+// jamo returns the letters of a name, its digits read.
+func (r *reader) jamo(s string) []rune {
+	if have, ok := r.jamos[s]; ok {
+		return have
+	}
+	js := []rune(s)
+	if r.without&PartJamo == 0 {
+		js = jamo(readDigits(s))
+	}
+	r.jamos[s] = js
+	return js
+}
+
+// distinct is the part of a name that tells it from others of its kind.
+func (r *reader) distinct(s string) string {
+	if r.without&PartGeneric != 0 {
+		return s
+	}
+	return distinct(s)
 }
 
 // sound spells Hangul and Latin in one coarse alphabet, so that 온유 and Onyu, 할리스 and Hollys meet: no tense or
 // aspirated consonants, l for r, p for b, f and v, no glides, no double letters.
 func sound(s string) string {
 	var b strings.Builder
+	before := 0 // the final consonant of the syllable before
 	for _, r := range s {
-		if r >= 0xAC00 && r <= 0xD7A3 {
-			b.WriteString(roman(r))
-		} else {
+		if r < 0xAC00 || r > 0xD7A3 {
 			b.WriteRune(unicode.ToLower(r))
+			before = 0
+			continue
 		}
+		n := int(r - 0xAC00)
+		initial, vowel, final := roman(n)
+		if initial == "r" {
+			switch before {
+			case 16, 21: // 강릉 is read Gangneung
+				initial = "n"
+			case 4, 8: // 신라 is read Silla
+				initial = "l"
+			}
+		}
+		b.WriteString(initial)
+		b.WriteString(vowel)
+		b.WriteString(final)
+		before = n % 28
 	}
 	return foldSound(b.String())
 }
 
-// roman spells one syllable in Revised Romanisation.
-func roman(r rune) string {
-	n := r - 0xAC00
-	return [...]string{"g", "kk", "n", "d", "tt", "r", "m", "b", "pp", "s", "ss", "", "j", "jj", "ch", "k", "t", "p", "h"}[n/588] +
-		[...]string{"a", "ae", "ya", "yae", "eo", "e", "yeo", "ye", "o", "wa", "wae", "oe", "yo", "u", "wo", "we", "wi", "yu", "eu", "ui", "i"}[n%588/28] +
+// roman spells one syllable in Revised Romanisation, in three parts.
+func roman(n int) (initial, vowel, final string) {
+	return [...]string{"g", "kk", "n", "d", "tt", "r", "m", "b", "pp", "s", "ss", "", "j", "jj", "ch", "k", "t", "p", "h"}[n/588],
+		[...]string{"a", "ae", "ya", "yae", "eo", "e", "yeo", "ye", "o", "wa", "wae", "oe", "yo", "u", "wo", "we", "wi", "yu", "eu", "ui", "i"}[n%588/28],
 		[...]string{"", "k", "k", "k", "n", "n", "n", "t", "l", "k", "m", "l", "l", "l", "p", "l", "m", "p", "p", "t", "t", "ng", "t", "t", "k", "t", "p", "t"}[n%28]
 }
+
+// readFrench respells what French writes otherwise than it is read: oiseau → wazo, soigne → swanye.
+func readFrench(s string) string { return frenchSpellings().Replace(s) }
+
+var frenchSpellings = sync.OnceValue(func() *strings.Replacer {
+	return strings.NewReplacer("eau", "o", "oise", "waze", "oi", "wa", "ou", "u", "au", "o", "gn", "ny", "ille", "iye", "qu", "k", "ch", "sh", "ph", "f", "ez", "e", "et", "e", "ier", "ye", "eu", "o")
+})
 
 var soundSpellings = sync.OnceValue(func() *strings.Replacer {
 	return strings.NewReplacer("eo", "o", "eu", "u", "ae", "e", "oe", "e", "oo", "u", "ee", "i", "ph", "p", "ck", "k", "ch", "j", "sh", "s", "th", "t",
@@ -122,34 +180,84 @@ func readDigits(s string) string {
 	return digitNames().Replace(s)
 }
 
-var letterNames = sync.OnceValue(func() *strings.Replacer {
-	return strings.NewReplacer("a", "에이", "b", "비", "c", "씨", "d", "디", "e", "이", "f", "에프", "g", "지", "h", "에이치", "i", "아이", "j", "제이", "k", "케이",
-		"l", "엘", "m", "엠", "n", "엔", "o", "오", "p", "피", "q", "큐", "r", "알", "s", "에스", "t", "티", "u", "유", "v", "브이", "w", "더블유", "x", "엑스", "y", "와이", "z", "제트")
-})
-
 // readLetters spells Latin letters by their names: EPL → 이피엘.
 func readLetters(s string) string {
-	return letterNames().Replace(s)
+	names := letterNames()
+	var b strings.Builder
+	for _, r := range s {
+		if name, ok := names[string(r)]; ok {
+			b.WriteString(name)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
-var loanWords = sync.OnceValue(func() *strings.Replacer {
-	return strings.NewReplacer(
-		"restaurant", "레스토랑", "steakhouse", "스테이크하우스", "starbucks", "스타벅스", "chocolate", "초콜릿", "roastery", "로스터리", "roasters", "로스터스", "espresso", "에스프레소",
-		"sandwich", "샌드위치", "brothers", "브라더스", "trattoria", "트라토리아", "osteria", "오스테리아", "pizzeria", "피제리아", "patisserie", "파티세리", "boulangerie", "블랑제리",
-		"chicken", "치킨", "kitchen", "키친", "brewery", "브루어리", "brewing", "브루잉", "dessert", "디저트", "library", "라이브러리", "factory", "팩토리", "company", "컴퍼니",
-		"station", "스테이션", "terrace", "테라스", "project", "프로젝트", "society", "소사이어티", "bakery", "베이커리", "coffee", "커피", "burger", "버거", "dining", "다이닝",
-		"bistro", "비스트로", "brunch", "브런치", "garden", "가든", "grocery", "그로서리", "market", "마켓", "studio", "스튜디오", "avenue", "애비뉴", "street", "스트리트", "donuts", "도넛",
-		"donut", "도넛", "hollys", "할리스", "noodle", "누들", "lounge", "라운지", "cookie", "쿠키", "flower", "플라워", "sushi", "스시", "pasta", "파스타", "pizza", "피자", "steak", "스테이크",
-		"bagel", "베이글", "house", "하우스", "table", "테이블", "seoul", "서울", "busan", "부산", "korea", "코리아", "grill", "그릴", "salad", "샐러드", "ramen", "라멘", "place", "플레이스",
-		"space", "스페이스", "green", "그린", "black", "블랙", "white", "화이트", "cafe", "카페", "café", "카페", "cake", "케이크", "jeju", "제주", "room", "룸", "shop", "샵", "bake", "베이크",
-		"beer", "비어", "wine", "와인", "taco", "타코", "blue", "블루", "home", "홈", "town", "타운", "park", "파크", "with", "위드", "pub", "펍", "bbq", "바베큐", "tea", "티", "bar", "바", "the", "더",
-	)
-})
+// maxLatin is the longest run of Latin letters that is taken apart into words.
+const maxLatin = 40
 
-// loans turns English words of restaurant names into their usual Hangul, longest first within a word that is written
-// together with others.
+// loans turns English and French words of restaurant names into their usual Hangul. Words that are written together are
+// taken apart: all of them when the run is nothing but known words, else only long ones.
 func loans(s string) string {
-	return loanWords().Replace(s)
+	var b strings.Builder
+	for len(s) > 0 {
+		n := strings.IndexFunc(s, func(r rune) bool { return r < 'a' || r > 'z' })
+		if n < 0 {
+			n = len(s)
+		}
+		if n > 0 {
+			b.WriteString(loanRun(s[:n]))
+			s = s[n:]
+			continue
+		}
+		n = strings.IndexFunc(s, func(r rune) bool { return r >= 'a' && r <= 'z' })
+		if n < 0 {
+			n = len(s)
+		}
+		b.WriteString(s[:n])
+		s = s[n:]
+	}
+	return b.String()
+}
+
+func loanRun(s string) string {
+	if len(s) > maxLatin {
+		return s
+	}
+	words := loanWords()
+	// last[i] is the length of the last word of the best division of s[:i], by fewest words; 0 = none
+	var last, count [maxLatin + 1]int
+	for i := 1; i <= len(s); i++ {
+		for n := i; n > 0; n-- {
+			if _, ok := words[s[i-n:i]]; ok && (i == n || last[i-n] > 0) && (last[i] == 0 || count[i-n]+1 < count[i]) {
+				last[i], count[i] = n, count[i-n]+1
+			}
+		}
+	}
+	if last[len(s)] > 0 {
+		out := ""
+		for i := len(s); i > 0; i -= last[i] {
+			out = words[s[i-last[i]:i]] + out
+		}
+		return out
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		n := min(len(s)-i, 12)
+		for ; n >= 4; n-- {
+			if w, ok := words[s[i:i+n]]; ok {
+				b.WriteString(w)
+				break
+			}
+		}
+		if n < 4 {
+			b.WriteByte(s[i])
+			n = 1
+		}
+		i += n
+	}
+	return b.String()
 }
 
 func hasLatin(s string) bool {

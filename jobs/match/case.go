@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"sumbi/adapters"
 )
@@ -27,56 +25,6 @@ type Case struct {
 	Mention    Mention
 	Candidates []adapters.Candidate
 	Answer     int // index of the right candidate, -1 when none is
-}
-
-// Kind is one row of a Report.
-type Kind struct {
-	Name         string
-	Cases, Right int
-}
-
-// Report counts decisions against labels. A pick is Place; Review counts as none.
-type Report struct {
-	Cases     int // lines read
-	Answers   int // cases that have a right candidate
-	Picks     int
-	Right     int // picks of the right candidate
-	Wrong     int // picks of another one, or where none is right
-	Missed    int // none, though there is an answer
-	RightNone int
-	Review    int // cases put aside for a person
-
-	Precision float64 // Right / Picks
-	Recall    float64 // Right / Answers
-	F1        float64
-	Accuracy  float64 // (Right + RightNone) / Cases
-
-	Kinds []Kind // by name
-}
-
-func (r Report) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "cases %d  precision %.3f  recall %.3f  F1 %.3f  accuracy %.3f  wrong %d  missed %d  review %d\n",
-		r.Cases, r.Precision, r.Recall, r.F1, r.Accuracy, r.Wrong, r.Missed, r.Review)
-	for _, k := range r.Kinds {
-		fmt.Fprintf(&b, "  %-28s %3d of %3d right\n", k.Name, k.Right, k.Cases)
-	}
-	return b.String()
-}
-
-// Eval decides every case line and counts. With predictions it writes one line a case: {"case_id":"…","index":0},
-// caption_id for captions, index -1 for none. An error of a line names its number.
-func Eval(cases io.Reader, predictions io.Writer) (Report, error) {
-	var t tally
-	err := ReadCases(cases, func(c Case) error {
-		d := Decide(c.Mention, c.Candidates)
-		t.add(c, d)
-		if predictions == nil {
-			return nil
-		}
-		return writePrediction(predictions, c, d)
-	})
-	return t.report(), err
 }
 
 // ReadCases decodes case lines and calls do for each. An error of a line, or of do, names the number of the line.
@@ -102,85 +50,6 @@ func ReadCases(r io.Reader, do func(Case) error) error {
 		return fmt.Errorf("line %d: %w", n+1, err)
 	}
 	return nil
-}
-
-func writePrediction(w io.Writer, c Case, d Decision) error {
-	index := -1
-	if d.State == Place {
-		index = d.Index
-	}
-	p := struct {
-		CaseID    string `json:"case_id,omitempty"`
-		CaptionID string `json:"caption_id,omitempty"`
-		Index     int    `json:"index"`
-	}{Index: index}
-	if c.Caption {
-		p.CaptionID = c.ID
-	} else {
-		p.CaseID = c.ID
-	}
-	return json.NewEncoder(w).Encode(p)
-}
-
-type tally struct {
-	Report
-	kinds map[string]Kind
-}
-
-func (t *tally) add(c Case, d Decision) {
-	t.Cases++
-	if c.Answer >= 0 {
-		t.Answers++
-	}
-	if d.State == Review {
-		t.Review++
-	}
-	right := false
-	switch {
-	case d.State == Place:
-		t.Picks++
-		if right = d.Index == c.Answer; right {
-			t.Right++
-		} else {
-			t.Wrong++
-		}
-	case c.Answer < 0:
-		t.RightNone++
-		right = true
-	default:
-		t.Missed++
-	}
-	if t.kinds == nil {
-		t.kinds = make(map[string]Kind)
-	}
-	k := t.kinds[c.Kind]
-	k.Name = c.Kind
-	k.Cases++
-	if right {
-		k.Right++
-	}
-	t.kinds[c.Kind] = k
-}
-
-func (t *tally) report() Report {
-	r := t.Report
-	r.Precision = ratio(r.Right, r.Picks)
-	r.Recall = ratio(r.Right, r.Answers)
-	if r.Precision+r.Recall > 0 {
-		r.F1 = 2 * r.Precision * r.Recall / (r.Precision + r.Recall)
-	}
-	r.Accuracy = ratio(r.Right+r.RightNone, r.Cases)
-	for _, name := range slices.Sorted(maps.Keys(t.kinds)) {
-		r.Kinds = append(r.Kinds, t.kinds[name])
-	}
-	return r
-}
-
-func ratio(a, b int) float64 {
-	if b == 0 {
-		return 0
-	}
-	return float64(a) / float64(b)
 }
 
 // caseLine is the wire form of a case. A caption line has caption_id and no kind.
