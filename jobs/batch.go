@@ -42,27 +42,8 @@ func (a *Ask) line(q queue.Question) ([]byte, error) {
 
 // batchMemory is what only this process knows.
 type batchMemory struct {
-	mu     sync.Mutex
-	create map[int64]bool // batches whose creation was intended by this process and not yet tried
-	bad    string         // the model that the upstream does not know, with its words
-}
-
-func (m *batchMemory) intend(id int64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.create == nil {
-		m.create = map[int64]bool{}
-	}
-	m.create[id] = true
-}
-
-// try reports, once, that this process intended to create the batch and has not tried yet.
-func (m *batchMemory) try(id int64) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	ok := m.create[id]
-	delete(m.create, id)
-	return ok
+	mu  sync.Mutex
+	bad string // the model that the upstream does not know, with its words
 }
 
 func (m *batchMemory) setBad(why string) {
@@ -115,14 +96,14 @@ func (e *Engine) batch(ctx context.Context, j queue.Job) (queue.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := batchStep{e: e, p: p, b: b}
+	s := batchStep{e: e, j: j, p: p, b: b}
 	switch b.State {
 	case queue.BatchChosen:
 		return s.upload(ctx)
 	case queue.BatchUploaded:
-		return s.intend()
-	case queue.BatchCreating:
 		return s.create(ctx)
+	case queue.BatchCreating:
+		return s.find(ctx)
 	case queue.BatchRunning:
 		return s.look(ctx)
 	case queue.BatchReading:
@@ -298,6 +279,7 @@ func again(d time.Duration) queue.Commit {
 // batchStep is one step in the life of one batch.
 type batchStep struct {
 	e *Engine
+	j queue.Job
 	p *Pipeline
 	b queue.Batch
 }
@@ -336,38 +318,36 @@ func shardKey(b queue.Batch, ids func(yield func(string) bool)) string {
 	return hex.EncodeToString(h.Sum(nil))[:32]
 }
 
-// intend writes down that the batch is about to be created. Only then the call is made.
-func (s batchStep) intend() (queue.Commit, error) {
-	s.b.State = queue.BatchCreating
-	s.b.Note = ""
-	return func(tx *queue.Tx) error {
+// create writes down that the batch is about to be created, and only then creates it. Whoever finds that note does not know
+// what came of the call.
+func (s batchStep) create(ctx context.Context) (queue.Commit, error) {
+	s.b.State, s.b.Note = queue.BatchCreating, ""
+	if err := s.e.Store.Note(ctx, s.j, func(tx *queue.Tx) error {
 		s.b.Creating = tx.Now()
-		s.e.batches.intend(s.b.ID)
-		tx.Again(0)
 		return tx.SaveBatch(s.b)
-	}, nil
+	}); err != nil {
+		return nil, err
+	}
+	ub, err := s.p.Ask.Batcher.Create(ctx, s.b.InputFile, s.b.Shard, s.b.Lines)
+	if err != nil {
+		if c := adapters.Classify(err); c.Reason == adapters.ReasonTokenLimit {
+			if len(ub.Problems) == 0 {
+				ub.Problems = []adapters.Problem{{Code: tokenLimitExceeded, Message: err.Error()}}
+			}
+			return s.refused(ub)
+		}
+		return nil, forPeople(err)
+	}
+	return s.adopt(ub), nil
 }
 
 // looking marks a batch whose creation has an unknown outcome.
 const looking = "looking whether the batch was created before"
 
-// create makes the batch. If it is not sure that the call was never made, it looks for the shard in the upstream's list first
-// and gives the list time to show it.
-func (s batchStep) create(ctx context.Context) (queue.Commit, error) {
+// find looks in the upstream's list for a batch of which it is not known whether it was created, and gives the list time to
+// show it. Only then it is created anew.
+func (s batchStep) find(ctx context.Context) (queue.Commit, error) {
 	ask := s.p.Ask
-	if s.e.batches.try(s.b.ID) {
-		ub, err := ask.Batcher.Create(ctx, s.b.InputFile, s.b.Shard, s.b.Lines)
-		if err != nil {
-			if c := adapters.Classify(err); c.Reason == adapters.ReasonTokenLimit {
-				if len(ub.Problems) == 0 {
-					ub.Problems = []adapters.Problem{{Code: tokenLimitExceeded, Message: err.Error()}}
-				}
-				return s.refused(ub)
-			}
-			return nil, forPeople(err)
-		}
-		return s.adopt(ub), nil
-	}
 	ub, ok, err := ask.Batcher.Find(ctx, s.b.Shard, s.since())
 	if err != nil {
 		return nil, err
@@ -382,7 +362,7 @@ func (s batchStep) create(ctx context.Context) (queue.Commit, error) {
 	if left := ask.Settle - s.e.Store.Now().Sub(s.b.Creating); left > 0 {
 		return s.save(left), nil
 	}
-	return s.intend()
+	return s.create(ctx)
 }
 
 func (s batchStep) adopt(ub adapters.Batch) queue.Commit {

@@ -42,6 +42,9 @@ func (e *Engine) tell(ctx context.Context) {
 // tellOnce tells in one message what nobody was told of yet, unless all of it is younger than age. At age 0 it is the only
 // chance, and taken.
 func (e *Engine) tellOnce(ctx context.Context, age time.Duration) error {
+	if first, err := e.Store.First(ctx); err != nil || !first {
+		return err // another machine tells
+	}
 	stand, err := e.Store.Notices(ctx)
 	if err != nil {
 		return err

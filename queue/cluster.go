@@ -430,16 +430,30 @@ func (c *cluster) bury(tx *Tx) error {
 		if err := c.free(tx, `taken_by = ?`, id); err != nil {
 			return err
 		}
-		for _, j := range c.graves {
-			if c.Buried != nil {
-				if err := c.Buried(tx, j, errors.New("the process ended while this job ran alone")); err != nil {
-					return err
-				}
-			}
-		}
-		c.graves = nil
 	}
+	if c.Buried == nil {
+		return nil // at the start; whoever works tells of them
+	}
+	for _, j := range c.graves {
+		if err := c.Buried(tx, j, errors.New("the process ended while this job ran alone")); err != nil {
+			return err
+		}
+	}
+	c.graves = nil
 	return nil
+}
+
+// First tells whether this process is the one of those that work on the state which does what only one should.
+func (s *Store) First(ctx context.Context) (bool, error) {
+	if s.pg == nil {
+		return s.owner, nil
+	}
+	var first string
+	err := one(ctx, s.read, `select id from machine where seen_at >= ? order by started_at, id limit 1`, []any{stamp(s.Now().Add(-lostAfter))}, &first)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return first == s.pg.machine, s.explain(err)
 }
 
 // free makes jobs in flight ready again. Whoever works on them still comes too late.

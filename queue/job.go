@@ -51,7 +51,8 @@ type Job struct {
 	created   string
 }
 
-// Handler does one step: it calls the network, may read the state, and writes only in the Commit it returns. ctx is
+// Handler does one step: it calls the network, may read the state, and writes only in the Commit it returns, but for what Store.Note
+// writes. ctx is
 // valid until the commit is over. The error is the instruction: see adapters.Error.
 type Handler func(ctx context.Context, j Job) (Commit, error)
 
@@ -212,6 +213,21 @@ func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Me
 			return err
 		}
 		return tx.send(j)
+	})
+}
+
+// Note commits, in the middle of a step, what must be known before a call is made that cannot be undone. It returns ErrStale
+// when the job is somebody else's by now: then the call must not be made.
+func (s *Store) Note(ctx context.Context, j Job, f func(tx *Tx) error) error {
+	return s.Tx(ctx, func(tx *Tx) error {
+		err := tx.one(`select id from job where id = ? and run = ? and state = 'live'`, []any{j.ID, j.run}, new(int64))
+		if errors.Is(err, ErrNotFound) {
+			return ErrStale
+		}
+		if err != nil {
+			return err
+		}
+		return f(tx)
 	})
 }
 

@@ -114,6 +114,7 @@ func (c *cluster) enter(ctx context.Context, schema, release string) error {
 	if err := c.register(ctx, host, release); err != nil {
 		return err
 	}
+	sweepSpools()
 	if !c.plain {
 		c.beats.Go(func() { c.beat(host, release) })
 	}
@@ -256,7 +257,7 @@ func (c *cluster) close() error {
 	}
 	err = errors.Join(err, c.read.Close(), c.write.db.Close())
 	c.pool.Close()
-	return err
+	return errors.Join(err, os.RemoveAll(c.spool()))
 }
 
 // check asks whether the database answers: it looks after its own files.
@@ -331,5 +332,15 @@ func (c *cluster) explain(err error) error {
 	return err
 }
 
-// spool is where this machine keeps what is too large for one commit.
+// spool is where this machine keeps what is too large for one commit. Another one fetches it again.
 func (c *cluster) spool() string { return filepath.Join(os.TempDir(), "sumbi-"+c.machine+"-spool") }
+
+// sweepSpools removes what processes have left here that were killed days ago.
+func sweepSpools() {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), "sumbi-*-spool")) // the pattern is good
+	for _, dir := range left {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 48*time.Hour {
+			_ = os.RemoveAll(dir)
+		}
+	}
+}
