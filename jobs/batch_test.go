@@ -357,7 +357,7 @@ func TestModelNotFound(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
-		w.is(`select count(*), sum(state = 'waiting'), max(attempt) from question`, "3|3|0")
+		w.is(`select count(*), sum(case when state = 'waiting' then 1 else 0 end), max(attempt) from question`, "3|3|0")
 		w.is(`select count(*) from v_dead`, "0")
 		w.is(`select reason from lane_stop`, want)
 

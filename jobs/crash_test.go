@@ -164,7 +164,6 @@ func livesThrough(t *testing.T, dir string, n int, faults map[int]int, hidden in
 		w := newWorld(t, dir)
 		defer w.close()
 		w.files = n * 100
-		w.path = w.newPath()
 		w.feed.put("mat", "posts", naming(posts(1, 2)))
 		w.tune = func(p *jobs.Pipeline) { p.Ask.MaxLines, p.Lists = 1, []string{"posts"} }
 		w.model.hidden = time.Duration(hidden) * time.Second / 2

@@ -1,9 +1,12 @@
 package jobs_test
 
 import (
+	"context"
 	"flag"
 	"os"
 	"testing"
+
+	"sumbi/queue/pgtest"
 )
 
 // A story runs whole pipelines: a few are enough for every day, -rapid.checks asks for more.
@@ -16,5 +19,22 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	stopPostgres()
+	os.Exit(code)
+}
+
+// stopPostgres ends the server that the tests have started.
+func stopPostgres() {
+	if !pgtest.Wanted() {
+		return
+	}
+	server, err := postgres()
+	if err != nil {
+		return
+	}
+	if like, err := empty(); err == nil {
+		_ = server.Do(context.Background(), "drop database if exists "+string(like)+" with (force)")
+	}
+	_ = server.Close()
 }
