@@ -37,6 +37,11 @@ func Start() (*Server, error) {
 	if address := os.Getenv("SUMBI_TEST_POSTGRES"); address != "" {
 		return &Server{host: address}, nil
 	}
+	return Own()
+}
+
+// Own starts a server that nobody else uses: it may be stopped and started again.
+func Own() (*Server, error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -92,7 +97,7 @@ func (s *Server) start() error {
 // Restart starts the server again after Stop.
 func (s *Server) Restart() error {
 	return s.run("pg_ctl", "-D", filepath.Join(s.dir, "data"), "-w", "-l", filepath.Join(s.dir, "log"), "-o",
-		"-c listen_addresses='' -k "+s.dir+" -c fsync=off -c full_page_writes=off -c synchronous_commit=off -c max_connections=400", "start")
+		"-c listen_addresses='' -k "+s.dir+" -c fsync=off -c full_page_writes=off -c max_connections=400", "start")
 }
 
 // Stop ends the server at once, as a crash would. Nothing is removed.
