@@ -88,7 +88,14 @@ func request(method, target string, headers ...string) string {
 // content is everything that somebody could want to change.
 func (w *world) content() string {
 	w.t.Helper()
-	return w.query(".dump job record place mention question batch run walk target")
+	if w.database == "" {
+		return w.query(".dump job record place mention question batch run walk target")
+	}
+	var all strings.Builder
+	for _, table := range []string{"job", "record", "place", "mention", "question", "batch", "run", "walk", "target"} {
+		all.WriteString(w.query("select * from " + table + " order by 1, 2"))
+	}
+	return all.String()
 }
 
 // TestAttack tries from outside loopback to get at anything without the token: every path and method, tricks with paths, headers

@@ -44,27 +44,9 @@ func main() {
 	os.Exit(app.Run(ctx))
 }
 
-// memory lets the limits remember through the state file.
-type memory struct{ store *queue.Store }
-
-func (m memory) LoadLimit(ctx context.Context, name string) (rest.LimitState, error) {
-	l, err := m.store.Limit(ctx, name)
-	return rest.LimitState{
-		Day: l.Day, Used: l.Used, HeldUntil: l.HeldUntil, Reason: l.Reason, Stopped: l.Stopped, Dirty: l.Dirty, Stray: l.Stray, LastCall: l.LastCall, Key: l.Key,
-		PerSecond: l.PerSecond, Guard: l.Guard, Bad: l.Bad, BadAt: l.BadAt, Refused: l.Refused,
-	}, err
-}
-
-func (m memory) SaveLimit(ctx context.Context, name string, s rest.LimitState) error {
-	return m.store.SaveLimit(ctx, queue.Limit{
-		Name: name, Day: s.Day, Used: s.Used, HeldUntil: s.HeldUntil, Reason: s.Reason, Stopped: s.Stopped, Dirty: s.Dirty, Stray: s.Stray, LastCall: s.LastCall, Key: s.Key,
-		PerSecond: s.PerSecond, Guard: s.Guard, Bad: s.Bad, BadAt: s.BadAt, Refused: s.Refused,
-	})
-}
-
 // build wires the configured pipelines to their upstreams over one state file.
 func build(ctx context.Context, c *config.Config, store *queue.Store, reg prometheus.Registerer, log *slog.Logger) (*cli.Built, error) {
-	b := &builder{c: c, mem: memory{store}, metrics: rest.NewMetrics(reg), clients: map[string]*rest.Client{}}
+	b := &builder{c: c, mem: remember(store), metrics: rest.NewMetrics(reg), clients: map[string]*rest.Client{}}
 	e := &jobs.Engine{Store: store, Log: log, Grace: 25 * time.Second, Held: b.held}
 	terms := queue.Terms{Prices: c.RequestPrices(), Run: config.MicroUSD(c.Budget.Run), Month: config.MicroUSD(c.Budget.Month)}
 	if err := store.SetTerms(ctx, terms); err != nil {
@@ -153,7 +135,7 @@ func price(c *config.Config) jobs.Price {
 
 type builder struct {
 	c       *config.Config
-	mem     memory
+	mem     rest.Memory
 	metrics *rest.Metrics
 	clients map[string]*rest.Client
 	closers []func(context.Context) error

@@ -426,7 +426,14 @@ func TestDropLivePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	js, err := o.Jobs(t.Context(), "", "page", 1)
+	var js []queue.JobRow
+	w.until("what was in flight is ready", func() bool { // over PostgreSQL once the process is known to be gone
+		js, err = o.Jobs(t.Context(), "ready", "page", 1)
+		if err == nil && len(js) == 0 && o.Close() == nil {
+			o, err = w.open(t.Context(), queue.Owner)
+		}
+		return err != nil || len(js) > 0
+	})
 	if err != nil || len(js) == 0 {
 		t.Fatal(err, len(js))
 	}

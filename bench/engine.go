@@ -139,6 +139,11 @@ func (b *bench) ourSteps(ctx context.Context, path string, alone bool, d time.Du
 	if err := seedChains(ctx, s); err != nil {
 		return r, err
 	}
+	return b.stepsOn(ctx, s, d)
+}
+
+// stepsOn works on a state whose lists are there.
+func (b *bench) stepsOn(ctx context.Context, s *queue.Store, d time.Duration) (r engineRun, err error) {
 	var steps atomic.Int64
 	w := b.worker(s, func(_ context.Context, j queue.Job) (queue.Commit, error) {
 		var a stepArgs

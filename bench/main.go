@@ -1,6 +1,6 @@
 // Bench measures sumbi from end to end against the simulated upstreams of package sim, and its engine by itself.
 //
-//	go run ./bench [crawl|steady|kill|engine|start|memory|size|all] [--short] [--peers=false] [--out FILE]
+//	go run ./bench [crawl|steady|kill|engine|start|memory|size|machines|all] [--short] [--peers=false] [--out FILE]
 //	go run ./bench soak [--posts 1000000] --peers=false
 //
 // It builds sumbi once as it is shipped, serves the upstream from a process of its own, runs `sumbi run` over a state file
@@ -55,6 +55,7 @@ func parts() []part {
 		{"start", (*bench).start},
 		{"memory", (*bench).memory},
 		{"size", (*bench).size},
+		{"machines", (*bench).machines},
 	}
 }
 
@@ -64,6 +65,13 @@ var soakPart = part{"soak", (*bench).soak}
 func main() {
 	if len(os.Args) == 2 && os.Args[1] == simRole {
 		if err := serveSim(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if len(os.Args) == 2 && os.Args[1] == machineRole {
+		if err := beMachine(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}

@@ -63,6 +63,9 @@ func printStatus(ctx context.Context, w io.Writer, s *queue.Store, idle bool) er
 	if m.Gone+m.Private+m.Gaps > 0 {
 		fmt.Fprintf(w, "accounts gone %d, private %d; lists with a gap %d (select * from v_gaps)\n", m.Gone, m.Private, m.Gaps)
 	}
+	if err := statusMachines(ctx, w, s); err != nil {
+		return err
+	}
 	if err := statusAccounts(ctx, w, s); err != nil {
 		return err
 	}
@@ -78,6 +81,15 @@ func printStatus(ctx context.Context, w io.Writer, s *queue.Store, idle bool) er
 		}
 	}
 	return nil
+}
+
+// statusMachines names the processes that work on a state that several may share.
+func statusMachines(ctx context.Context, w io.Writer, s *queue.Store) error {
+	ms, err := s.Machines(ctx)
+	for _, m := range ms {
+		fmt.Fprintf(w, "machine %s on %s (sumbi %s) since %s, last seen %s ago, %d in flight\n", m.ID, m.Host, m.Version, when(m.Started), short(max(s.Now().Sub(m.Seen), 0)), m.Jobs)
+	}
+	return err
 }
 
 // shownAccounts is how many accounts of a kind status names.

@@ -98,17 +98,6 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 		if err := tx.Advance(&w); err != nil {
 			return err
 		}
-		fresh, changed := 0, 0
-		for _, r := range all {
-			if r.New {
-				fresh++
-			} else if r.Changed {
-				changed++
-			}
-		}
-		if err := tx.Count(w.Run, 1, fresh, changed, took); err != nil {
-			return err
-		}
 		if p.Saved != nil {
 			if err := p.Saved(tx, all); err != nil {
 				return err
@@ -118,6 +107,18 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 			if err := p.recount(tx, w, pg.Total); err != nil {
 				return err
 			}
+		}
+		fresh, changed := 0, 0
+		for _, r := range all {
+			if r.New {
+				fresh++
+			} else if r.Changed {
+				changed++
+			}
+		}
+		// The figures of the run are everybody's, so they are held for as short as can be.
+		if err := tx.Count(w.Run, 1, fresh, changed, took); err != nil {
+			return err
 		}
 		return p.goOn(tx, w, cmp.Or(pg.Total, known.Total))
 	}, nil

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,7 @@ const (
 	remindAfter = 10 * time.Second
 	permitPause = 20 * time.Second // a job of River waits no longer for a permit: another machine may have one
 	awayPause   = 200 * time.Millisecond
+	awayLimit   = 20 * time.Second // that a commit waits for a database that is away
 )
 
 // Machine is a process that works on a state on PostgreSQL.
@@ -93,8 +95,24 @@ func riverQueue(lane string) string {
 	return lane
 }
 
-// lockWriters is the advisory lock of whoever writes, so that what is written is the same as over a file with its one writer.
-const lockWriters = 0x73756d62
+// Advisory locks. What is written is the same as over a file with its one writer, because whoever writes holds the first one
+// alone. A page holds it beside other pages: they touch the same rows only where the same post is in the lists of several
+// accounts, and there the rows themselves are locked. The pages of one account's lists come one after the other.
+const (
+	lockWriters = 0x73756d62
+	lockTargets = 0x73756d64
+)
+
+// lock waits until the transaction may write.
+func (tx *Tx) lock() error {
+	if tx.job == nil || tx.job.Kind != KindPage {
+		_, err := tx.exec(`select pg_advisory_xact_lock(?)`, lockWriters)
+		return err
+	}
+	account := tx.job.Key[:strings.LastIndexByte(tx.job.Key, ':')+1] // the key of a page ends with the list
+	_, err := tx.exec(`select pg_advisory_xact_lock_shared(?), pg_advisory_xact_lock(?, hashtext(?))`, lockWriters, lockTargets, account)
+	return err
+}
 
 // lockMigration is that of whoever changes the schema.
 const lockMigration = lockWriters + 1
@@ -102,23 +120,14 @@ const lockMigration = lockWriters + 1
 func (c *cluster) transact(ctx context.Context, _ weight, j *Job, f func(tx *Tx) error) error {
 	for began := time.Now(); ; {
 		again, err := c.once(ctx, j, f)
-		if !again || ctx.Err() != nil || time.Since(began) > awayLimit(j) {
+		if !again || ctx.Err() != nil || time.Since(began) > awayLimit {
 			return c.explain(err)
 		}
 		sleep(ctx, awayPause)
 	}
 }
 
-// awayLimit is how long a commit waits for a database that is away. What a step has learnt may have cost money.
-func awayLimit(j *Job) time.Duration {
-	if j != nil {
-		return 15 * time.Minute
-	}
-	return 20 * time.Second
-}
-
-// once tries to commit f. again says that the database was away or in the way, and that f may run once more: nothing was
-// written, or the fence of the job would tell.
+// once tries to commit f. again says that the database was away before f was called: it must not be called twice.
 func (c *cluster) once(ctx context.Context, j *Job, f func(tx *Tx) error) (again bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -136,21 +145,21 @@ func (c *cluster) once(ctx context.Context, j *Job, f func(tx *Tx) error) (again
 	}
 	defer func() { _ = t.Rollback() }()
 	tx := &Tx{s: c.Store, ctx: inside, asked: ctx, job: j, tx: conn, wake: map[string]bool{}}
-	if _, err := tx.exec(`select pg_advisory_xact_lock(?)`, lockWriters); err != nil {
+	if err := tx.lock(); err != nil {
 		return away(err), err
 	}
 	tx.now = c.Now().UTC()
 	if err := f(tx); err != nil {
-		return away(err), err
+		return false, err
 	}
 	if tx.lost != nil {
-		return away(tx.lost), tx.lost
+		return false, tx.lost
 	}
 	if err := c.tell(tx); err != nil {
-		return away(err), err
+		return false, err
 	}
 	if err := t.Commit(); err != nil {
-		return away(err) && j != nil, err // whether it was written the fence of the job tells
+		return false, err
 	}
 	for lane := range tx.wake {
 		c.wakeLane(lane)

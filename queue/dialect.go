@@ -21,6 +21,9 @@ var (
 	// firstJoin joins a few rows with a table through its index, which SQLite needs to be told.
 	firstJoin = text2{sqlite: `cross join`, postgres: `join`}
 
+	// lockRecords keeps others from changing the records that a page shows, in an order that is everybody's.
+	lockRecords = text2{sqlite: ``, postgres: ` order by r.id for update of r`}
+
 	// newestReason is why the job of a group that is due last waits.
 	newestReason = text2{
 		sqlite:   `substr(j.err, 9), max(due)`, // a bare column is of the row with the maximum

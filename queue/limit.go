@@ -95,6 +95,9 @@ func (s *Store) SaveLimit(ctx context.Context, l Limit) error {
 func (s *Store) ReleaseLimits(ctx context.Context) error {
 	return s.Tx(ctx, func(tx *Tx) error {
 		_, err := tx.exec(`update upstream_limit set held_until = null, reason = '', per_second = 0, guard_us = 0, bad_us = 0, bad_at = null, refused = ''`)
+		if err == nil && s.Shared() {
+			_, err = tx.exec(`update upstream_limit set learnt = ''`)
+		}
 		return err
 	})
 }

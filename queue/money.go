@@ -212,7 +212,7 @@ func (s *Store) BudgetWaits(ctx context.Context) ([]BudgetWait, error) {
 
 // HurryBudget makes due what waits for a budget, up to n jobs of a pipeline, and returns how many there were.
 func (tx *Tx) HurryBudget(pipeline string, n int) (int64, error) {
-	return tx.exec(`update job set due = ? where id in (select id from job j where pipeline = ? and due > ? and `+brokeJob+` limit ?)`, stamp(tx.now), pipeline, stamp(tx.now), n)
+	return tx.exec(`update job set due = ? where id in (select id from job j where pipeline = ? and due > ? and `+brokeJob+` order by due, id limit ?)`, stamp(tx.now), pipeline, stamp(tx.now), n)
 }
 
 // Entry is one sum of the books.

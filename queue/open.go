@@ -412,6 +412,12 @@ func Fatal(err error) bool {
 	return ok && !e.busy
 }
 
+// busy reports that the state cannot be used now, and may be later.
+func busy(err error) bool {
+	e, ok := errors.AsType[*FileError](err)
+	return ok && e.busy
+}
+
 // Workers counts the processes that drain the state, this one included.
 func (s *Store) Workers(ctx context.Context) (int, error) {
 	if s.pg != nil {

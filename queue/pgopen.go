@@ -32,6 +32,7 @@ create table machine (
   seen_at    text collate "C" not null
 );
 alter table job add column taken_by text;
+alter table upstream_limit add column due_us bigint, add column run bigint not null default 0, add column quiet_us bigint not null default 0, add column learnt text not null default '';
 create index job_ready on job (lane, priority desc, due, id) where state = 'live' and message is not null and taken_at is null;
 `
 

@@ -39,3 +39,12 @@ create or replace function group_concat_next(so_far text, item text, separator t
 $$;
 
 create or replace aggregate group_concat(item text, separator text) (sfunc = group_concat_next, stype = text);
+
+-- Instants of the shared limits are microseconds since 1970.
+create or replace function microseconds(moment timestamptz) returns bigint language sql immutable as $$
+  select (extract(epoch from moment) * 1000000)::bigint
+$$;
+
+create or replace function korean_day(microseconds bigint) returns text language sql stable as $$
+  select to_char(to_timestamp(microseconds / 1000000.0) at time zone 'Asia/Seoul', 'YYYY-MM-DD')
+$$;

@@ -150,6 +150,10 @@ func (tx *Tx) StopRun(id int64, why string) error {
 
 // CrawledRun notes the end of a run's crawl once every walk has ended; it reports whether that is so.
 func (tx *Tx) CrawledRun(id int64) (bool, error) {
+	// Of two last walks that end at the same time the later one must see the earlier one.
+	if _, err := tx.exec(`update run set note = note where id = ?`, id); err != nil {
+		return false, err
+	}
 	n, err := tx.exec(`update run set crawled_at = coalesce(crawled_at, ?) where id = ? and seeded_at is not null
 		and not exists (select 1 from walk w where w.run = run.id and w.state = 'walking')`, stamp(tx.now), id)
 	return n > 0, err

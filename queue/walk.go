@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -245,23 +246,22 @@ func (tx *Tx) PutPacked(w Walk, recs []Packed) ([]Stored, error) {
 
 func (tx *Tx) put(w Walk, recs []Packed) ([]Stored, error) {
 	known := make(map[recordKey]*stored, len(recs))
-	var last int64 // whoever writes is alone: what has a higher id is new
-	if err := tx.one(`select coalesce(max(id), 0) from record`, nil, &last); err != nil {
+	ids, err := tx.newIDs(len(recs))
+	if err != nil {
 		return nil, err
 	}
 	// On its way through a list for the first time a walk mostly meets what is new, later what is known.
 	complete := false
 	if w.Clean == 0 {
-		var err error
-		if complete, err = tx.insert(w, recs, known, last); err != nil {
+		if complete, err = tx.insert(w, recs, known, ids); err != nil {
 			return nil, err
 		}
 	}
-	if !complete {
-		if err := tx.known(w, recs, known, last); err != nil {
+	for !complete {
+		if err := tx.known(w, recs, known, ids); err != nil {
 			return nil, err
 		}
-		if _, err := tx.insert(w, recs, known, last); err != nil {
+		if complete, err = tx.insert(w, recs, known, ids); err != nil {
 			return nil, err
 		}
 	}
@@ -291,6 +291,24 @@ func (tx *Tx) put(w Walk, recs []Packed) ([]Stored, error) {
 	return all, tx.list(w, shown)
 }
 
+// newIDs returns n numbers for new records.
+func (tx *Tx) newIDs(n int) ([]int64, error) {
+	if tx.s.pg != nil {
+		return list(tx.ctx, tx.tx, `select nextval(pg_get_serial_sequence('record', 'id')) from generate_series(1, ?::int)`, []any{n}, func(r *sql.Rows) (id int64, err error) {
+			return id, r.Scan(&id)
+		})
+	}
+	var last int64 // whoever writes is alone
+	if err := tx.one(`select coalesce(max(id), 0) from record`, nil, &last); err != nil {
+		return nil, err
+	}
+	ids := make([]int64, n)
+	for i := range ids {
+		ids[i] = last + 1 + int64(i)
+	}
+	return ids, nil
+}
+
 type recordKey struct{ stream, key string }
 
 // stored is a record as the file had it, or as this page has just made it.
@@ -302,8 +320,8 @@ type stored struct {
 	shown  int64 // and last
 }
 
-// known adds those of a page's records that the file has; those above last are new.
-func (tx *Tx) known(w Walk, recs []Packed, known map[recordKey]*stored, last int64) error {
+// known adds those of a page's records that the file has; those with one of ids are new.
+func (tx *Tx) known(w Walk, recs []Packed, known map[recordKey]*stored, ids []int64) error {
 	keys := map[string][]string{}
 	for _, r := range recs {
 		keys[r.Stream] = append(keys[r.Stream], r.Key)
@@ -314,7 +332,7 @@ func (tx *Tx) known(w Walk, recs []Packed, known map[recordKey]*stored, last int
 			return err
 		}
 		rs, err := list(tx.ctx, tx.tx, `select r.id, r.key, r.pipeline, r.target, r.data, r.raw is not null, coalesce((select q.key from question q where q.id = r.question), ''), coalesce(l.first, 0), coalesce(l.run, 0)
-			from json_each(?) k `+firstJoin.in(tx.s)+` record r on r.stream = ? and r.key = k.value left join listing l on l.walk = ? and l.record = r.id`,
+			from json_each(?) k `+firstJoin.in(tx.s)+` record r on r.stream = ? and r.key = k.value left join listing l on l.walk = ? and l.record = r.id`+lockRecords.in(tx.s),
 			[]any{string(b), stream, w.ID}, func(r *sql.Rows) (*stored, error) {
 				var s stored
 				return &s, r.Scan(&s.ID, &s.Key, &s.Pipeline, &s.Target, &s.data, &s.kept, &s.Question, &s.listed, &s.shown)
@@ -323,7 +341,7 @@ func (tx *Tx) known(w Walk, recs []Packed, known map[recordKey]*stored, last int
 			return err
 		}
 		for _, s := range rs {
-			s.New = s.ID > last
+			s.New = slices.Contains(ids, s.ID)
 			known[recordKey{stream, s.Key}] = s
 		}
 	}
@@ -333,19 +351,29 @@ func (tx *Tx) known(w Walk, recs []Packed, known map[recordKey]*stored, last int
 // insertChunk is how many rows one statement writes: the texts of SQL stay few, so that each is compiled once.
 const insertChunk = 12
 
-// insert writes the records that are not in known, with ids above last. It adds them to known and reports true unless the
+// insert writes the records that are not in known, with numbers of ids. It adds them to known and reports true unless the
 // file has had one of them.
-func (tx *Tx) insert(w Walk, recs []Packed, known map[recordKey]*stored, last int64) (bool, error) {
+func (tx *Tx) insert(w Walk, recs []Packed, known map[recordKey]*stored, ids []int64) (bool, error) {
 	const columns = 9
 	fresh := make(map[recordKey]*stored, len(recs))
 	var rows []any
 	now := stamp(tx.now)
-	for _, r := range recs {
+	order := make([]int, len(recs))
+	for i := range order {
+		order[i] = i
+	}
+	if tx.s.pg != nil { // whoever writes the same records at the same time does so in the same order
+		slices.SortFunc(order, func(a, b int) int {
+			return cmp.Or(cmp.Compare(recs[a].Stream, recs[b].Stream), cmp.Compare(recs[a].Key, recs[b].Key))
+		})
+	}
+	for _, i := range order {
+		r := recs[i]
 		k := recordKey{r.Stream, r.Key}
 		if known[k] != nil || fresh[k] != nil {
 			continue
 		}
-		last++
+		last := ids[i]
 		fresh[k] = &stored{Stored: Stored{ID: last, Pipeline: w.Pipeline, Target: w.Target, New: true}, kept: r.frame != nil}
 		rows = append(rows, last, r.Stream, r.Key, w.Pipeline, w.Target, stamp(r.Time), string(r.Data), now, blob(r.frame))
 	}

@@ -180,6 +180,9 @@ func (w *Worker) trouble(err error, fail context.CancelCauseFunc) {
 	w.Log.Error("state file", "err", err)
 }
 
+// forgetAfter is how long a step tries to put its job back while the database is away. Its time is over long before.
+const forgetAfter = time.Hour
+
 // claims is how many claims of a lane may be on their way at once: the pace must not wait for the disk.
 const claims = 8
 
@@ -386,7 +389,12 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 		fail(err)
 		return
 	}
-	switch perr := w.Store.putBack(end, l, j, err, meter, v); {
+	perr := w.Store.putBack(end, l, j, err, meter, v)
+	for busy(perr) && hard.Err() == nil && time.Since(start) < forgetAfter { // else the job would stay in flight
+		sleep(hard, poll)
+		perr = w.Store.putBack(context.WithoutCancel(end), l, j, err, meter, v)
+	}
+	switch {
 	case errors.Is(perr, ErrStale): // somebody else has the job; the calls were made all the same
 		perr = w.Store.Tx(end, func(tx *Tx) error { return tx.BookCalls(j.Pipeline, meter, WasteRepeated) })
 		if perr != nil {

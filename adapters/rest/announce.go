@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -79,22 +80,32 @@ const announcedFor = 10 * time.Minute
 const leastAnnounced = 0.01
 
 // heed obeys an announced rate, up to the configured one; 0 is none.
-func (l *Limit) heed(perSecond float64) {
+func (l *Limit) heed(ctx context.Context, perSecond float64) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	to, changed := l.heedNow(perSecond)
+	l.mu.Unlock()
+	if changed {
+		l.regime.tell(ctx, func() { l.change(to) })
+	}
+}
+
+// heedNow returns the rate that is in force from now on and whether it is another one.
+func (l *Limit) heedNow(perSecond float64) (to float64, changed bool) {
 	now := time.Now()
 	switch {
 	case perSecond > mostAnnounced, 0 < perSecond && perSecond < leastAnnounced*max(l.allowed, 1):
-		return
+		return 0, false
 	case perSecond > 0:
 		l.saidAt = now
 	case !l.saidAt.IsZero() && now.Sub(l.saidAt) > announcedFor:
 		l.saidAt, perSecond = time.Time{}, l.o.PerSecond
 	default:
-		return
+		return 0, false
 	}
 	if l.allowed > 0 && perSecond >= l.allowed {
 		perSecond = l.o.PerSecond
 	}
+	changed = perSecond != l.perSecond
 	l.change(perSecond)
+	return perSecond, changed
 }

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -30,11 +31,12 @@ const (
 // soon, which then goes under that credential.
 func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	limit, err := c.admit(ctx)
+	slot, err := c.admit(ctx)
 	if err != nil {
 		return nil, err
 	}
-	trip := &trip{limit: limit}
+	limit := slot.limit
+	trip := &trip{limit: limit, slot: slot}
 	out := req.Clone(context.WithValue(ctx, tripKey{}, trip))
 	for name, values := range limit.o.Header {
 		out.Header[http.CanonicalHeaderKey(name)] = values
@@ -53,12 +55,12 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	var said Announcement
 	if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusTooManyRequests { // others may come from somebody in between
 		said = c.announced(resp.Header)
-		limit.heed(said.PerSecond)
+		limit.heed(ctx, said.PerSecond)
 	}
 	if resp.StatusCode/100 == 2 {
 		body.r = newEraser(resp.Body, out.Header)
 		resp.Body = body
-		limit.accepted(trip)
+		limit.accepted(ctx, trip)
 		c.metrics.observe(c.upstream, outcomeOK, took)
 		return resp, nil
 	}
@@ -91,14 +93,14 @@ func (c *Client) refused(ctx context.Context, l *Limit, e *adapters.Error, t *tr
 		}
 		err = l.stop(ctx, e)
 	default:
-		l.accepted(t)
+		l.accepted(ctx, t)
 		return e
 	}
 	if err != nil {
 		e.Err = fmt.Errorf("%w (and then %w)", e.Err, err)
 	}
 	// Another credential may be free before this one, or at all.
-	best, a, err := soonest(ctx, c.limits)
+	best, a, _, err := soonest(ctx, c.limits)
 	if err != nil || best == nil || (best == l && e.Kind != adapters.Throttled) {
 		return e
 	}
@@ -151,6 +153,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 // trip is what the transport must know of a request.
 type trip struct {
 	limit *Limit
+	slot  *slot       // of the next departure; nil once used
 	sent  atomic.Bool // bytes of it may have reached the upstream
 	left  departed    // the newest departure; the lock of limit guards it
 }
@@ -186,13 +189,30 @@ func (d *departure) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return d.next.RoundTrip(req)
 	}
-	// Calls are spaced where they leave, not before a handshake that takes some of them longer than others. When ctx ends
-	// in leave, the transport sees it too.
+	// Calls are spaced where they leave, not before a handshake that takes some of them longer than others. What may not leave
+	// finds its connection closed; of HTTP/2, where others use it too, the transport itself looks at ctx.
+	ctx, cancel := context.WithCancel(ctx)
+	var barred error
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:      func(httptrace.GotConnInfo) { _ = d.leave(ctx, t) },
+		GotConn: func(got httptrace.GotConnInfo) {
+			if barred = d.leave(ctx, t); barred != nil {
+				cancel()
+				if c, ok := got.Conn.(*tls.Conn); !ok || c.ConnectionState().NegotiatedProtocol != "h2" {
+					_ = got.Conn.Close()
+				}
+			}
+		},
 		WroteHeaders: func() { t.sent.Store(true) },
 	})
-	return d.next.RoundTrip(req.WithContext(ctx))
+	resp, err := d.next.RoundTrip(req.WithContext(ctx))
+	if err == nil {
+		return resp, nil // its body ends with the context above
+	}
+	cancel()
+	if barred != nil {
+		err = barred
+	}
+	return nil, err
 }
 
 // CloseIdleConnections lets http.Client reach the transport below.
@@ -203,10 +223,8 @@ func (d *departure) CloseIdleConnections() {
 }
 
 func (d *departure) leave(ctx context.Context, t *trip) error {
-	for ok := false; !ok; ok = !t.limit.again() {
-		if err := sleep(ctx, t.limit.depart(t), nil); err != nil {
-			return err
-		}
+	if err := t.limit.regime.leave(ctx, t); err != nil {
+		return err
 	}
 	adapters.CountCall(ctx, d.upstream)
 	return nil

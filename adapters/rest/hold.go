@@ -29,8 +29,10 @@ func (r refusal) before(t time.Time) bool { return !r.at.IsZero() && t.After(r.a
 // hold keeps l still after a refusal of the call of trip t, and learns from it.
 func (l *Limit) hold(ctx context.Context, e *adapters.Error, t *trip) error {
 	defer l.ring()
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	return l.regime.learn(ctx, func() { l.heldBy(e, t) })
+}
+
+func (l *Limit) heldBy(e *adapters.Error, t *trip) {
 	now, sent := time.Now(), t.left.at
 	// What was under way when the limit was held already is the same refusal, not a further one.
 	first := !sent.Before(l.heldAt)
@@ -42,7 +44,7 @@ func (l *Limit) hold(ctx context.Context, e *adapters.Error, t *trip) error {
 	if after <= 0 {
 		switch {
 		case e.Reason == adapters.ReasonQuota && l.o.PerDay > 0:
-			after = nextKoreanMidnight(now).Sub(now)
+			after = nextKoreanMidnight(now.Add(l.ahead)).Sub(now.Add(l.ahead))
 		case e.Reason == adapters.ReasonQuota:
 			after = quotaHold
 		case !first:
@@ -61,11 +63,9 @@ func (l *Limit) hold(ctx context.Context, e *adapters.Error, t *trip) error {
 			l.refusal = refusal{at: sent, plain: t.left.prior > 0}
 		}
 	}
-	next := l.state
-	if until := now.Add(after); until.After(next.HeldUntil) {
-		next.HeldUntil, next.Reason = until, e.Reason
+	if until := now.Add(after); until.After(l.state.HeldUntil) {
+		l.state.HeldUntil, l.state.Reason = until, e.Reason
 	}
-	return l.keep(ctx, next)
 }
 
 // learn widens the guard after a refusal for the rate, unless the call followed a pause: then its pace is not to blame. A
@@ -109,63 +109,56 @@ func (l *Limit) pause() time.Duration {
 // stop keeps l still until the next start.
 func (l *Limit) stop(ctx context.Context, e *adapters.Error) error {
 	defer l.ring()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	next := l.state
-	next.Stopped, next.Reason = true, e.Reason
-	l.cause = e.Kind.String()
-	if e.Err != nil {
-		l.cause = e.Err.Error()
-	}
-	return l.keep(ctx, next)
+	return l.regime.learn(ctx, func() {
+		l.state.Stopped, l.state.Reason = true, e.Reason
+		l.cause = e.Kind.String()
+		if e.Err != nil {
+			l.cause = e.Err.Error()
+		}
+	})
 }
 
 // accepted ends a row of refusals and lets the guard narrow. A call that left after a refused one, and was accepted all the
 // same, shows that refused calls do not count.
-func (l *Limit) accepted(t *trip) {
+func (l *Limit) accepted(ctx context.Context, t *trip) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
+	news := l.acceptedNow(t)
+	l.mu.Unlock()
+	if news {
+		l.regime.tell(ctx, func() { l.acceptedNow(t) })
+	}
+}
+
+// acceptedNow says whether others must hear of it.
+func (l *Limit) acceptedNow(t *trip) (news bool) {
 	sent := t.left.at
 	if sent.Before(l.heldAt) {
 		// One call that lost its place to the jitter of another says nothing of those behind it.
 		if l.refusal.before(sent) && l.refusal.plain {
+			news = !l.refusal.passed
 			l.state.Refused, l.refusal.passed = RefusedFree, true
 		}
-		return
+		return news
 	}
+	news = l.streak > 0
 	l.streak = 0
 	if l.pace != nil {
 		l.guard.answered(time.Since(sent))
 		l.guard.accepted(t.left.full, sent)
 		l.respace()
+		news = news || l.known-l.guard.now > max(l.guard.parts(1), l.known/32)
 	}
-}
-
-// keep takes next over even when it cannot be saved: the upstream has spoken. It is saved again before the next call.
-func (l *Limit) keep(ctx context.Context, next LimitState) error {
-	next.Used = max(next.Used, l.used)
-	l.state = next
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
-	defer cancel()
-	return l.save(ctx, next)
-}
-
-// dayIsFull holds l until midnight in Korea.
-func (l *Limit) dayIsFull(ctx context.Context, now time.Time) (answer, error) {
-	next := l.state
-	next.HeldUntil, next.Reason = nextKoreanMidnight(now), adapters.ReasonQuota
-	if err := l.save(ctx, next); err != nil {
-		return answer{}, err
-	}
-	return answer{wait: next.HeldUntil.Sub(now), reason: next.Reason}, nil
+	return news
 }
 
 // barred says whether l was held or stopped since a slot was taken.
 func (l *Limit) barred() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.state.Stopped || time.Now().Before(l.state.HeldUntil)
+	return l.barredAt(time.Now())
 }
+
+func (l *Limit) barredAt(now time.Time) bool { return l.state.Stopped || now.Before(l.state.HeldUntil) }
 
 func (l *Limit) stopCause() string {
 	l.mu.Lock()

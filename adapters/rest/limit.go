@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"sumbi/adapters"
 )
 
 const maxBlock = 100 // calls counted ahead in the memory
@@ -38,10 +40,14 @@ type Limit struct {
 	notBefore time.Time  // of the first call after a start
 	streak    int        // refusals in a row
 	heldAt    time.Time
-	saidAt    time.Time // when the upstream last announced a rate
-	refusal   refusal   // the first of those that held the limit at heldAt
-	cause     string    // why it is stopped, for people
+	saidAt    time.Time     // when the upstream last announced a rate
+	refusal   refusal       // the first of those that held the limit at heldAt
+	cause     string        // why it is stopped, for people
+	ahead     time.Duration // how far the clock by which days are counted is ahead of this machine's
+	full      time.Time     // until then the calls of the day are used up, as far as HeldUntil does not say so
+	known     time.Duration // the guard as others know it
 	bells     []*bell
+	regime    regime
 	pacing
 }
 
@@ -53,6 +59,10 @@ func NewLimit(o LimitOptions) *Limit {
 		l.allowed = float64(n) / second.Seconds()
 		l.setRate(o.PerSecond, o.Guard)
 	}
+	l.regime = own{l}
+	if shared, ok := o.Memory.(Shared); ok {
+		l.regime = newJoint(l, shared)
+	}
 	return l
 }
 
@@ -61,79 +71,36 @@ type answer struct {
 	wait    time.Duration // 0: at once
 	reason  string        // why it is held
 	stopped bool
-	slot    *slot // what was taken
+	booking bool          // the wait is only thought to be so long: it is known when the call is taken, which may be now
+	again   time.Duration // ask again after so long, though the wait is longer; 0: there is no need
+	slot    *slot         // what was taken
 }
 
 // slot is one call that a limit has granted.
 type slot struct {
 	limit *Limit
 	day   string
-	at    time.Time // when it was due
+	at    time.Time // when it is due
 	rate  *rate.Reservation
+	booked
 }
 
-// ask says when l lets a call go, and takes it when take is set and that is now.
-func (l *Limit) ask(ctx context.Context, take bool) (answer, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	if err := l.load(ctx, now); err != nil {
-		return answer{}, err
-	}
-	if l.state.Stopped {
-		return answer{stopped: true, reason: l.state.Reason}, nil
-	}
-	if day := koreanDay(now); day != l.state.Day {
-		l.state.Day, l.state.Used, l.used = day, 0, 0
-	}
-	if now.Before(l.state.HeldUntil) {
-		return answer{wait: l.state.HeldUntil.Sub(now), reason: l.state.Reason}, nil
-	}
-	if l.o.PerDay > 0 && l.used >= l.o.PerDay {
-		return l.dayIsFull(ctx, now)
-	}
-	if wait := max(l.notBefore.Sub(now), l.wait(now)); wait > 0 {
-		return answer{wait: wait}, nil
-	}
-	if !take {
-		return answer{}, nil
-	}
-	s, err := l.grant(ctx, now)
-	return answer{slot: s}, err
-}
-
-func (l *Limit) grant(ctx context.Context, now time.Time) (*slot, error) {
-	// What the memory says must be true before the call leaves, whatever happens afterwards.
-	ahead := l.o.PerDay > 0 && l.used >= l.state.Used
-	if !l.state.Dirty || l.unsaved || ahead {
-		next := l.state
-		next.Dirty, next.Used = true, max(next.Used, l.used)
-		if ahead {
-			next.Used = min(l.used+l.block, l.o.PerDay)
-		}
-		if err := l.save(ctx, next); err != nil {
-			return nil, err
-		}
-	}
-	l.used++
-	s := &slot{limit: l, day: l.state.Day}
-	s.at, s.rate = l.book(now)
-	return s, nil
-}
-
-// giveBack returns a slot that no call has used.
-func (l *Limit) giveBack(s *slot) {
-	l.mu.Lock()
-	if s.day == l.state.Day && l.used > 0 {
-		l.used--
-	}
-	if s.rate != nil {
-		// As of the moment it was granted: a reservation whose moment has passed is not taken back otherwise. The call
-		// before it is one space older than that moment, and a slot granted since makes this do nothing.
-		s.rate.CancelAt(s.at)
-	}
-	l.mu.Unlock()
-	l.ring()
+// regime is how a limit grants its calls: alone, or together with other processes. It locks the limit itself.
+type regime interface {
+	// ask says when the limit lets a call go, and takes it when take is set and that is within most.
+	ask(ctx context.Context, take bool, most time.Duration) (answer, error)
+	// giveBack returns a slot that no call has used.
+	giveBack(ctx context.Context, s *slot)
+	// stray tells the memory that a call leaves without a permit drawn for it.
+	stray(ctx context.Context) error
+	// leave waits until the call of t may leave, and counts it.
+	leave(ctx context.Context, t *trip) error
+	// learn runs f, which changes what must outlive the process.
+	learn(ctx context.Context, f func()) error
+	// tell runs f again where others must hear of it: f was run, and its part of the state need not outlive the process.
+	tell(ctx context.Context, f func())
+	// close remembers the exact figures.
+	close(ctx context.Context) error
 }
 
 func (l *Limit) info() LimitInfo {
@@ -141,7 +108,7 @@ func (l *Limit) info() LimitInfo {
 	defer l.mu.Unlock()
 	now := time.Now()
 	i := LimitInfo{Name: l.o.Name, PerDay: l.o.PerDay, PerSecond: l.o.PerSecond, Guard: l.guard.now, Stopped: l.state.Stopped}
-	if l.state.Day == koreanDay(now) {
+	if l.state.Day == koreanDay(now.Add(l.ahead)) {
 		i.Used = l.used
 	}
 	if now.Before(l.state.HeldUntil) {
@@ -149,6 +116,8 @@ func (l *Limit) info() LimitInfo {
 	}
 	if i.Stopped || !i.HeldUntil.IsZero() {
 		i.Reason = l.state.Reason
+	} else if now.Before(l.full) {
+		i.HeldUntil, i.Reason = l.full, adapters.ReasonQuota
 	}
 	return i
 }

@@ -72,55 +72,6 @@ func UntilTomorrow(now time.Time) time.Duration {
 	return left
 }
 
-// load reads the memory once. A stop does not outlive the process that saw it; a hold and the day's count do.
-func (l *Limit) load(ctx context.Context, now time.Time) error {
-	if l.loaded {
-		return nil
-	}
-	var s LimitState
-	if l.o.Memory != nil {
-		var err error
-		if s, err = l.o.Memory.LoadLimit(ctx, l.o.Name); err != nil {
-			return fmt.Errorf("load limit %s: %w", l.o.Name, err)
-		}
-	}
-	key := fingerprint(l.o.Header)
-	if s.Key != "" && s.Key != key {
-		s = LimitState{Dirty: s.Dirty, LastCall: s.LastCall}
-	}
-	s.Key = key
-	if l.pace != nil && s.PerSecond == l.perSecond {
-		l.guard.remember(s.Guard, s.Bad, s.BadAt)
-		l.respace()
-	} else {
-		l.other, s.Refused = s, ""
-	}
-	window := l.guard.second + l.guard.now
-	switch {
-	case s.Dirty && (s.Stray || s.LastCall.IsZero()):
-		l.notBefore = now.Add(window)
-	case !s.LastCall.IsZero():
-		l.notBefore = s.LastCall.Add(window)
-		if s.Dirty {
-			l.notBefore = l.notBefore.Add(claimToCall)
-		}
-		// A clock that was set back must not make the wait longer than one window.
-		if latest := now.Add(window); l.notBefore.After(latest) {
-			l.notBefore = latest
-		}
-	}
-	// Nor a hold longer than it was meant: a call of the future shows by how much the clock was set back.
-	if back := s.LastCall.Sub(now); back > 0 && !s.HeldUntil.IsZero() {
-		s.HeldUntil = s.HeldUntil.Add(-back)
-	}
-	if s.Stopped || !now.Before(s.HeldUntil) {
-		s.Reason = ""
-	}
-	s.Stopped, s.Dirty, s.Stray = false, false, false
-	l.state, l.used, l.loaded = s, s.Used, true
-	return nil
-}
-
 // fingerprint tells one credential from another and cannot be turned back into it.
 func fingerprint(h http.Header) string {
 	if len(h) == 0 {
@@ -131,29 +82,4 @@ func fingerprint(h http.Header) string {
 		fmt.Fprintf(sum, "%s\x00%s\x00", name, h[name])
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:4])
-}
-
-// save writes next and, when that went well, makes it the state.
-func (l *Limit) save(ctx context.Context, next LimitState) error {
-	next.PerSecond, next.Guard, next.Bad, next.BadAt = l.perSecond, l.guard.now, l.guard.bad, l.guard.badAt
-	if l.o.Memory != nil {
-		if err := l.o.Memory.SaveLimit(ctx, l.o.Name, next); err != nil {
-			l.unsaved = true
-			return fmt.Errorf("save limit %s: %w", l.o.Name, err)
-		}
-	}
-	l.state, l.unsaved = next, false
-	return nil
-}
-
-// close writes the exact figures. A call after it makes the state dirty again.
-func (l *Limit) close(ctx context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.loaded || (!l.state.Dirty && !l.unsaved) {
-		return nil
-	}
-	next := l.state
-	next.Dirty, next.Stray, next.Used = false, false, l.used
-	return l.save(ctx, next)
 }

@@ -126,34 +126,6 @@ func (p *pacing) depart(now time.Time) departed {
 	return d
 }
 
-// depart books a call of trip t that leaves and returns how long it must still wait.
-func (l *Limit) depart(t *trip) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	t.left = l.pacing.depart(now.Add(l.briefly(now)))
-	if t.left.at.After(l.state.LastCall) {
-		l.state.LastCall = t.left.at
-	}
-	return t.left.at.Sub(now)
-}
-
-// again says whether a call that has waited must be booked once more, for l was held meanwhile.
-func (l *Limit) again() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.briefly(time.Now()) > 0
-}
-
-// briefly is how long l is still held when that is worth waiting for: what left now would be refused like the call that
-// caused the hold. A long hold is for the caller to hear of.
-func (l *Limit) briefly(now time.Time) time.Duration {
-	if left := l.state.HeldUntil.Sub(now); 0 < left && left <= longestGate*l.guard.second {
-		return left
-	}
-	return 0
-}
-
 // change makes the rate another one; 0 is unlimited. What was learnt at the present one is there again when it comes back.
 func (l *Limit) change(perSecond float64) {
 	if perSecond == l.perSecond {

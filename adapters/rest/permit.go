@@ -14,6 +14,9 @@ import (
 
 const forever = time.Duration(math.MaxInt64)
 
+// mostLooks is how many limits are tried for a wait that is as short as thought; then any wait is taken.
+const mostLooks = 3
+
 // permitKey is per client: a context may carry the permits of several upstreams.
 type permitKey struct{ c *Client }
 
@@ -35,28 +38,28 @@ func (c *Client) Permit(ctx context.Context) (context.Context, func(), error) {
 		return ctx, func() {}, err
 	}
 	p := &permit{limit: s.limit, slot: s}
-	return context.WithValue(ctx, permitKey{c}, p), p.release, nil
+	return context.WithValue(ctx, permitKey{c}, p), func() { p.release(ctx) }, nil
 }
 
-func (p *permit) release() {
+func (p *permit) release(ctx context.Context) {
 	p.mu.Lock()
 	s := p.slot
 	p.slot = nil
 	p.mu.Unlock()
 	if s != nil {
-		s.limit.giveBack(s)
+		s.limit.regime.giveBack(ctx, s)
 	}
 }
 
-// admit returns the limit under which the next request of ctx goes.
-func (c *Client) admit(ctx context.Context) (*Limit, error) {
+// admit returns the slot of the next request of ctx.
+func (c *Client) admit(ctx context.Context) (*slot, error) {
 	p, ok := ctx.Value(permitKey{c}).(*permit)
 	if !ok {
 		s, err := c.draw(ctx, c.limits, c.timeout)
 		if err != nil {
 			return nil, err
 		}
-		return s.limit, c.stray(ctx, s.limit)
+		return s, c.stray(ctx, s.limit)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,9 +67,9 @@ func (c *Client) admit(ctx context.Context) (*Limit, error) {
 		p.slot = nil
 		if !s.limit.barred() {
 			p.bound = true
-			return s.limit, nil
+			return s, nil
 		}
-		s.limit.giveBack(s)
+		s.limit.regime.giveBack(ctx, s)
 	}
 	among := c.limits
 	if p.bound {
@@ -77,19 +80,11 @@ func (c *Client) admit(ctx context.Context) (*Limit, error) {
 		return nil, err
 	}
 	p.limit, p.bound = s.limit, true
-	return s.limit, c.stray(ctx, s.limit)
+	return s, c.stray(ctx, s.limit)
 }
 
-// stray has the memory know that it cannot tell by the claims when the last call of l was.
 func (c *Client) stray(ctx context.Context, l *Limit) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.state.Stray {
-		return nil
-	}
-	next := l.state
-	next.Stray, next.Used = true, max(next.Used, l.used)
-	if err := l.save(ctx, next); err != nil {
+	if err := l.regime.stray(ctx); err != nil {
 		return c.fail(&adapters.Error{Kind: adapters.Temporary, Err: err})
 	}
 	return nil
@@ -123,7 +118,7 @@ func (c *Client) draw(ctx context.Context, limits []*Limit, patience time.Durati
 			continue
 		default:
 		}
-		best, a, err := c.look(ctx, limits)
+		best, a, _, err := c.look(ctx, limits)
 		if err != nil {
 			return nil, err
 		}
@@ -146,18 +141,25 @@ func (c *Client) draw(ctx context.Context, limits []*Limit, patience time.Durati
 
 // take is draw for the first in line.
 func (c *Client) take(ctx context.Context, limits []*Limit, patience time.Duration) (*slot, error) {
-	for {
+	for tries := 1; ; tries++ {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
 		changed := c.changed.listen()
-		best, a, err := c.look(ctx, limits)
+		best, a, next, err := c.look(ctx, limits)
 		if err != nil {
 			return nil, err
 		}
-		if a.wait == 0 {
-			if a, err = best.ask(ctx, true); err != nil {
+		if a.wait == 0 || a.booking {
+			most := patience
+			if tries <= mostLooks {
+				most = min(most, next)
+			}
+			if a, err = best.regime.ask(ctx, true, most); err != nil {
 				return nil, c.failed(ctx, err)
+			}
+			if a.slot == nil && a.booking && most < patience {
+				continue // another limit may be free before this one
 			}
 		}
 		switch {
@@ -174,6 +176,9 @@ func (c *Client) take(ctx context.Context, limits []*Limit, patience time.Durati
 		if held {
 			c.held.start(began)
 		}
+		if a.again > 0 {
+			a.wait = min(a.wait, a.again)
+		}
 		err = sleep(ctx, a.wait, changed)
 		if held {
 			c.held.stop(time.Now())
@@ -187,16 +192,16 @@ func (c *Client) take(ctx context.Context, limits []*Limit, patience time.Durati
 	}
 }
 
-// look returns the limit that is free first.
-func (c *Client) look(ctx context.Context, limits []*Limit) (*Limit, answer, error) {
-	best, a, err := soonest(ctx, limits)
+// look returns the limit that is free first, and when the next one is.
+func (c *Client) look(ctx context.Context, limits []*Limit) (*Limit, answer, time.Duration, error) {
+	best, a, next, err := soonest(ctx, limits)
 	switch {
 	case err != nil:
-		return nil, a, c.failed(ctx, err)
+		return nil, a, 0, c.failed(ctx, err)
 	case best == nil:
-		return nil, a, c.allStopped(limits)
+		return nil, a, 0, c.allStopped(limits)
 	}
-	return best, a, nil
+	return best, a, next, nil
 }
 
 // failed classifies an error of the memory.
@@ -234,42 +239,51 @@ func behind(limits []*Limit, ahead int) time.Duration {
 	return time.Duration(float64(ahead) / perSecond * float64(time.Second))
 }
 
-// soonest returns the limit with the least wait; nil when all are stopped.
-func soonest(ctx context.Context, limits []*Limit) (*Limit, answer, error) {
-	var best *Limit
-	var least answer
+// soonest returns the limit with the least wait, nil when all are stopped, and the wait of the next one.
+func soonest(ctx context.Context, limits []*Limit) (best *Limit, least answer, next time.Duration, err error) {
+	next = forever
 	for _, l := range limits {
-		a, err := l.ask(ctx, false)
-		if err != nil {
-			return nil, answer{}, err
-		}
-		if !a.stopped && (best == nil || a.wait < least.wait) {
+		a, err := l.regime.ask(ctx, false, 0)
+		switch {
+		case err != nil:
+			return nil, answer{}, 0, err
+		case a.stopped:
+		case best == nil || a.wait < least.wait:
+			if best != nil {
+				next = least.wait
+			}
 			best, least = l, a
+		default:
+			next = min(next, a.wait)
 		}
 	}
-	return best, least, nil
+	return best, least, next, nil
 }
 
-func (c *Client) tooLong(l *Limit, a answer) error {
+func (c *Client) tooLong(l *Limit, a answer) error { return c.fail(tooLong(l, a)) }
+
+func tooLong(l *Limit, a answer) *adapters.Error {
 	reason := a.reason
 	if reason == "" {
 		reason = adapters.ReasonRate
 	}
-	return c.fail(&adapters.Error{
+	return &adapters.Error{
 		Kind: adapters.Throttled, After: a.wait, Reason: reason,
 		Err: fmt.Errorf("limit %s is free in %s (%s)", l.o.Name, a.wait.Round(time.Millisecond), reason),
-	})
+	}
 }
 
-func (c *Client) allStopped(limits []*Limit) error {
+func (c *Client) allStopped(limits []*Limit) error { return c.fail(allStopped(limits)) }
+
+func allStopped(limits []*Limit) *adapters.Error {
 	whys := make([]string, len(limits))
 	for i, l := range limits {
 		whys[i] = l.o.Name + ": " + l.stopCause()
 	}
-	return c.fail(&adapters.Error{
+	return &adapters.Error{
 		Kind: adapters.NeedsHuman, Reason: limits[0].info().Reason,
 		Err: errors.New("stopped until the next start: " + strings.Join(whys, "; ")),
-	})
+	}
 }
 
 func beyond(ctx context.Context, wait time.Duration) bool {

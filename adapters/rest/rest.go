@@ -154,7 +154,7 @@ func (c *Client) Close(ctx context.Context) error {
 	c.http.CloseIdleConnections()
 	var errs []error
 	for _, l := range c.limits {
-		if err := l.close(ctx); err != nil {
+		if err := l.regime.close(ctx); err != nil {
 			errs = append(errs, c.fail(adapters.Classify(err)))
 		}
 	}

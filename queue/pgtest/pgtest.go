@@ -27,21 +27,27 @@ type Server struct {
 	dir  string // "" when somebody else has started it
 	host string
 	bin  string
-	port int
+	sync bool // what is committed survives a power cut
 	made atomic.Int64
 }
 
 // Start starts a server that listens on a socket in a directory of its own and forgets everything at its end. With
 // SUMBI_TEST_POSTGRES, the address of a server's administrator, that one is used instead.
 func Start() (*Server, error) {
+	return start(false)
+}
+
+func start(durable bool) (*Server, error) {
 	if address := os.Getenv("SUMBI_TEST_POSTGRES"); address != "" {
 		return &Server{host: address}, nil
 	}
-	return Own()
+	return own(durable)
 }
 
 // Own starts a server that nobody else uses: it may be stopped and started again.
-func Own() (*Server, error) {
+func Own() (*Server, error) { return own(false) }
+
+func own(durable bool) (*Server, error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
@@ -50,13 +56,16 @@ func Own() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: dir, bin: bin}
+	s := &Server{dir: dir, bin: bin, sync: durable}
 	if err := s.start(); err != nil {
 		_ = os.RemoveAll(dir)
 		return nil, err
 	}
 	return s, nil
 }
+
+// StartDurable starts a server whose commits reach the disk, to be measured.
+func StartDurable() (*Server, error) { return start(true) }
 
 // programs finds where the server's programs are: Debian keeps them off the PATH.
 func programs() (string, error) {
@@ -96,8 +105,11 @@ func (s *Server) start() error {
 
 // Restart starts the server again after Stop.
 func (s *Server) Restart() error {
-	return s.run("pg_ctl", "-D", filepath.Join(s.dir, "data"), "-w", "-l", filepath.Join(s.dir, "log"), "-o",
-		"-c listen_addresses='' -k "+s.dir+" -c fsync=off -c full_page_writes=off -c max_connections=400", "start")
+	options := "-c listen_addresses='' -k " + s.dir + " -c max_connections=400"
+	if !s.sync {
+		options += " -c fsync=off -c full_page_writes=off"
+	}
+	return s.run("pg_ctl", "-D", filepath.Join(s.dir, "data"), "-w", "-l", filepath.Join(s.dir, "log"), "-o", options, "start")
 }
 
 // Stop ends the server at once, as a crash would. Nothing is removed.
