@@ -133,37 +133,56 @@ func silence(t *testing.T, s *queue.Store, id string) {
 		update machine set seen_at = '' where id = '`+id+`'`))
 }
 
-// What a machine held that is not heard of any more is done by another one. When it comes back it is too late to write anything.
+// What a machine held that is not heard of any more is done by another one. When it comes back it is too late to write anything,
+// be the job done by then or still being done.
 func TestLateMachineWritesNothing(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		err  error
-	}{{"it has done it", nil}, {"it has failed", errSoup}} {
+		done bool // the other machine has done it by then
+	}{
+		{"both have done it", nil, true}, {"it has failed, the other not", errSoup, true},
+		{"it has done it first", nil, false}, {"it has failed, the other is at it", errSoup, false},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
 			address := river(t)
 			late, other := machine(t, address), machine(t, address)
-			taken, goOn := make(chan struct{}), make(chan struct{})
+			taken, lateGoes, again, otherGoes := make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})
+			lane := queue.Lane{Name: "인스타", Workers: 1, Deadline: patience, Attempts: 1}
+			writes := func(who string) queue.Commit {
+				return func(tx *queue.Tx) error { return errors.Join(tx.SetMeta(who, "냉면"), served(tx)) }
+			}
 			_, stopLate := work(t, late, func(context.Context, queue.Job) (queue.Commit, error) {
 				close(taken)
-				<-goOn
-				return func(tx *queue.Tx) error { return errors.Join(tx.SetMeta("냉면", "늦은 기계"), served(tx)) }, tt.err
-			}, queue.Lane{Name: "인스타", Workers: 1, Deadline: patience, Attempts: 1})
+				<-lateGoes
+				return writes("늦은 기계"), tt.err
+			}, lane)
 			add(t, late, pageJob("냉면"))
 			receive(t, "the job is taken", taken)
 			ids, err := late.Rows(context.Background(), `select taken_by from job`)
 			check(t, err)
 			_, stopOther := work(t, other, func(context.Context, queue.Job) (queue.Commit, error) {
-				return func(tx *queue.Tx) error { return errors.Join(tx.SetMeta("냉면", "다른 기계"), served(tx)) }, nil
-			}, queue.Lane{Name: "인스타", Workers: 1, Deadline: patience, Attempts: 1})
+				close(again)
+				<-otherGoes
+				return writes("다른 기계"), nil
+			}, lane)
 			silence(t, other, ids[0])
-			await(t, other, `select count(*) from job`, "0")
-			close(goOn)
+			receive(t, "the job is taken again", again)
+			if tt.done {
+				close(otherGoes)
+				await(t, other, `select count(*) from job`, "0")
+			}
+			close(lateGoes)
 			stopLate()
+			if !tt.done {
+				rows(t, other, `select state, attempt, err from job`, "live|0|-")
+				close(otherGoes)
+				await(t, other, `select count(*) from job`, "0")
+			}
 			stopOther()
-			meta(t, other, "냉면", "다른 기계")
+			rows(t, other, `select key from meta where value = '냉면'`, "다른 기계")
 			rows(t, other, servings, "1|0")
 			rows(t, other, `select count(*) from job_error where err <> '다 먹었다'`, "0")
-			rows(t, other, `select count(*) from job`, "0")
 		})
 	}
 }
@@ -181,7 +200,8 @@ func TestRowsOfRiverAreMadeGood(t *testing.T) {
 	rows(t, s, servings, "7|0")
 }
 
-// The server goes down in the middle of everything and comes back: what was done meanwhile is written then, and once.
+// The server goes down in the middle of everything and comes back: what was done meanwhile is written then, and once. A job whose
+// taking was written but not heard of comes back when it has been held for too long.
 func TestServerRestarts(t *testing.T) {
 	manyMachines(t)
 	own, err := pgtest.Own()
@@ -205,7 +225,7 @@ func TestServerRestarts(t *testing.T) {
 				<-down
 			}
 			return served, nil
-		}, queue.Lane{Name: "인스타", Workers: 2, Deadline: patience, Attempts: 1})
+		}, queue.Lane{Name: "인스타", Workers: 2, Attempts: 1})
 		machines = append(machines, s)
 		stops = append(stops, stop)
 	}
