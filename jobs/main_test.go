@@ -14,6 +14,10 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	asked := false
 	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "rapid.checks" })
+	if pgtest.Wanted() && !asked {
+		asked = true
+		_ = flag.Set("rapid.checks", "3") // each story takes ten times as long over PostgreSQL
+	}
 	if !asked {
 		if err := flag.Set("rapid.checks", checks); err != nil {
 			panic(err)
