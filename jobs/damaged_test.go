@@ -24,7 +24,7 @@ func TestCrawlOutlivesADamagedDictionary(t *testing.T) {
 		w.feed.size = 12
 		w.feed.put("mat", "posts", posts(1, 12))
 		w.run()
-		w.query(`update dictionary set body = x'00'`)
+		w.exec(`update dictionary set body = ?`, []byte{0})
 		w.feed.put("mat", "posts", posts(13, 24), posts(1, 12))
 		w.run()
 		w.feed.put("mat", "posts", posts(37, 12), posts(13, 24), posts(1, 12))

@@ -108,14 +108,6 @@ func emptyDatabase() ([]byte, error) {
 	return []byte(pgtest.Name(address)), s.Close()
 }
 
-// fileOnly skips what is about the file itself.
-func fileOnly(t testing.TB, why string) {
-	t.Helper()
-	if pgtest.Wanted() {
-		t.Skip("about the file: " + why)
-	}
-}
-
 // bubble runs f in a world of its own.
 func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()

@@ -141,8 +141,10 @@ func TestLateMachineWritesNothing(t *testing.T) {
 		err  error
 		done bool // the other machine has done it by then
 	}{
-		{"both have done it", nil, true}, {"it has failed, the other not", errSoup, true},
-		{"it has done it first", nil, false}, {"it has failed, the other is at it", errSoup, false},
+		{"both have done it", nil, true},
+		{"it has failed, the other not", errSoup, true},
+		{"it has done it first", nil, false},
+		{"it has failed, the other is at it", errSoup, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			address := river(t)
