@@ -75,7 +75,7 @@ func TestBudgetEndsInCrawl(t *testing.T) {
 		// The next run has a budget of its own.
 		w.spend(queue.Terms{Prices: prices, Run: 500})
 		w.run()
-		w.is(`select run, requests, micro_usd from v_run_spend`, "1|11|1100\n2|2|200")
+		w.is(`select run, requests, micro_usd from v_run_spend order by run`, "1|11|1100\n2|2|200")
 	})
 }
 
@@ -141,7 +141,7 @@ func TestBudgetEndsInMatching(t *testing.T) {
 		w.spend(queue.Terms{Prices: prices, Month: 30})
 		w.tune = func(p *jobs.Pipeline) { p.Ask.Price = jobs.Price{} }
 		w.broke("the budget of this month is used up, $0.000028 of $0.00003; goes on 1 February or with a higher month in [budget]")
-		w.is(`select state, count(*) from v_mentions group by state`, "place|4\nwaiting|5")
+		w.is(`select state, count(*) from v_mentions group by state order by state`, "place|4\nwaiting|5")
 		first := w.naver.queries()
 		w.spend(queue.Terms{Prices: prices})
 		w.run()
@@ -182,7 +182,7 @@ func TestBudgetOfTheNextMonth(t *testing.T) {
 		w.is(`select state from v_runs`, "running") // a day or less is waited for
 		w.is(`select count(*) from job where state = 'live' and err like 'budget: the budget of this month is used up, $0.0006 of $0.0007; goes on 1 February or %'`, "1")
 		w.serve(2 * time.Minute)
-		w.is(`select day, requests, micro_usd from v_spend`, "2000-01-31|6|600\n2000-02-01|5|500")
+		w.is(`select day, requests, micro_usd from v_spend order by day`, "2000-01-31|6|600\n2000-02-01|5|500")
 		w.is(`select state from v_runs`, "done")
 		if gap < time.Minute {
 			t.Errorf("never waited: %v", gap)
@@ -290,7 +290,7 @@ func TestLostAnswersAreBooked(t *testing.T) {
 			return &adapters.Error{Kind: adapters.Permanent, Reason: adapters.ReasonGone, Upstream: "openai", Err: errors.New("no such file")}
 		}
 		w.run()
-		w.is(`select state, lines, failed from v_batches`, "done|3|3\ndone|3|0")
+		w.is(`select state, lines, failed from v_batches order by batch`, "done|3|3\ndone|3|0")
 		w.is(`select input_tokens, output_tokens, micro_usd, repeated, failed, wasted_micro_usd from v_spend where upstream = 'openai'`,
 			fmt.Sprintf("60|%d|%d|3|0|%d", 3*1000+9, 3*2010+3*16, 3*2010))
 	})

@@ -253,7 +253,7 @@ func TestSameLinesAgain(t *testing.T) {
 		}
 		w.run()
 		equal(t, "sizes", w.model.sizes(), "2 2")
-		w.is(`select batch, state, upstream_id from v_batches`, "1|refused|batch_1\n2|done|batch_2")
+		w.is(`select batch, state, upstream_id from v_batches order by batch`, "1|refused|batch_1\n2|done|batch_2")
 		equal(t, "places", len(w.sink.keys()), 2)
 	})
 }

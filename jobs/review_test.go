@@ -25,7 +25,7 @@ func TestLostAnswersOfAnExpiredBatchAreBooked(t *testing.T) {
 			return b.answer
 		}
 		w.run()
-		w.is(`select state, status, lines, failed, substr(note, 1, 17) from v_batches`, "done|expired|3|3|answers are gone:\ndone|completed|3|0|")
+		w.is(`select state, status, lines, failed, substr(note, 1, 17) from v_batches order by batch`, "done|expired|3|3|answers are gone:\ndone|completed|3|0|")
 		w.is(`select input_tokens, output_tokens, micro_usd, repeated from v_spend where upstream = 'openai'`,
 			fmt.Sprintf("60|%d|%d|3", 3*1000+9, 3*2010+3*16))
 	})
