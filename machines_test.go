@@ -96,7 +96,7 @@ func TestMachinesInTrouble(t *testing.T) {
 	calm := newWorld(t, o, "")
 	calm.mustRun("run", "matzip")
 
-	server, err := pgtest.Start()
+	server, err := pgtest.Own()
 	if err != nil {
 		t.Fatal(err)
 	}

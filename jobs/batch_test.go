@@ -325,7 +325,7 @@ func TestBadLine(t *testing.T) {
 		w.is(`select what, id, reason from v_dead`, "question|"+bad+"|invalid_json_line: This line is not parseable as valid JSON.")
 		w.is(`select max(attempt) from question`, "0")
 		w.is(`select post, state from v_posts order by post`, "p1|done\np2|dead\np3|done\np4|done")
-		w.is(`select batch, state, lines, failed from v_batches`, "1|refused|4|3\n2|done|3|0")
+		w.is(`select batch, state, lines, failed from v_batches order by batch`, "1|refused|4|3\n2|done|3|0")
 	})
 }
 
@@ -357,7 +357,7 @@ func TestModelNotFound(t *testing.T) {
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
-		w.is(`select count(*), sum(state = 'waiting'), max(attempt) from question`, "3|3|0")
+		w.is(`select count(*), sum(case when state = 'waiting' then 1 else 0 end), max(attempt) from question`, "3|3|0")
 		w.is(`select count(*) from v_dead`, "0")
 		w.is(`select reason from lane_stop`, want)
 
@@ -365,7 +365,7 @@ func TestModelNotFound(t *testing.T) {
 		w.model.name = "gpt-다른것"
 		w.run()
 		equal(t, "places", len(w.sink.keys()), 3)
-		w.is(`select model, state from v_batches`, "gpt-시험|refused\ngpt-다른것|done")
+		w.is(`select model, state from v_batches order by batch`, "gpt-시험|refused\ngpt-다른것|done")
 	})
 }
 

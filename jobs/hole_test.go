@@ -82,7 +82,6 @@ func TestNoHole(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, dir)
 			w.files = n * 100
-			w.path = w.newPath()
 			defer w.close()
 			l := &longList{w: w, size: s.Size}
 			wrong = l.play(s)

@@ -59,7 +59,6 @@ func TestEveryPostIsStored(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, dir)
 			w.files = n * 100
-			w.path = w.newPath()
 			defer w.close()
 			wrong = s.play(w)
 		})

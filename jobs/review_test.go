@@ -25,7 +25,7 @@ func TestLostAnswersOfAnExpiredBatchAreBooked(t *testing.T) {
 			return b.answer
 		}
 		w.run()
-		w.is(`select state, status, lines, failed, substr(note, 1, 17) from v_batches`, "done|expired|3|3|answers are gone:\ndone|completed|3|0|")
+		w.is(`select state, status, lines, failed, substr(note, 1, 17) from v_batches order by batch`, "done|expired|3|3|answers are gone:\ndone|completed|3|0|")
 		w.is(`select input_tokens, output_tokens, micro_usd, repeated from v_spend where upstream = 'openai'`,
 			fmt.Sprintf("60|%d|%d|3", 3*1000+9, 3*2010+3*16))
 	})
@@ -72,9 +72,7 @@ func TestBatchMeetsAnotherCall(t *testing.T) {
 			}
 			if !met && strings.Contains(at, ").afford ") && strings.Contains(at, ").form ") {
 				met = true
-				if _, err := w.db().Exec(`insert into usage values (?, 1, 'naver', 'request', 1, 1)`, time.Now().Format(time.DateOnly)); err != nil {
-					t.Error(err)
-				}
+				w.exec(`insert into usage values (?, 1, 'naver', 'request', 1, 1)`, time.Now().Format(time.DateOnly))
 			}
 		}
 		// Three lines keep back all there is.
@@ -91,14 +89,10 @@ func TestTellOfNoOldOutage(t *testing.T) {
 		p := serving(w)
 		w.boot()
 		at := func(d time.Duration) string { return time.Now().Add(d).UTC().Format("2006-01-02T15:04:05.000Z") }
-		if _, err := w.db().Exec(`insert into outage values ('naver', ?, ?, 'status 502', 3)`, at(-20*time.Minute), at(5*time.Minute)); err != nil {
-			t.Fatal(err)
-		}
+		w.exec(`insert into outage values ('naver', ?, ?, 'status 502', 3)`, at(-20*time.Minute), at(5*time.Minute))
 		w.tell(3 * time.Hour)
 		p.is(t, "nothing")
-		if _, err := w.db().Exec(`update outage set since = ?, next_at = ?`, at(-70*time.Minute), at(5*time.Minute)); err != nil {
-			t.Fatal(err)
-		}
+		w.exec(`update outage set since = ?, next_at = ?`, at(-70*time.Minute), at(5*time.Minute))
 		w.tell(10 * time.Minute)
 		p.is(t, "while it is looked at", "outage:naver")
 	})

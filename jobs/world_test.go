@@ -15,8 +15,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	_ "github.com/jackc/pgx/v5/stdlib"
+
 	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/queue/pgtest"
 )
 
 // pipeline is the name of every pipeline under test.
@@ -25,13 +28,14 @@ const pipeline = "matzip"
 // errDead is what a fake says once its process has died.
 var errDead = errors.New("the process is dead")
 
-// world is a state file, the process that drains it, and imitated upstreams that outlive both. It lives in a bubble, so
+// world is a state, the process that drains it, and imitated upstreams that outlive both. It lives in a bubble, so
 // that time is exact and costs nothing.
 type world struct {
 	tb    testing.TB
 	dir   string
 	path  string
 	files int
+	made  []string // databases
 
 	accounts []string
 	feed     *feed
@@ -45,17 +49,24 @@ type world struct {
 	limit    time.Duration          // of one run, in the bubble's time
 
 	store  *queue.Store
+	opened string // the state of store
 	engine *jobs.Engine
-	reader *sql.DB // of the file at read
+	reader *sql.DB // of the state at read
 	read   string
 
 	readers sync.Mutex
-	dead    atomic.Bool // the process has died; its file is the copy at path
+	dead    atomic.Bool // the process has died; its state is the copy at path
 	stop    context.CancelFunc
 }
 
-// empty is a state file without a row: to copy it costs less than to make the schema again.
+// postgres is the server of all worlds when the tests run over PostgreSQL.
+var postgres = sync.OnceValues(pgtest.Start)
+
+// empty is a state without a row: a file, or the name of a database. To copy it costs less than to make the schema again.
 var empty = sync.OnceValues(func() ([]byte, error) {
+	if pgtest.Wanted() {
+		return emptyDatabase()
+	}
 	dir, err := os.MkdirTemp("", "sumbi-jobs-")
 	if err != nil {
 		return nil, err
@@ -76,6 +87,27 @@ var empty = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(path)
 })
 
+func emptyDatabase() ([]byte, error) {
+	schema, err := os.ReadFile("../schema.sql")
+	if err != nil {
+		return nil, err
+	}
+	server, err := postgres()
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	address, err := server.Create(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	s, err := queue.OpenPostgres(ctx, queue.Database{Address: address, Plain: true}, string(schema), queue.Owner)
+	if err != nil {
+		return nil, err
+	}
+	return []byte(pgtest.Name(address)), s.Close()
+}
+
 // bubble runs f in a world of its own.
 func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
@@ -93,7 +125,7 @@ func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 
 func newWorld(tb testing.TB, dir string) *world {
 	w := &world{tb: tb, dir: dir, accounts: []string{"mat"}, limit: 10 * time.Minute}
-	w.path = w.newPath()
+	tb.Cleanup(w.drop)
 	w.feed = &feed{w: w, size: 3, lists: map[string][]post{}}
 	w.model = newModel(w)
 	w.naver, w.kakao = &finder{w: w, name: "naver"}, &finder{w: w, name: "kakao"}
@@ -101,31 +133,73 @@ func newWorld(tb testing.TB, dir string) *world {
 	return w
 }
 
+// newPath names a state of its own: a file, or an empty database.
 func (w *world) newPath() string {
 	w.files++
+	if pgtest.Wanted() {
+		return w.newDatabase()
+	}
 	return filepath.Join(w.dir, fmt.Sprintf("state-%d.db", w.files))
 }
 
-// boot is a new process on the state file.
-func (w *world) boot() {
-	w.tb.Helper()
-	w.closeStore()
-	schema, err := os.ReadFile("../schema.sql")
+func (w *world) newDatabase() string {
+	like, err := empty()
 	if err != nil {
 		w.tb.Fatal(err)
 	}
-	if _, err := os.Stat(w.path); errors.Is(err, os.ErrNotExist) {
-		b, err := empty()
-		if err == nil {
-			err = os.WriteFile(w.path, b, 0o600)
-		}
-		if err != nil {
-			w.tb.Fatal(err)
-		}
-	}
-	if w.store, err = queue.Open(context.Background(), w.path, string(schema), queue.Owner); err != nil {
+	server, err := postgres()
+	if err != nil {
 		w.tb.Fatal(err)
 	}
+	address, err := server.Create(context.Background(), string(like))
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	w.made = append(w.made, address)
+	return address
+}
+
+// drop removes the databases of the world.
+func (w *world) drop() {
+	for _, address := range w.made {
+		if server, err := postgres(); err == nil {
+			_ = server.Do(context.Background(), "drop database if exists "+pgtest.Name(address)+" with (force)")
+		}
+	}
+	w.made = nil
+}
+
+// open opens the state as a process does.
+func (w *world) open() (*queue.Store, error) {
+	schema, err := os.ReadFile("../schema.sql")
+	if err != nil {
+		return nil, err
+	}
+	ctx, path := context.Background(), w.where()
+	if pgtest.Wanted() {
+		return queue.OpenPostgres(ctx, queue.Database{Address: path, Plain: true}, string(schema), queue.Owner)
+	}
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		b, err := empty()
+		if err == nil {
+			err = os.WriteFile(path, b, 0o600)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return queue.Open(ctx, path, string(schema), queue.Owner)
+}
+
+// boot is a new process on the state.
+func (w *world) boot() {
+	w.tb.Helper()
+	w.closeStore()
+	var err error
+	if w.store, err = w.open(); err != nil {
+		w.tb.Fatal(err)
+	}
+	w.opened = w.path
 	w.dead.Store(false)
 	w.store.Now = func() time.Time {
 		if w.onNow != nil {
@@ -181,7 +255,7 @@ func (w *world) context() (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-// crash ends the process as a power cut does: what follows goes on in a copy of the file as it is now. It returns what the
+// crash ends the process as a power cut does: what follows goes on in a copy of the state as it is now. It returns what the
 // call in whose middle it happens must answer.
 func (w *world) crash() error {
 	if !w.dead.CompareAndSwap(false, true) {
@@ -194,19 +268,33 @@ func (w *world) crash() error {
 	return errDead
 }
 
-// copyTo writes the committed state to another file.
+// copyTo writes the committed state to another file or database.
 func (w *world) copyTo(path string) {
+	if pgtest.Wanted() {
+		if err := pgtest.Copy(context.Background(), w.where(), path); err != nil {
+			w.tb.Errorf("copy the state: %v", err)
+		}
+		return
+	}
 	if _, err := w.db().Exec(`vacuum into ?`, path); err != nil {
 		w.tb.Errorf("copy the state: %v", err)
 	}
 }
 
-// db is a connection of the test's own to the state file.
-func (w *world) db() *sql.DB {
-	path := w.path
+// where is the state as the process has it, or as the next one will.
+func (w *world) where() string {
 	if w.store != nil {
-		path = w.store.Path()
+		return w.opened
 	}
+	if w.path == "" {
+		w.path = w.newPath()
+	}
+	return w.path
+}
+
+// db is a connection of the test's own to the state.
+func (w *world) db() *sql.DB {
+	path := w.where()
 	w.readers.Lock()
 	defer w.readers.Unlock()
 	if w.reader != nil && w.read == path {
@@ -215,7 +303,11 @@ func (w *world) db() *sql.DB {
 	if w.reader != nil {
 		_ = w.reader.Close()
 	}
-	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(5000)")
+	driver, name := "sqlite", "file:"+path+"?_pragma=busy_timeout(5000)"
+	if pgtest.Wanted() {
+		driver, name = "pgx", path
+	}
+	db, err := sql.Open(driver, name)
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -335,10 +427,48 @@ func (w *world) tx(f func(tx *queue.Tx) error) {
 	}
 }
 
+// exec changes the state behind the process's back. It may be called by fakes.
+func (w *world) exec(q string, args ...any) {
+	w.tb.Helper()
+	if _, err := w.db().Exec(placed(q), args...); err != nil {
+		w.tb.Error(err)
+	}
+}
+
+// placed writes the values of a statement as the state's engine wants them.
+func placed(q string) string {
+	if !pgtest.Wanted() {
+		return q
+	}
+	parts := strings.Split(q, "?")
+	var b strings.Builder
+	for i, p := range parts {
+		if i > 0 {
+			fmt.Fprintf(&b, "$%d", i)
+		}
+		b.WriteString(p)
+	}
+	return b.String()
+}
+
+// text reads a value as SQLite prints it.
+type text struct{ *sql.NullString }
+
+// Scan implements sql.Scanner.
+func (t text) Scan(v any) error {
+	if b, ok := v.(bool); ok {
+		v = int64(0)
+		if b {
+			v = int64(1)
+		}
+	}
+	return t.NullString.Scan(v)
+}
+
 // query returns the rows of a statement as text: columns divided by |, rows by a new line. It may be called by fakes.
 func (w *world) query(q string, args ...any) string {
 	w.tb.Helper()
-	rows, err := w.db().Query(q, args...)
+	rows, err := w.db().Query(placed(q), args...)
 	if err != nil {
 		w.tb.Error(err)
 		return ""
@@ -353,7 +483,7 @@ func (w *world) query(q string, args ...any) string {
 	for rows.Next() {
 		vals, ptrs := make([]sql.NullString, len(cols)), make([]any, len(cols))
 		for i := range vals {
-			ptrs[i] = &vals[i]
+			ptrs[i] = text{&vals[i]}
 		}
 		if err := rows.Scan(ptrs...); err != nil {
 			w.tb.Error(err)

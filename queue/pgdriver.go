@@ -113,18 +113,23 @@ func (w within) Conn() *pgx.Conn              { return w.c }
 func (w within) CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error) {
 	return w.c.CopyFrom(ctx, table, columns, rows)
 }
+
 func (w within) SendBatch(ctx context.Context, b *pgx.Batch) pgx.BatchResults {
 	return w.c.SendBatch(ctx, b)
 }
+
 func (w within) Prepare(ctx context.Context, name, query string) (*pgconn.StatementDescription, error) {
 	return w.c.Prepare(ctx, name, query)
 }
+
 func (w within) Exec(ctx context.Context, query string, args ...any) (pgconn.CommandTag, error) {
 	return w.c.Exec(ctx, query, args...)
 }
+
 func (w within) Query(ctx context.Context, query string, args ...any) (pgx.Rows, error) {
 	return w.c.Query(ctx, query, args...)
 }
+
 func (w within) QueryRow(ctx context.Context, query string, args ...any) pgx.Row {
 	return w.c.QueryRow(ctx, query, args...)
 }

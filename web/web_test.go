@@ -17,6 +17,7 @@ import (
 	"sumbi/adapters"
 	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/queue/pgtest"
 	"sumbi/web"
 )
 
@@ -26,7 +27,16 @@ func open(t *testing.T) *queue.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := queue.Open(t.Context(), filepath.Join(t.TempDir(), "상태.db"), string(schema), queue.Owner)
+	var s *queue.Store
+	if pgtest.Wanted() {
+		server, failed := postgres()
+		if failed != nil {
+			t.Fatal(failed)
+		}
+		s, err = queue.OpenPostgres(t.Context(), queue.Database{Address: server.Database(t, "")}, string(schema), queue.Owner)
+	} else {
+		s, err = queue.Open(t.Context(), filepath.Join(t.TempDir(), "상태.db"), string(schema), queue.Owner)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,13 @@ func start(durable bool) (*Server, error) {
 	if address := os.Getenv("SUMBI_TEST_POSTGRES"); address != "" {
 		return &Server{host: address}, nil
 	}
+	return own(durable)
+}
+
+// Own starts a server that nobody else uses: it may be stopped and started again.
+func Own() (*Server, error) { return own(false) }
+
+func own(durable bool) (*Server, error) {
 	bin, err := programs()
 	if err != nil {
 		return nil, err
