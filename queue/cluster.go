@@ -423,11 +423,12 @@ func (c *cluster) bury(tx *Tx) error {
 		if err := c.free(tx, `taken_by = ?`, id); err != nil {
 			return err
 		}
+		if c.Buried == nil {
+			continue // they are told of when the work begins
+		}
 		for _, j := range c.graves {
-			if c.Buried != nil {
-				if err := c.Buried(tx, j, errors.New("the process ended while this job ran alone")); err != nil {
-					return err
-				}
+			if err := c.Buried(tx, j, errors.New("the process ended while this job ran alone")); err != nil {
+				return err
 			}
 		}
 		c.graves = nil
