@@ -35,6 +35,7 @@ type cluster struct {
 
 	mu    sync.Mutex
 	holds map[string]time.Duration // of the lanes that work here
+	steps map[int64]bool           // jobs that are in flight here
 	next  time.Time                // look for machines that are gone
 	done  chan struct{}            // closed by close
 	ended sync.Once
@@ -367,6 +368,9 @@ func (c *cluster) reap(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := c.unheard(ctx); err != nil {
+		return err
+	}
 	for lane, hold := range holds {
 		if err := c.remind(ctx, lane); err != nil {
 			return err
@@ -383,6 +387,45 @@ func (c *cluster) reap(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// unheardAfter is how long a job may be taken by this machine before it knows of it.
+const unheardAfter = 10 * time.Second
+
+// unheard makes ready what this machine has taken without hearing so: the database was cut off before it could say.
+func (c *cluster) unheard(ctx context.Context) error {
+	if c.plain {
+		return nil
+	}
+	taken, err := list(ctx, c.read, `select id from job where taken_at < ? and taken_by = ?`, []any{stamp(c.Now().Add(-unheardAfter)), c.machine}, func(r *sql.Rows) (id int64, err error) {
+		return id, r.Scan(&id)
+	})
+	if err != nil {
+		return c.explain(err)
+	}
+	c.mu.Lock()
+	taken = slices.DeleteFunc(taken, func(id int64) bool { return c.steps[id] })
+	c.mu.Unlock()
+	for _, id := range taken {
+		if err := c.Tx(ctx, func(tx *Tx) error {
+			return c.free(tx, `id = ? and taken_by = ? and taken_at < ?`, id, c.machine, stamp(tx.now.Add(-unheardAfter)))
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flight notes that a step of a job runs here; the function returned ends that.
+func (c *cluster) flight(id int64) func() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.steps[id] = true
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.steps, id)
+	}
 }
 
 // orphaned are the jobs of River that a machine has which is gone.
@@ -434,12 +477,12 @@ func (c *cluster) bury(tx *Tx) error {
 	if c.Buried == nil {
 		return nil // at the start; whoever works tells of them
 	}
+	defer func() { c.graves = nil }()
 	for _, j := range c.graves {
 		if err := c.Buried(tx, j, errors.New("the process ended while this job ran alone")); err != nil {
 			return err
 		}
 	}
-	c.graves = nil
 	return nil
 }
 

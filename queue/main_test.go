@@ -136,8 +136,9 @@ func reopen(where string, mode queue.Mode) (*queue.Store, error) {
 func crashed(t testing.TB, s *queue.Store) *queue.Store {
 	t.Helper()
 	if server != nil {
-		check(t, s.Vanish(context.Background()))
-		return open(t, s.Where(), queue.Owner)
+		copied := server.Database(t, like)
+		check(t, pgtest.Copy(context.Background(), s.Where(), copied))
+		return open(t, copied, queue.Owner)
 	}
 	return open(t, copyFile(t, s.Path(), t.TempDir()), queue.Owner)
 }

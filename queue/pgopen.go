@@ -59,7 +59,7 @@ type Database struct {
 // machines that work on it. Errors are *FileError.
 func OpenPostgres(ctx context.Context, d Database, schema string, mode Mode) (*Store, error) {
 	address := d.Address
-	c := &cluster{Store: newStore(mode), plain: d.Plain, holds: map[string]time.Duration{}, done: make(chan struct{}), rings: make(chan struct{}, 1)}
+	c := &cluster{Store: newStore(mode), plain: d.Plain, holds: map[string]time.Duration{}, steps: map[int64]bool{}, done: make(chan struct{}), rings: make(chan struct{}, 1)}
 	c.engine, c.pg, c.path = c, c, display(address)
 	c.health.sound.Store(true)
 	if !d.Plain {

@@ -122,6 +122,7 @@ func (h *hands) Work(_ context.Context, job *river.Job[ready]) error {
 		return err
 	}
 	defer back()
+	defer h.flight(jobs[0].ID)()
 	r.step(context.WithoutCancel(pctx), h.soft, h.hard, release, r.Lane, jobs[0], r.fail)
 	return nil
 }
