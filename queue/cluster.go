@@ -505,6 +505,7 @@ func (c *cluster) free(tx *Tx, which string, args ...any) error {
 	for _, l := range lanes {
 		tx.news(l, 1)
 	}
+	c.freed = c.freed || len(lanes) > 0
 	return err
 }
 

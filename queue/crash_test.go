@@ -46,6 +46,7 @@ func TestUncleanStop(t *testing.T) {
 
 // TestUncleanStopOfAHeldFile checks the same with the same file.
 func TestUncleanStopOfAHeldFile(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	s := fresh(t)
 	add(t, s, pageJob("ig:을지로골목:posts"))

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"time"
 
@@ -101,12 +102,15 @@ func (s *Store) Rows(ctx context.Context, query string, args ...any) ([]string, 
 // Exec changes the file behind the store's back.
 func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 	if s.pg != nil {
-		_, err := s.write.db.ExecContext(ctx, query, args...)
+		_, err := s.write.db.ExecContext(ctx, blobText.ReplaceAllString(query, `'\x$1'::bytea`), args...)
 		return err
 	}
 	_, err := s.write.conn.ExecContext(ctx, query, args...)
 	return err
 }
+
+// blobText is how SQLite writes bytes.
+var blobText = regexp.MustCompile(`\bx'([0-9a-f]*)'`)
 
 // Where is what opens the same state again.
 func (s *Store) Where() string {
