@@ -744,7 +744,10 @@ type fileTarget struct {
 func arriveFile(ctx context.Context, path, schema string) (_ *fileTarget, err error) {
 	say := func(text string, err error) error { return &MoveError{Path: path, Text: text, Err: err} }
 	for _, tail := range []string{"", "-wal", "-journal"} {
-		_, err := os.Lstat(path + tail)
+		info, err := os.Lstat(path + tail)
+		if err == nil && tail != "" && info.Mode().IsRegular() && info.Size() == 0 {
+			continue // a log with nothing in it is of no file
+		}
 		if err == nil {
 			return nil, &MoveError{Path: path + tail, Text: "is there already; name another file, or move that one away"}
 		}

@@ -129,6 +129,7 @@ func TestMoveRoundTrip(t *testing.T) {
 			t.Parallel()
 			before := readAll(t, path)
 			address, back := server.Database(t, ""), filepath.Join(t.TempDir(), "돌아온.db")
+			check(t, os.WriteFile(filepath.Join(filepath.Dir(back), ".돌아온.db.move-1.part"), []byte("잘린 것"), 0o600))
 			there := move(t, inFile(path), inDatabase(address))
 			if after := readAll(t, path); !bytes.Equal(before[0], after[0]) || !bytes.Equal(before[1], after[1]) {
 				t.Error("the file that was copied is not as it was")
