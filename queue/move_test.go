@@ -170,18 +170,13 @@ func TestMoveGoesOn(t *testing.T) {
 	file := copyFile(t, s.Path(), t.TempDir())
 
 	for _, leg := range []string{"database", "file"} {
-		from, to := inFile(file), queue.Location{}
-		var where string
-		if leg == "database" {
-			where = server.Database(t, "")
-			to = inDatabase(where)
-		} else {
-			address := server.Database(t, "")
-			move(t, from, inDatabase(address))
-			from, where = inDatabase(address), filepath.Join(t.TempDir(), "sumbi.db")
-			to = inFile(where)
+		where := server.Database(t, "")
+		move(t, inFile(file), inDatabase(where))
+		if leg == "file" {
+			back := filepath.Join(t.TempDir(), "sumbi.db")
+			move(t, inDatabase(where), inFile(back))
+			where = back
 		}
-		move(t, from, to)
 		g := open(t, where, queue.Owner)
 		check(t, g.Promote(t.Context()))
 		first, second := take(t, g), take(t, g)
