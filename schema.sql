@@ -557,8 +557,8 @@ select r.id as run, r.pipeline, r.state, case when r.whole = 1 then 'whole lists
   (select coalesce(sum(reserved), 0) from batch b where b.run = r.id and b.state not in ('done', 'refused')) as reserved_micro_usd,
   (select coalesce(sum(micro_usd), 0) from waste w where w.run = r.id) as wasted_micro_usd,
   r.matched, r.answers,
-  case when r.matched > 0 then round(1.0 * (select coalesce(sum(n), 0) from usage u where u.run = r.id and u.what = 'request' and u.upstream in ('naver', 'kakao')) / r.matched, 3) end as searches_per_mention,
-  case when r.matched > 0 then round(1.0 * r.answers / r.matched, 3) end as answers_per_mention
+  case when r.matched > 0 then round(cast((select coalesce(sum(n), 0) from usage u where u.run = r.id and u.what = 'request' and u.upstream in ('naver', 'kakao')) as double precision) / r.matched, 3) end as searches_per_mention,
+  case when r.matched > 0 then round(cast(r.answers as double precision) / r.matched, 3) end as answers_per_mention
 from run r;
 
 create view v_slots as

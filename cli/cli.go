@@ -67,6 +67,7 @@ type flags struct {
 	Status      statusCmd      `cmd:"" help:"Show what is going on and what waits for a person."`
 	Jobs        jobsCmd        `cmd:"" help:"List, show, retry or drop jobs."`
 	Backup      backupCmd      `cmd:"" help:"Copy the state file while sumbi works on it."`
+	Move        moveCmd        `cmd:"" help:"Copy a stopped state from its file to PostgreSQL, or back."`
 	Export      exportCmd      `cmd:"" help:"Print places or posts."`
 	Eval        evalCmd        `cmd:"" help:"Measure the choice of places against labelled cases."`
 	Doctor      doctorCmd      `cmd:"" help:"Check configuration, keys, upstreams, state file and clock."`
@@ -171,14 +172,23 @@ func (e *env) open(state string, mode queue.Mode) (*queue.Store, error) {
 	if state != config.Postgres {
 		return queue.Open(e.ctx, state, e.Schema, mode)
 	}
-	secrets, err := config.ReadSecrets(e.Getenv)
+	d, err := e.database()
 	if err != nil {
 		return nil, err
 	}
-	if secrets.Database == "" {
-		return nil, &config.Error{Msg: "the state is in PostgreSQL, but DATABASE_URL is not set: put the address of the database into the environment, postgres://user:password@host:5432/name"}
+	return queue.OpenPostgres(e.ctx, d, e.Schema, mode)
+}
+
+// database is the one that DATABASE_URL names.
+func (e *env) database() (queue.Database, error) {
+	secrets, err := config.ReadSecrets(e.Getenv)
+	if err != nil {
+		return queue.Database{}, err
 	}
-	return queue.OpenPostgres(e.ctx, queue.Database{Address: secrets.Database.Reveal(), Release: e.Version}, e.Schema, mode)
+	if secrets.Database == "" {
+		return queue.Database{}, &config.Error{Msg: "PostgreSQL needs DATABASE_URL, which is not set: put the address of the database into the environment, postgres://user:password@host:5432/name"}
+	}
+	return queue.Database{Address: secrets.Database.Reveal(), Release: e.Version}, nil
 }
 
 // guest opens the state file beside whoever drains it.

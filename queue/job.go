@@ -273,7 +273,7 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		if err := tx.BookCalls(j.Pipeline, m, wasteOf(cause)); err != nil {
 			return err
 		}
-		if errors.Is(cause, errShutdown) {
+		if uncounted(cause) {
 			j.At = tx.now
 			return tx.send(j)
 		}
@@ -324,7 +324,7 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 
 // wasteOf says what the calls of a step were that ended with an error.
 func wasteOf(cause error) Waste {
-	if errors.Is(cause, errShutdown) || errors.Is(cause, ErrStale) {
+	if uncounted(cause) || errors.Is(cause, ErrStale) {
 		return WasteRepeated
 	}
 	switch adapters.Classify(cause).Kind {

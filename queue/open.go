@@ -60,19 +60,7 @@ func Open(ctx context.Context, path, schema string, mode Mode) (*Store, error) {
 	s := &file{Store: newStore(mode)}
 	s.engine = s
 	s.path, s.health.walLimit, s.queues = path, walLimit, map[string]*goqite.Queue{}
-	info, err := os.Stat(path)
-	switch {
-	case err == nil && info.IsDir():
-		return nil, &FileError{Path: path, Text: "is a directory; name a file"}
-	case errors.Is(err, os.ErrNotExist) && mode == Guest:
-		return nil, &FileError{Path: path, Text: "does not exist yet; `sumbi run PIPELINE` or `sumbi serve` makes it", Err: err}
-	case err != nil && !errors.Is(err, os.ErrNotExist):
-		return nil, &FileError{Path: path, Text: "cannot be looked at: " + err.Error(), Err: err}
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path, s.path = real, real // one file has one lock, whatever it is called
-	}
-	if err := looksRight(path); err != nil {
+	if err := s.find(); err != nil {
 		return nil, err
 	}
 	if mode == Owner {
@@ -88,6 +76,23 @@ func Open(ctx context.Context, path, schema string, mode Mode) (*Store, error) {
 		return nil, err
 	}
 	return s.Store, nil
+}
+
+// find refuses what cannot be a state file, and settles on the file's real name: one file has one lock, whatever it is called.
+func (s *file) find() error {
+	info, err := os.Stat(s.path)
+	switch {
+	case err == nil && info.IsDir():
+		return &FileError{Path: s.path, Text: "is a directory; name a file"}
+	case errors.Is(err, os.ErrNotExist) && !s.owner:
+		return &FileError{Path: s.path, Text: "does not exist yet; `sumbi run PIPELINE` or `sumbi serve` makes it", Err: err}
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return &FileError{Path: s.path, Text: "cannot be looked at: " + err.Error(), Err: err}
+	}
+	if real, err := filepath.EvalSymlinks(s.path); err == nil {
+		s.path = real
+	}
+	return looksRight(s.path)
 }
 
 // newStore returns what a store has whatever its engine.

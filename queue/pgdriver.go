@@ -58,14 +58,19 @@ func (c *pgConn) CheckNamedValue(v *driver.NamedValue) error {
 		if x {
 			value = int64(1)
 		}
-	case string: // PostgreSQL takes no other text
-		if strings.ContainsRune(x, 0) {
-			x = strings.ReplaceAll(x, "\x00", "\uFFFD")
-		}
-		value = strings.ToValidUTF8(x, "\uFFFD")
+	case string:
+		value = postgresText(x)
 	}
 	v.Value = value
 	return nil
+}
+
+// postgresText puts U+FFFD in the place of what PostgreSQL takes in no text: NUL, and what is no UTF-8.
+func postgresText(s string) string {
+	if strings.ContainsRune(s, 0) {
+		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
 }
 
 // numberedTexts remembers the translations; the texts of this package are few.

@@ -58,6 +58,19 @@ type Database struct {
 // OpenPostgres opens the state in a database; schema is the text of schema.sql. A store that was opened as Owner is one of the
 // machines that work on it. Errors are *FileError.
 func OpenPostgres(ctx context.Context, d Database, schema string, mode Mode) (*Store, error) {
+	c, err := connect(ctx, d, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.enter(ctx, schema, d.Release); err != nil {
+		c.pool.Close()
+		return nil, c.explain(err)
+	}
+	return c.Store, nil
+}
+
+// connect is OpenPostgres without a look at what the database holds.
+func connect(ctx context.Context, d Database, mode Mode) (*cluster, error) {
 	address := d.Address
 	c := &cluster{Store: newStore(mode), plain: d.Plain, holds: map[string]time.Duration{}, steps: map[int64]bool{}, done: make(chan struct{}), rings: make(chan struct{}, 1)}
 	c.engine, c.pg, c.path = c, c, display(address)
@@ -85,14 +98,11 @@ func OpenPostgres(ctx context.Context, d Database, schema string, mode Mode) (*S
 	c.read, c.write.db = openPool(c.pool), openPool(c.pool)
 	c.read.SetMaxOpenConns(int(max(config.MaxConns/3, 1)))
 	c.write.db.SetMaxOpenConns(int(max(config.MaxConns/2, 1)))
-	if c.river, err = river.NewClient(riverpgxv5.New(c.pool), &river.Config{Logger: slog.New(slog.DiscardHandler), SkipUnknownJobCheck: true}); err == nil {
-		err = c.enter(ctx, schema, d.Release)
-	}
-	if err != nil {
+	if c.river, err = river.NewClient(riverpgxv5.New(c.pool), &river.Config{Logger: slog.New(slog.DiscardHandler), SkipUnknownJobCheck: true}); err != nil {
 		c.pool.Close()
-		return nil, c.explain(err)
+		return nil, err
 	}
-	return c.Store, nil
+	return c, nil
 }
 
 // enter makes the database ready and this machine one of those that work on it.
@@ -121,7 +131,7 @@ func (c *cluster) enter(ctx context.Context, schema, release string) error {
 	return c.Tx(ctx, func(tx *Tx) error {
 		// A person may have started this process because the reason for a stop is gone, and so what waited long is looked at anew.
 		var others bool
-		if err := tx.one(`select exists (select 1 from machine where id <> ?)`, []any{c.machine}, &others); err != nil {
+		if err := tx.one(`select exists (select 1 from machine where id <> ? and seen_at >= ?)`, []any{c.machine, stamp(tx.now.Add(-lostAfter))}, &others); err != nil {
 			return err
 		}
 		if !others {
@@ -166,13 +176,29 @@ func (c *cluster) migrate(ctx context.Context, schema string) error {
 	if have, _, err = c.version(ctx); err != nil || have == version {
 		return err
 	}
-	var foreign int
-	if err := conn.QueryRow(ctx, `select count(*) from information_schema.tables where table_schema = current_schema() and table_name not like 'river%'`).Scan(&foreign); err != nil {
+	if have == 0 {
+		foreign, err := c.foreign(ctx)
+		if err != nil {
+			return err
+		}
+		if foreign {
+			return &FileError{Path: c.path, Text: "has tables of another program; name another database, or another schema in the address (?search_path=sumbi)"}
+		}
+	}
+	if err := c.riverTables(ctx); err != nil {
 		return err
 	}
-	if have == 0 && foreign > 0 {
-		return &FileError{Path: c.path, Text: "has tables of another program; name another database, or another schema in the address (?search_path=sumbi)"}
-	}
+	return pgx.BeginFunc(ctx, conn, func(t pgx.Tx) error { return alterTo(ctx, t, have, schema) })
+}
+
+// foreign tells whether the database has tables that are not River's.
+func (c *cluster) foreign(ctx context.Context) (some bool, err error) {
+	err = one(ctx, c.read, `select exists (select 1 from information_schema.tables where table_schema = current_schema() and table_name not like 'river%')`, nil, &some)
+	return some, err
+}
+
+// riverTables makes River's own tables, or brings them to its newest version.
+func (c *cluster) riverTables(ctx context.Context) error {
 	migrator, err := rivermigrate.New(riverpgxv5.New(c.pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return err
@@ -181,7 +207,7 @@ func (c *cluster) migrate(ctx context.Context, schema string) error {
 	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
 		return fmt.Errorf("tables of River: %w", err)
 	}
-	return pgx.BeginFunc(ctx, conn, func(t pgx.Tx) error { return alterTo(ctx, t, have, schema) })
+	return nil
 }
 
 // alterTo brings the tables from schema have to this program's.
@@ -296,7 +322,8 @@ func (c *cluster) ring(at time.Time) {
 // display is an address without what is secret in it.
 func display(address string) string {
 	u, err := url.Parse(address)
-	if err != nil {
+	// In another form of address, or after a password with a slash in it, there is no telling what is secret.
+	if err != nil || !IsPostgres(address) || strings.Contains(u.Path, "@") {
 		return "postgres"
 	}
 	return "postgres://" + u.Host + u.Path

@@ -16,6 +16,12 @@ import (
 // errShutdown marks a job that was let go because the process stops. It is no attempt.
 var errShutdown = errors.New("the process stopped")
 
+// errAway marks a job whose end could not be written because the database did not answer. It is no attempt either.
+var errAway = errors.New("the state did not answer")
+
+// uncounted says that a step came to nothing for a reason of ours.
+func uncounted(err error) bool { return errors.Is(err, errShutdown) || errors.Is(err, errAway) }
+
 // errUnknown stands for an end that says nothing about an upstream.
 var errUnknown = errors.New("nothing is known of the upstream")
 
@@ -364,12 +370,14 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 	end, done := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer done()
 	if err == nil {
-		err = w.Store.finish(end, j, commit, meter)
+		if err = w.Store.finish(end, j, commit, meter); busy(err) {
+			err = fmt.Errorf("%w: %w", errAway, err)
+		}
 	} else if hard.Err() != nil {
 		err = fmt.Errorf("%w: %w", errShutdown, err)
 	}
 	about := err
-	if errors.Is(err, errShutdown) || errors.Is(err, ErrStale) {
+	if uncounted(err) || errors.Is(err, ErrStale) {
 		about = errUnknown
 	}
 	v, saved := w.judge(end, l, j, about, meter)
@@ -411,6 +419,8 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 		log.Debug("step waits for a budget", "err", err)
 	case errors.Is(err, errShutdown):
 		log.Info("step put back, the process stops")
+	case errors.Is(err, errAway):
+		log.Warn("step put back, its call is made again", "err", err)
 	case e.Kind == adapters.NeedsHuman || e.Kind == adapters.Unauthorized:
 		log.Error("step needs a person", "err", err)
 		// The gate knows whether its own upstream has another credential; anybody else's trouble stops the lane here.
