@@ -456,7 +456,7 @@ func (c *cluster) bury(tx *Tx) error {
 		return err
 	}
 	// Some may have taken a job when they were believed to be gone already.
-	strays, err := list(tx.ctx, tx.tx, `select distinct taken_by from job where taken_at is not null and taken_at < ? and not exists (select 1 from machine where id = taken_by)`, []any{stamp(tx.now.Add(-lostAfter))}, scanText)
+	strays, err := list(tx.ctx, tx.tx, `select distinct coalesce(taken_by, '') from job where taken_at is not null and taken_at < ? and not exists (select 1 from machine where id = taken_by)`, []any{stamp(tx.now.Add(-lostAfter))}, scanText)
 	if err != nil {
 		return err
 	}
@@ -470,7 +470,7 @@ func (c *cluster) bury(tx *Tx) error {
 		if err := tx.recoverFrom(id); err != nil {
 			return err
 		}
-		if err := c.free(tx, `taken_by = ?`, id); err != nil {
+		if err := c.free(tx, `coalesce(taken_by, '') = ?`, id); err != nil {
 			return err
 		}
 	}

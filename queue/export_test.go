@@ -102,7 +102,7 @@ func (s *Store) Rows(ctx context.Context, query string, args ...any) ([]string, 
 // Exec changes the file behind the store's back.
 func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 	if s.pg != nil {
-		_, err := s.write.db.ExecContext(ctx, blobText.ReplaceAllString(query, `'\x$1'::bytea`), args...)
+		_, err := s.write.db.ExecContext(ctx, strings.ReplaceAll(blobText.ReplaceAllString(query, `'\x$1'::bytea`), ` as blob)`, ` as bytea)`), args...)
 		return err
 	}
 	_, err := s.write.conn.ExecContext(ctx, query, args...)

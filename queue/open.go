@@ -266,7 +266,7 @@ func (s *file) recover(ctx context.Context) error {
 }
 
 // lostText are the jobs in flight of a process that is gone. Its one value names the process; over a file there was only one.
-var lostText = text2{sqlite: `taken_at is not null and ? = ''`, postgres: `taken_at is not null and taken_by = ?`}
+var lostText = text2{sqlite: `taken_at is not null and ? = ''`, postgres: `taken_at is not null and coalesce(taken_by, '') = ?`}
 
 // recoverFrom settles what a process has left in flight.
 func (tx *Tx) recoverFrom(process string) error {

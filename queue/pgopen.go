@@ -41,7 +41,10 @@ create index job_ready on job (lane, priority desc, due, id) where state = 'live
 const readable = version
 
 // connections is how many a process holds at most. The address may say otherwise (pool_max_conns).
-const connections = 16
+const (
+	connections      = 16
+	leastConnections = 6
+)
 
 // IsPostgres tells whether a state is an address of PostgreSQL and not a file.
 func IsPostgres(state string) bool {
@@ -86,6 +89,8 @@ func connect(ctx context.Context, d Database, mode Mode) (*cluster, error) {
 	if !strings.Contains(address, "pool_max_conns") {
 		config.MaxConns = connections
 	}
+	// A commit may read beside its own connection, and River listens with one.
+	config.MaxConns = max(config.MaxConns, leastConnections)
 	if config.ConnConfig.RuntimeParams["application_name"] == "" {
 		config.ConnConfig.RuntimeParams["application_name"] = "sumbi"
 	}
