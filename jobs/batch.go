@@ -328,6 +328,12 @@ func (s batchStep) create(ctx context.Context) (queue.Commit, error) {
 	}); err != nil {
 		return nil, err
 	}
+	if s.e.Store.Shared() {
+		// Another machine that believes this one gone looks for the batch, waits so long for it to show, and creates it.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.p.Ask.Settle/2)
+		defer cancel()
+	}
 	ub, err := s.p.Ask.Batcher.Create(ctx, s.b.InputFile, s.b.Shard, s.b.Lines)
 	if err != nil {
 		if c := adapters.Classify(err); c.Reason == adapters.ReasonTokenLimit {

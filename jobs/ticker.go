@@ -281,6 +281,10 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 	if why == "" {
 		return nil
 	}
+	// What stops this machine need not stop the others.
+	if first, err := e.Store.First(ctx); err != nil || !first {
+		return err
+	}
 	return e.Store.Tx(ctx, func(tx *queue.Tx) error { return tx.StopRun(r.ID, why) })
 }
 

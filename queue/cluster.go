@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -26,21 +27,25 @@ import (
 // is decided when the permit for its call is there. What was taken by a machine that is gone is ready again.
 type cluster struct {
 	*Store
-	pool    *pgxpool.Pool
-	river   *river.Client[pgx.Tx] // inserts only
-	machine string                // "" of a guest
-	offset  atomic.Int64          // nanoseconds that the database's clock is ahead of ours
+	pool     *pgxpool.Pool
+	pulse    *sql.DB // for heartbeats, over beatPool
+	beatPool *pgxpool.Pool
+	river    *river.Client[pgx.Tx] // inserts only
+	machine  string                // "" of a guest
+	offset   atomic.Int64          // nanoseconds that the database's clock is ahead of ours
 
 	plain bool // the lanes look for themselves
 
 	mu    sync.Mutex
 	holds map[string]time.Duration // of the lanes that work here
 	steps map[int64]bool           // jobs that are in flight here
-	next  time.Time                // look for machines that are gone
-	done  chan struct{}            // closed by close
-	ended sync.Once
-	rings chan struct{}
-	beats sync.WaitGroup
+	// When the last heartbeat was, and since when they have come without a gap.
+	beaten, steady time.Time
+	next           time.Time     // look for machines that are gone
+	done           chan struct{} // closed by close
+	ended          sync.Once
+	rings          chan struct{}
+	beats          sync.WaitGroup
 }
 
 // announced is the message of a job that River was told of.
@@ -140,15 +145,18 @@ func (c *cluster) once(ctx context.Context, j *Job, f func(tx *Tx) error) (again
 	defer conn.Close()
 	// Once begun a commit comes to its end.
 	inside := context.WithoutCancel(ctx)
-	t, err := conn.BeginTx(inside, nil)
+	// What is read behind the lock must be what was written before it.
+	t, err := conn.BeginTx(inside, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return away(err), err
 	}
 	defer func() { _ = t.Rollback() }()
 	tx := &Tx{s: c.Store, ctx: inside, asked: ctx, job: j, tx: conn, wake: map[string]bool{}}
+	tx.ctx = ctx // nothing has begun
 	if err := tx.lock(); err != nil {
 		return away(err), err
 	}
+	tx.ctx = inside
 	tx.now = c.Now().UTC()
 	if err := f(tx); err != nil {
 		return false, err
@@ -175,11 +183,19 @@ func (c *cluster) once(ctx context.Context, j *Job, f func(tx *Tx) error) (again
 // away says that the database was not there, or that others were in the way.
 func away(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch e.Code {
+		case "40001", "40P01", // others were in the way
+			"25006", // a standby
+			"25P03": // it did not hear of us for too long
+			return true
+		case "57014": // we broke it off
+			return false
+		}
 		switch e.Code[:2] {
 		case "08", "53", "57": // no connection, no room for one, shut down
-			return e.Code != "57014"
+			return true
 		}
-		return e.Code == "40001" || e.Code == "40P01"
+		return false
 	}
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return true
@@ -254,7 +270,7 @@ func (c *cluster) promote(ctx context.Context) (next time.Time, err error) {
 			return next, c.explain(err)
 		}
 		if err := c.Tx(ctx, func(tx *Tx) error {
-			lanes, err := list(tx.ctx, tx.tx, `update job set message = ? where id in (select id `+waits+` and due <= ? order by due limit ? for update skip locked) returning lane`,
+			lanes, err := list(tx.ctx, tx.tx, `update job set message = ? where id = any (array(select id `+waits+` and due <= ? order by due limit ? for update skip locked)) returning lane`,
 				[]any{announced, stamp(tx.now), promoteChunk}, scanText)
 			for _, l := range lanes {
 				tx.news(l, 1)
@@ -278,16 +294,20 @@ func (c *cluster) ready(ctx context.Context, lane string, n int) (ok bool, next 
 
 // take needs no transaction of its own: it is one statement, and nobody waits for anybody.
 func (c *cluster) take(ctx context.Context, lane string, n int, _ bool) ([]Job, error) {
-	jobs, err := list(ctx, c.write.db, `update job set run = run + 1, lost = lost + 1, taken_at = ?, taken_by = ? where id in (
-			select id from job where lane = ? and state = 'live' and message is not null and taken_at is null order by priority desc, due, id limit ? for update skip locked)
+	jobs, err := list(ctx, c.write.db, `update job set run = run + 1, lost = lost + 1, taken_at = ?, taken_by = ? where id = any (array(
+			select id from job where lane = ? and state = 'live' and message is not null and taken_at is null order by priority desc, due, id limit ? for update skip locked))
 		returning `+jobColumns, []any{stamp(c.Now()), c.machine, lane, n}, scanJob)
 	if err == nil && len(jobs) > 0 {
 		c.signal()
 	}
+	slices.SortFunc(jobs, func(a, b Job) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
+	})
 	return jobs, c.explain(err)
 }
 
-// beat tells the others that this machine is alive, until the store is closed.
+// beat tells the others that this machine is alive, until the store is closed. It has a pool of its own: a heartbeat must not
+// stand in line behind commits.
 func (c *cluster) beat(host, version string) {
 	tick := time.NewTicker(heartbeat)
 	defer tick.Stop()
@@ -298,33 +318,62 @@ func (c *cluster) beat(host, version string) {
 		case <-tick.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), lostAfter)
-		_ = c.register(ctx, host, version) // while the database is away nobody is missed
+		err := c.register(ctx, c.pulse, host, version)
 		cancel()
+		c.mu.Lock()
+		switch now := time.Now(); {
+		case err != nil, now.Sub(c.beaten) > lostAfter/2: // whoever was away cannot tell who else was
+			c.steady = now
+			fallthrough
+		default:
+			c.beaten = now
+		}
+		c.mu.Unlock()
 	}
 }
 
-// register writes this machine's row, and learns how far the database's clock is ahead.
-func (c *cluster) register(ctx context.Context, host, version string) error {
-	if !c.plain {
-		if err := c.look(ctx); err != nil {
-			return err
-		}
+// register writes this machine's row, and learns how far the database's clock is ahead. In it the database's clock counts.
+func (c *cluster) register(ctx context.Context, db *sql.DB, host, version string) error {
+	now := `strftime('')`
+	if c.plain {
+		now = "'" + stamp(c.Now()) + "'"
+	} else if err := c.look(ctx, db); err != nil {
+		return err
 	}
-	now := stamp(c.Now())
-	_, err := c.write.db.ExecContext(ctx, `insert into machine (id, host, version, started_at, seen_at) values (?, ?, ?, ?, ?) on conflict (id) do update set seen_at = excluded.seen_at`,
-		c.machine, host, version, now, now)
+	_, err := db.ExecContext(ctx, `insert into machine (id, host, version, started_at, seen_at) values (?, ?, ?, `+now+`, `+now+`) on conflict (id) do update set seen_at = excluded.seen_at`,
+		c.machine, host, version)
 	return err
 }
 
 // look learns how far the database's clock is ahead. All machines go by that one.
-func (c *cluster) look(ctx context.Context) error {
+func (c *cluster) look(ctx context.Context, db *sql.DB) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
 	before := time.Now()
 	var now time.Time
-	if err := one(ctx, c.write.db, `select strftime('')`, nil, instant{&now}); err != nil {
+	if err := one(ctx, conn, `select strftime('')`, nil, instant{&now}); err != nil {
 		return err
 	}
 	c.offset.Store(int64(now.Sub(before.Add(time.Since(before) / 2))))
 	return nil
+}
+
+// lostBefore is the moment in SQL before which the last heartbeat of a machine is that of one which is gone.
+func (c *cluster) lostBefore() string {
+	if c.plain {
+		return "'" + stamp(c.Now().Add(-lostAfter)) + "'"
+	}
+	return fmt.Sprintf("ago(%d)", int(lostAfter.Seconds()))
+}
+
+// awake says that this machine has been heard of without a gap for long enough to tell who has not.
+func (c *cluster) awake() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.plain || (time.Since(c.steady) >= lostAfter && time.Since(c.beaten) < lostAfter/2)
 }
 
 // leave takes this machine's row away, and frees what it held.
@@ -354,16 +403,16 @@ func (c *cluster) reap(ctx context.Context) error {
 		return nil
 	}
 	if c.plain && c.machine != "" { // nobody else does it
-		if err := c.register(ctx, "", ""); err != nil {
+		if err := c.register(ctx, c.write.db, "", ""); err != nil {
 			return c.explain(err)
 		}
 	}
 	var late bool
-	if err := one(ctx, c.read, `select exists (select 1 from machine where seen_at < ?) or exists (select 1 from job where taken_at is not null and not exists (select 1 from machine where id = taken_by))
-		or exists (select 1 from river_job where `+orphaned+`)`, []any{stamp(c.Now().Add(-lostAfter))}, &late); err != nil {
+	if err := one(ctx, c.read, `select exists (select 1 from machine where seen_at < `+c.lostBefore()+` and id <> ?) or exists (select 1 from job where taken_at is not null and not exists (select 1 from machine where id = taken_by))
+		or exists (select 1 from river_job where `+orphaned+`)`, []any{c.machine}, &late); err != nil {
 		return c.explain(err)
 	}
-	if late {
+	if late && c.awake() {
 		if err := c.Tx(ctx, c.bury); err != nil {
 			return err
 		}
@@ -451,7 +500,7 @@ func (c *cluster) remind(ctx context.Context, lane string) error {
 
 // bury judges what the machines that are gone had in flight, as a start does over a file.
 func (c *cluster) bury(tx *Tx) error {
-	gone, err := list(tx.ctx, tx.tx, `delete from machine where seen_at < ? returning id`, []any{stamp(tx.now.Add(-lostAfter))}, scanText)
+	gone, err := list(tx.ctx, tx.tx, `delete from machine where seen_at < `+c.lostBefore()+` and id <> ? returning id`, []any{c.machine}, scanText)
 	if err != nil {
 		return err
 	}
@@ -492,7 +541,7 @@ func (s *Store) First(ctx context.Context) (bool, error) {
 		return s.owner, nil
 	}
 	var first string
-	err := one(ctx, s.read, `select id from machine where seen_at >= ? order by started_at, id limit 1`, []any{stamp(s.Now().Add(-lostAfter))}, &first)
+	err := one(ctx, s.read, `select id from machine where seen_at >= `+s.pg.lostBefore()+` order by started_at, id limit 1`, nil, &first)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}

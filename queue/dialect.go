@@ -24,6 +24,9 @@ var (
 	// lockRecords keeps others from changing the records that a page shows, in an order that is everybody's.
 	lockRecords = text2{sqlite: ``, postgres: ` order by r.id for update of r`}
 
+	// lockJobs keeps a job from being taken, or put back, between a look at it and what is written then.
+	lockJobs = text2{sqlite: ``, postgres: ` for update`}
+
 	// newestReason is why the job of a group that is due last waits.
 	newestReason = text2{
 		sqlite:   `substr(j.err, 9), max(due)`, // a bare column is of the row with the maximum

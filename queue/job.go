@@ -128,7 +128,7 @@ func (tx *Tx) Again(d time.Duration) {
 
 // Hurry makes the live job with this key due now. One that is in flight comes back at once when it says Again.
 func (tx *Tx) Hurry(key string) error {
-	rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` from job where key = ? and state = 'live' and taken_at is null`, []any{key}, scanJob)
+	rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` from job where key = ? and state = 'live' and taken_at is null`+lockJobs.in(tx.s), []any{key}, scanJob)
 	if err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func (s *Store) renew(ctx context.Context, j Job, alone bool, hold time.Duration
 func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Meter) error {
 	return s.engine.transact(ctx, full, &j, func(tx *Tx) error {
 		var hurried bool
-		err := tx.one(`select hurried from job where id = ? and run = ? and state = 'live'`, []any{j.ID, j.run}, &hurried)
+		err := tx.one(`select hurried from job where id = ? and run = ? and state = 'live'`+lockJobs.in(tx.s), []any{j.ID, j.run}, &hurried)
 		if errors.Is(err, ErrNotFound) {
 			return ErrStale
 		}
@@ -220,7 +220,7 @@ func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Me
 // when the job is somebody else's by now: then the call must not be made.
 func (s *Store) Note(ctx context.Context, j Job, f func(tx *Tx) error) error {
 	return s.Tx(ctx, func(tx *Tx) error {
-		err := tx.one(`select id from job where id = ? and run = ? and state = 'live'`, []any{j.ID, j.run}, new(int64))
+		err := tx.one(`select id from job where id = ? and run = ? and state = 'live'`+lockJobs.in(tx.s), []any{j.ID, j.run}, new(int64))
 		if errors.Is(err, ErrNotFound) {
 			return ErrStale
 		}
@@ -257,9 +257,9 @@ func (b Backoff) delay(attempt int) time.Duration {
 // putBack returns a job that did not come to its end: later, or dead.
 func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adapters.Meter, v verdict) error {
 	e := adapters.Classify(cause)
-	return s.engine.transact(ctx, full, &j, func(tx *Tx) error {
+	put := func(tx *Tx) error {
 		var before string
-		err := tx.one(`select coalesce(err, '') from job where id = ? and run = ? and state = 'live'`, []any{j.ID, j.run}, &before)
+		err := tx.one(`select coalesce(err, '') from job where id = ? and run = ? and state = 'live'`+lockJobs.in(tx.s), []any{j.ID, j.run}, &before)
 		if errors.Is(err, ErrNotFound) {
 			return ErrStale
 		}
@@ -268,9 +268,6 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		}
 		_, err = tx.exec(`update job set lost = 0, died = 0, alone = 0, hurried = 0, taken_at = null, err = ? where id = ?`, cause.Error(), j.ID)
 		if err != nil {
-			return err
-		}
-		if err := tx.BookCalls(j.Pipeline, m, wasteOf(cause)); err != nil {
 			return err
 		}
 		if uncounted(cause) {
@@ -319,6 +316,13 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 			j.At = v.at
 		}
 		return tx.send(j)
+	}
+	return s.engine.transact(ctx, full, &j, func(tx *Tx) error {
+		if err := put(tx); err != nil {
+			return err
+		}
+		// Last, as at the end of a step that went well: the books are everybody's.
+		return tx.BookCalls(j.Pipeline, m, wasteOf(cause))
 	})
 }
 
@@ -380,7 +384,7 @@ func (tx *Tx) Revive(id int64) error {
 	var j Job
 	var state string
 	var taken bool
-	err := tx.one(`select state, taken_at is not null, `+jobColumns+` from job where id = ?`, []any{id}, append([]any{&state, &taken}, jobFields(&j)...)...)
+	err := tx.one(`select state, taken_at is not null, `+jobColumns+` from job where id = ?`+lockJobs.in(tx.s), []any{id}, append([]any{&state, &taken}, jobFields(&j)...)...)
 	if errors.Is(err, ErrNotFound) {
 		return missing(fmt.Sprintf("there is no job %d; `sumbi jobs list` shows them", id))
 	}

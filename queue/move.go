@@ -588,13 +588,14 @@ func leaveDatabase(ctx context.Context, d Database) (_ *databaseSource, err erro
 	case have > version:
 		return nil, &FileError{Path: c.path, Text: fmt.Sprintf("was written by a newer sumbi (schema %d, this one knows %d); install that version or a later one", have, version)}
 	}
-	if err := c.look(ctx); err != nil {
+	if err := c.look(ctx, c.write.db); err != nil {
 		return nil, err
 	}
 	if f.conn, err = c.write.db.Conn(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := f.conn.ExecContext(ctx, `select pg_advisory_lock(?)`, lockWriters); err != nil {
+	// The other side may take its time between two statements.
+	if _, err := f.conn.ExecContext(ctx, `select pg_advisory_lock(?), set_config('idle_in_transaction_session_timeout', '0', false)`, lockWriters); err != nil {
 		return nil, err
 	}
 	if err := f.same(ctx); err != nil {
@@ -693,6 +694,9 @@ func arriveDatabase(ctx context.Context, d Database, schema string) (_ *database
 	}
 	// Below put nobody but pgx may use the connection, not even to roll back when ctx ends.
 	if f.tx, err = f.conn.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
+		return nil, err
+	}
+	if _, err := f.tx.ExecContext(ctx, `set local idle_in_transaction_session_timeout = 0`); err != nil { // nor may the source be hurried
 		return nil, err
 	}
 	return f, alterTo(ctx, within{f.raw}, 0, schema)

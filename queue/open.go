@@ -277,7 +277,7 @@ func (tx *Tx) recoverFrom(process string) error {
 // suspect judges the job that was the only one in flight when the process ended. That may have been its doing or chance: while
 // it rests the others show which. A job that ended every process it ran in alone, over a while, is dead.
 func (tx *Tx) suspect(process string) error {
-	rows, err := list(tx.ctx, tx.tx, `update job set died = died + 1, alone = 0 where `+lostText.in(tx.s)+` and alone = 1 and state = 'live' returning died, `+jobColumns, []any{process}, func(r *sql.Rows) (suspect, error) {
+	rows, err := list(tx.ctx, tx.tx, `update job set died = died + 1, alone = 0, run = run + 1 where `+lostText.in(tx.s)+` and alone = 1 and state = 'live' returning died, `+jobColumns, []any{process}, func(r *sql.Rows) (suspect, error) {
 		var s suspect
 		err := r.Scan(append([]any{&s.died}, jobFields(&s.Job)...)...)
 		return s, err

@@ -66,7 +66,7 @@ func OpenPostgres(ctx context.Context, d Database, schema string, mode Mode) (*S
 		return nil, err
 	}
 	if err := c.enter(ctx, schema, d.Release); err != nil {
-		c.pool.Close()
+		c.closePools()
 		return nil, c.explain(err)
 	}
 	return c.Store, nil
@@ -97,17 +97,37 @@ func connect(ctx context.Context, d Database, mode Mode) (*cluster, error) {
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
+	config.AfterConnect = settle
 	if c.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, c.explain(err)
 	}
-	c.read, c.write.db = openPool(c.pool), openPool(c.pool)
+	alone := config.Copy()
+	alone.MinConns, alone.MaxConns = 0, 1
+	if c.beatPool, err = pgxpool.NewWithConfig(ctx, alone); err != nil {
+		c.pool.Close()
+		return nil, c.explain(err)
+	}
+	c.read, c.write.db, c.pulse = openPool(c.pool), openPool(c.pool), openPool(c.beatPool)
 	c.read.SetMaxOpenConns(int(max(config.MaxConns/3, 1)))
 	c.write.db.SetMaxOpenConns(int(max(config.MaxConns/2, 1)))
-	if c.river, err = river.NewClient(riverpgxv5.New(c.pool), &river.Config{Logger: slog.New(slog.DiscardHandler), SkipUnknownJobCheck: true}); err != nil {
-		c.pool.Close()
+	if c.river, err = river.NewClient(riverpgxv5.New(c.pool), &river.Config{Logger: slog.New(slog.DiscardHandler), SkipUnknownJobCheck: true, MaxAttempts: riverAttempts}); err != nil {
+		c.closePools()
 		return nil, err
 	}
 	return c, nil
+}
+
+func (c *cluster) closePools() {
+	c.pool.Close()
+	c.beatPool.Close()
+}
+
+// settle tells a new connection when to give up: a process that is stopped in the middle of a commit, or whose host is gone,
+// must not keep its locks from the others until it is taken for dead.
+func settle(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `select set_config(k, v, false) from (values ('idle_in_transaction_session_timeout', '5s'), ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'),
+		('tcp_keepalives_count', '3'), ('tcp_user_timeout', '10s')) s (k, v)`)
+	return err
 }
 
 // enter makes the database ready and this machine one of those that work on it.
@@ -119,16 +139,17 @@ func (c *cluster) enter(ctx context.Context, schema, release string) error {
 		return err
 	}
 	if !c.owner {
-		return c.look(ctx)
+		return c.look(ctx, c.write.db)
 	}
 	c.machine = strings.ToLower(rand.Text()[:12])
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown"
 	}
-	if err := c.register(ctx, host, release); err != nil {
+	if err := c.register(ctx, c.write.db, host, release); err != nil {
 		return err
 	}
+	c.beaten, c.steady = time.Now(), time.Now()
 	sweepSpools()
 	if !c.plain {
 		c.beats.Go(func() { c.beat(host, release) })
@@ -136,38 +157,49 @@ func (c *cluster) enter(ctx context.Context, schema, release string) error {
 	return c.Tx(ctx, func(tx *Tx) error {
 		// A person may have started this process because the reason for a stop is gone, and so what waited long is looked at anew.
 		var others bool
-		if err := tx.one(`select exists (select 1 from machine where id <> ? and seen_at >= ?)`, []any{c.machine, stamp(tx.now.Add(-lostAfter))}, &others); err != nil {
+		if err := tx.one(`select exists (select 1 from machine where id <> ? and seen_at >= `+c.lostBefore()+`)`, []any{c.machine}, &others); err != nil {
 			return err
 		}
 		if !others {
 			if c.later, err = tx.hasten(newest); err != nil {
 				return err
 			}
+			if _, err := tx.exec(`delete from lane_stop`); err != nil {
+				return err
+			}
 		}
-		if _, err := tx.exec(`delete from lane_stop`); err != nil {
-			return err
+		if c.plain {
+			if err := c.bury(tx); err != nil {
+				return err
+			}
 		}
-		return errors.Join(c.bury(tx), tx.clean())
+		return tx.clean()
 	})
+}
+
+// fits says whether this program can work on the database as it is. If not it must be brought to this program's schema, from have.
+func (c *cluster) fits(ctx context.Context) (have int, done bool, err error) {
+	have, oldest, err := c.version(ctx)
+	switch {
+	case err != nil:
+		return have, false, err
+	case have == version, have > version && oldest <= version: // a newer one works beside this one
+		return have, true, nil
+	case have > version:
+		return have, false, &FileError{Path: c.path, Text: fmt.Sprintf("was written by a newer sumbi (schema %d, this one knows %d); install that version or a later one", have, version)}
+	case !c.owner && have == 0:
+		return have, false, &FileError{Path: c.path, Text: "is empty; `sumbi run PIPELINE` or `sumbi serve` fills it"}
+	case !c.owner:
+		return have, false, &FileError{Path: c.path, Text: fmt.Sprintf("was written by an earlier sumbi (schema %d, this one writes %d); the next `sumbi run PIPELINE` or `sumbi serve` upgrades it", have, version)}
+	}
+	return have, false, nil
 }
 
 // migrate brings the database to this program's schema. A lock lets one machine do it while the others wait.
 func (c *cluster) migrate(ctx context.Context, schema string) error {
-	have, oldest, err := c.version(ctx)
-	if err != nil {
+	have, done, err := c.fits(ctx)
+	if err != nil || done {
 		return err
-	}
-	switch {
-	case have == version:
-		return nil
-	case have > version && oldest <= version:
-		return nil // a newer one works beside this one
-	case have > version:
-		return &FileError{Path: c.path, Text: fmt.Sprintf("was written by a newer sumbi (schema %d, this one knows %d); install that version or a later one", have, version)}
-	case !c.owner && have == 0:
-		return &FileError{Path: c.path, Text: "is empty; `sumbi run PIPELINE` or `sumbi serve` fills it"}
-	case !c.owner:
-		return &FileError{Path: c.path, Text: fmt.Sprintf("was written by an earlier sumbi (schema %d, this one writes %d); the next `sumbi run PIPELINE` or `sumbi serve` upgrades it", have, version)}
 	}
 	conn, err := c.pool.Acquire(ctx)
 	if err != nil {
@@ -178,8 +210,8 @@ func (c *cluster) migrate(ctx context.Context, schema string) error {
 		return err
 	}
 	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `select pg_advisory_unlock($1)`, lockMigration) }()
-	if have, _, err = c.version(ctx); err != nil || have == version {
-		return err
+	if have, done, err = c.fits(ctx); err != nil || done {
+		return err // another machine has done it
 	}
 	if have == 0 {
 		foreign, err := c.foreign(ctx)
@@ -286,8 +318,8 @@ func (c *cluster) close() error {
 		defer cancel()
 		err = c.leave(ctx)
 	}
-	err = errors.Join(err, c.read.Close(), c.write.db.Close())
-	c.pool.Close()
+	err = errors.Join(err, c.read.Close(), c.write.db.Close(), c.pulse.Close())
+	c.closePools()
 	return errors.Join(err, os.RemoveAll(c.spool()))
 }
 
@@ -328,7 +360,7 @@ func (c *cluster) ring(at time.Time) {
 func display(address string) string {
 	u, err := url.Parse(address)
 	// In another form of address, or after a password with a slash in it, there is no telling what is secret.
-	if err != nil || !IsPostgres(address) || strings.Contains(u.Path, "@") {
+	if err != nil || !IsPostgres(address) || strings.Contains(u.Path, "@") || (u.User == nil && strings.Contains(address, "@")) {
 		return "postgres"
 	}
 	return "postgres://" + u.Host + u.Path

@@ -22,6 +22,10 @@ create or replace function strftime(format text) returns text language sql volat
   select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 $$;
 
+create or replace function ago(seconds integer) returns text language sql volatile as $$
+  select to_char((clock_timestamp() - make_interval(secs => seconds)) at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+$$;
+
 create or replace function instr(whole text, part text) returns integer language sql immutable as $$
   select strpos(whole, part)
 $$;

@@ -10,7 +10,7 @@ func (tx *Tx) Siblings(w Walk) ([]Walk, error) {
 
 // Reprioritize gives the live job with this key another priority. A job that is in flight, dead or not there is left as it is.
 func (tx *Tx) Reprioritize(key string, priority int) error {
-	js, err := list(tx.ctx, tx.tx, `select `+jobColumns+` from job where key = ? and state = 'live' and taken_at is null and priority <> ?`, []any{key, priority}, scanJob)
+	js, err := list(tx.ctx, tx.tx, `select `+jobColumns+` from job where key = ? and state = 'live' and taken_at is null and priority <> ?`+lockJobs.in(tx.s), []any{key, priority}, scanJob)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func (c *cluster) work(ctx, hard context.Context, w *Worker, fail context.Cancel
 			client, err = river.NewClient(riverpgxv5.New(c.pool), &river.Config{
 				ID: c.machine, Queues: queues, Workers: workers, Logger: quiet(w.Log),
 				FetchCooldown: 2 * time.Millisecond, FetchPollInterval: poll,
-				JobTimeout: -1, RescueStuckJobsAfter: permitPause + rescue + time.Minute, MaxAttempts: 1000,
+				JobTimeout: -1, RescueStuckJobsAfter: permitPause + rescue + time.Minute, MaxAttempts: riverAttempts,
 				CompletedJobRetentionPeriod: time.Minute, CancelledJobRetentionPeriod: time.Hour, DiscardedJobRetentionPeriod: time.Hour,
 				RetryPolicy: soon{},
 			})
@@ -70,6 +70,9 @@ func (c *cluster) work(ctx, hard context.Context, w *Worker, fail context.Cancel
 	})
 }
 
+// riverAttempts is how often River hands out a job whose end it does not hear of.
+const riverAttempts = 1000
+
 // hands works on what River brings.
 type hands struct {
 	river.WorkerDefaults[ready]
@@ -88,7 +91,8 @@ func (h *hands) Work(_ context.Context, job *river.Job[ready]) error {
 		return river.JobSnooze(0)
 	}
 	if r.Stopped(r.Name) != "" {
-		return river.JobSnooze(30 * time.Second)
+		sleep(h.soft, permitPause) // the slot is kept, or this machine would take what the others could do
+		return river.JobSnooze(0)
 	}
 	some, _, err := h.ready(h.soft, r.Name, 0)
 	if err != nil || !some {
@@ -112,7 +116,8 @@ func (h *hands) Work(_ context.Context, job *river.Job[ready]) error {
 			} else {
 				r.Log.Warn("permit", "lane", r.Name, "err", err)
 			}
-			return river.JobSnooze(time.Second)
+			sleep(h.soft, poll)
+			return river.JobSnooze(0)
 		}
 	}
 	jobs, err := h.take(h.soft, r.Name, 1, true)

@@ -252,7 +252,7 @@ func (tx *Tx) put(w Walk, recs []Packed) ([]Stored, error) {
 	}
 	// On its way through a list for the first time a walk mostly meets what is new, later what is known.
 	complete := false
-	if w.Clean == 0 {
+	if w.Clean == 0 && tx.s.pg == nil { // where others write, too, all lock what is known first
 		if complete, err = tx.insert(w, recs, known, ids); err != nil {
 			return nil, err
 		}

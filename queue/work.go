@@ -140,12 +140,13 @@ func (w *Worker) hasten(ctx context.Context) error {
 func (w *Worker) watch(ctx context.Context, fail context.CancelCauseFunc) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	due, first := time.Time{}, true
+	due, first, changed := time.Time{}, true, false
 	look := func() error {
-		changed, err := w.Store.engine.tend(ctx, w)
+		news, err := w.Store.engine.tend(ctx, w)
 		if err != nil {
 			return err
 		}
+		changed = changed || news // until it has been dealt with
 		if err := w.hasten(ctx); err != nil {
 			return err
 		}
@@ -158,7 +159,7 @@ func (w *Worker) watch(ctx context.Context, fail context.CancelCauseFunc) {
 		if changed && !first {
 			w.Store.signal()
 		}
-		first = false
+		first, changed = false, false
 		for _, l := range w.Lanes {
 			w.Store.wakeLane(l.Name)
 		}
@@ -365,6 +366,9 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 	start := time.Now()
 	commit, err := w.call(ctx, j)
 	release()
+	if busy(err) {
+		err = fmt.Errorf("%w: %w", errAway, err)
+	}
 
 	// What the step has learnt is written even if the process is stopping.
 	end, done := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
