@@ -31,11 +31,11 @@ type Extractor struct {
 
 // Asked is the input of a batch.
 type Asked struct {
-	Input         []byte
-	Lines         int
-	Tokens        int64 // of the input, on the high side
-	Output        int64 // at most, as a rule
-	MicroUSD      int64 // what both cost; 0 when the price is not known
+	Input    []byte
+	Lines    int
+	Tokens   int64 // of the input, on the high side
+	Output   int64 // at most, as a rule
+	MicroUSD int64 // what both cost; 0 when the price is not known
 	shard    string
 }
 

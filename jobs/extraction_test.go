@@ -22,11 +22,13 @@ func TestExtraction(t *testing.T) {
 	}{
 		"right": {
 			`{"name":"누룽담","branch":"성수점","area":"성수","menu":[{"name":"국수","price":9000},{"name":"만두","price":null}]}`,
-			counts{jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 2}}, nil,
+			counts{jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 2}},
+			nil,
 		},
 		"folded": {
 			`{"name":"누룽 담!","branch":"성수 점","area":"#성수","menu":[{"name":"만두","price":1},{"name":"국 수","price":1},{"name":"국수","price":1}]}`,
-			counts{jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 2}}, nil,
+			counts{jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 2}},
+			nil,
 		},
 		"branch in the name": {
 			`{"name":"누룽담 성수점","branch":null,"area":null,"menu":[{"name":"국수","price":1},{"name":"냉면","price":1}]}`,
@@ -38,7 +40,8 @@ func TestExtraction(t *testing.T) {
 		},
 		"invented": {
 			`{"name":"누룽담","branch":"성수점","area":"성수","menu":[{"name":"국수","price":1},{"name":"만두","price":1}]},{"name":"새벽곳간","menu":[]},{"name":" ","menu":[]}`,
-			counts{jobs.Count{Right: 1, Wrong: 1}, jobs.Count{Right: 1, Wrong: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 2}}, []string{"invented 새벽곳간"},
+			counts{jobs.Count{Right: 1, Wrong: 1}, jobs.Count{Right: 1, Wrong: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 1}, jobs.Count{Right: 2}},
+			[]string{"invented 새벽곳간"},
 		},
 		"missed": {"", counts{jobs.Count{Missed: 1}, jobs.Count{Missed: 1}, jobs.Count{Missed: 1}, jobs.Count{Missed: 1}, jobs.Count{Missed: 2}}, []string{"missed 누룽담 성수점"}},
 	} {
