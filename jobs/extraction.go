@@ -1,8 +1,6 @@
 package jobs
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,9 +10,6 @@ import (
 	"sumbi/adapters"
 	"sumbi/jobs/match"
 )
-
-// maxLabelled is the longest line of a file of labelled captions, in bytes.
-const maxLabelled = 4 << 20
 
 // Labelled is a caption with what an honest reader finds in it.
 type Labelled struct {
@@ -27,30 +22,23 @@ type Labelled struct {
 // address, area and menu of a restaurant, literally; an empty name says that the caption names none. Lines of one text are one
 // caption with several restaurants. An error names the number of the line.
 func ReadLabelled(r io.Reader) ([]*Labelled, error) {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 64<<10), maxLabelled)
 	var all []*Labelled
 	byText := map[string]*Labelled{}
-	n := 0
-	for lines.Scan() {
-		n++
-		line := bytes.TrimSpace(lines.Bytes())
-		if len(line) == 0 {
-			continue
-		}
+	err := match.EachLine(r, func(line []byte) error {
 		one, err := decodeLabelled(line)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			return err
 		}
 		if have := byText[one.Text]; have != nil {
 			have.Want = append(have.Want, one.Want...)
-			continue
+			return nil
 		}
 		byText[one.Text] = one
 		all = append(all, one)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("line %d: %w", n+1, err)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	if len(all) == 0 {
 		return nil, errors.New("there is no caption in it")
