@@ -1,13 +1,17 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sumbi/sim"
 )
@@ -150,5 +154,39 @@ func TestExtractUsage(t *testing.T) {
 		if status != c.status || !strings.Contains(errs, c.want) || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%s: status %d: %s, want %d with %q", name, status, errs, c.status, c.want)
 		}
+	}
+}
+
+// TestExtractInterrupted stops the program as soon as the batch is sent: what is printed is enough to take it up.
+func TestExtractInterrupted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{Seed: 44, Accounts: 1, Posts: 10, BatchStep: 700 * time.Millisecond}, "")
+	n := w.labelled("captions.jsonl", func(*sim.Mention) {})
+	c := w.cmd("eval", "extract", "captions.jsonl", "--yes")
+	var errs bytes.Buffer
+	c.Stderr = &errs
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id := ""
+	for lines := bufio.NewScanner(out); id == "" && lines.Scan(); {
+		if m := regexp.MustCompile(`batch (batch_\S+) is sent`).FindStringSubmatch(lines.Text()); m != nil {
+			id = m[1]
+		}
+	}
+	_ = c.Process.Signal(os.Interrupt)
+	_ = c.Wait()
+	if want := "the batch runs on, and `sumbi eval extract captions.jsonl --batch " + id + "` takes it up"; id == "" || c.ProcessState.ExitCode() != 1 || !strings.Contains(errs.String(), want) {
+		t.Fatalf("batch %q, %s, without %q: %s", id, c.ProcessState, want, &errs)
+	}
+	if got, want := w.mustRun("eval", "extract", "captions.jsonl", "--batch", id), fmt.Sprintf("%d of %d captions answered", n, n); !strings.Contains(got, want) {
+		t.Errorf("no %q in\n%s", want, got)
+	}
+	if st := w.Stats(); st.Batches != 1 || st.Lines != n {
+		t.Errorf("%d batches, %d lines, want 1 and %d", st.Batches, st.Lines, n)
 	}
 }
