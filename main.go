@@ -40,7 +40,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once: from the first one on they have their usual effect again.
 	context.AfterFunc(ctx, stop)
-	app := cli.App{Schema: schema, Version: version, Build: build, Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	app := cli.App{Schema: schema, Version: version, Build: build, Batcher: batcher, Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	os.Exit(app.Run(ctx))
 }
 
@@ -104,6 +104,13 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 		e.Pipelines = append(e.Pipelines, jobs.Matzip(pl))
 	}
 	return &cli.Built{Engine: e, Pace: instagramClient.Pace, Close: b.close, Limits: b.limits, Checks: b.checks(source, batcher, finders)}, nil
+}
+
+// batcher wires the model alone; nothing is remembered.
+func batcher(c *config.Config) (jobs.Batcher, func(context.Context)) {
+	b := &builder{c: c, metrics: rest.NewMetrics(prometheus.NewRegistry()), clients: map[string]*rest.Client{}}
+	_, model := b.openai()
+	return model, b.close
 }
 
 // sinkIdentity tells one collection of one server from another, without its credentials.

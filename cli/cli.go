@@ -44,6 +44,7 @@ type App struct {
 	Schema  string
 	Version string
 	Build   func(ctx context.Context, c *config.Config, s *queue.Store, reg prometheus.Registerer, log *slog.Logger) (*Built, error)
+	Batcher func(c *config.Config) (b jobs.Batcher, end func(context.Context)) // the model alone, without a state file
 	Args    []string
 	Getenv  func(string) string
 	Stdin   io.Reader
@@ -69,7 +70,7 @@ type flags struct {
 	Backup      backupCmd      `cmd:"" help:"Copy the state file while sumbi works on it."`
 	Move        moveCmd        `cmd:"" help:"Copy a stopped state from its file to PostgreSQL, or back."`
 	Export      exportCmd      `cmd:"" help:"Print places or posts."`
-	Eval        evalCmd        `cmd:"" help:"Measure the choice of places against labelled cases."`
+	Eval        evalCmd        `cmd:"" help:"Measure the choice of places, or what the model reads, against labels."`
 	Doctor      doctorCmd      `cmd:"" help:"Check configuration, keys, upstreams, state file and clock."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running serve whether it is well."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`

@@ -12,7 +12,8 @@ import (
 )
 
 type evalCmd struct {
-	Match evalMatchCmd `cmd:"" help:"Precision, recall, F1 and accuracy of the choice of places."`
+	Match   evalMatchCmd   `cmd:"" help:"Precision, recall, F1 and accuracy of the choice of places."`
+	Extract evalExtractCmd `cmd:"" help:"Ask the model about labelled captions, with your key and today's prompt, and compare. Costs money."`
 }
 
 type evalMatchCmd struct {

@@ -194,14 +194,14 @@ func (s *batchStep) take(tx *queue.Tx, answers []adapters.Answer) error {
 	if err := s.pay(tx, in, out); err != nil {
 		return err
 	}
-	return tx.Waste(s.b.Run, batchLane, queue.WasteFailed, failed, ask.Price.of(badIn, badOut))
+	return tx.Waste(s.b.Run, batchLane, queue.WasteFailed, failed, ask.Price.Cost(badIn, badOut))
 }
 
 // pay books tokens of the batch, for which its reservation is there.
 func (s *batchStep) pay(tx *queue.Tx, in, out int64) error {
 	price := s.p.Ask.Price
 	s.b.Output += out
-	s.b.Reserved = max(s.b.Reserved-price.of(in, out), 0)
+	s.b.Reserved = max(s.b.Reserved-price.Cost(in, out), 0)
 	if in > 0 {
 		if err := tx.Book(s.b.Run, batchLane, queue.UsedInput, in, price.Input); err != nil {
 			return err
@@ -251,7 +251,7 @@ func (s *batchStep) payLost(tx *queue.Tx) error {
 	if err := s.pay(tx, in, out); err != nil {
 		return err
 	}
-	return tx.Waste(s.b.Run, batchLane, queue.WasteRepeated, n, price.of(in, out))
+	return tx.Waste(s.b.Run, batchLane, queue.WasteRepeated, n, price.Cost(in, out))
 }
 
 // rest puts the lines without an answer back, and closes the batch when there are no more.

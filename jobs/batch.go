@@ -171,7 +171,7 @@ func (e *Engine) form(ctx context.Context, p *Pipeline) (queue.Commit, error) {
 			full = true
 			break
 		}
-		c := ask.Price.of(t, output)
+		c := ask.Price.Cost(t, output)
 		if cost+c > room {
 			full, refused = true, c
 			break

@@ -26,8 +26,8 @@ const (
 // Price is what a million tokens of a model cost in a batch, in micro-dollars.
 type Price struct{ Input, Output int64 }
 
-// of is what tokens cost, rounded up.
-func (p Price) of(input, output int64) int64 {
+// Cost is what tokens cost, in micro-dollars, rounded up.
+func (p Price) Cost(input, output int64) int64 {
 	return (input*p.Input + output*p.Output + 999_999) / 1_000_000
 }
 

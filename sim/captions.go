@@ -18,6 +18,7 @@ type Mention struct {
 	Ad      bool       `json:"ad"`
 	Quote   string     `json:"quote"`
 	Place   *Place     `json:"place,omitempty"` // nil when it is on no map or too vague
+	Kind    string     `json:"kind,omitempty"`  // what makes it hard to find; only in a hard world
 }
 
 // caption is a text and its truth.
@@ -76,6 +77,9 @@ func one(rng *rand.Rand, all []string) string { return all[rng.IntN(len(all))] }
 // write composes a caption. nil means a post without one.
 func (w *world) write(rng *rand.Rand, v *voice) *caption {
 	var c *caption
+	if len(w.hard) > 0 && rng.Float64() < hardShare {
+		return w.keep(w.writeHard(rng, v))
+	}
 	switch x := rng.Float64(); {
 	case x < 0.025:
 		return nil
@@ -94,6 +98,11 @@ func (w *world) write(rng *rand.Rand, v *voice) *caption {
 	default:
 		c = w.writeOne(rng, v, w.visit(rng))
 	}
+	return w.keep(c)
+}
+
+// keep returns the caption of this text, which is c unless somebody has written it before.
+func (w *world) keep(c *caption) *caption {
 	if same := w.captions[c.text]; same != nil {
 		return same
 	}

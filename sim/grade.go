@@ -16,7 +16,7 @@ type Report struct {
 	MentionsWrong               int // chosen, but not named in that post
 	MentionsMissed              int
 	PlacesExpected, PlacesFound int      // distinct; PlacesFound counts the right ones
-	Examples                    []string // some of what is wrong or missed, for people
+	Examples                    []string // some of what is wrong or missed, for people: "wrong: …", "missed: …"
 }
 
 // Perfect reports whether there is nothing to complain about.

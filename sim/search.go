@@ -14,6 +14,7 @@ type searchText struct {
 	pairs        map[string]bool // neighbouring letters of the brand
 	areas        []string        // any word that says where it stands
 	food         []string        // any word that says what it serves
+	decoy        string          // the name of another, before which this one comes; "" for none
 }
 
 func newSearchText(p *Place) searchText {
@@ -113,6 +114,9 @@ func (t *searchText) match(words []string, whole string, wholePairs map[string]b
 	}
 	if whole == t.title || whole == t.kakao {
 		name += 4
+	}
+	if t.decoy != "" && strings.Contains(whole, t.decoy) {
+		name += 40
 	}
 	shared := 0
 	for p := range t.pairs {

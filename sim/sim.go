@@ -9,7 +9,8 @@
 //
 // The world: restaurants with invented names stand in real districts. Influencers write captions about them, and every
 // caption comes with the mentions that an honest reader finds in it and the place that each of them means. Where a
-// place is named, the caption says enough to find it with a search that returns five results.
+// place is named, the caption says enough to find it with a search that returns five results. In a hard world (Options.Hard)
+// it says as much as a person would need, and the five results need not have it.
 //
 // Two servers with equal Options of non-zero Epoch serve the same world; faults and latencies are drawn apart from it.
 package sim
@@ -61,6 +62,7 @@ type Options struct {
 	Accounts int       // influencers; 0 means 8
 	Posts    int       // mean posts of an account; 0 means 100
 	Lists    []Lengths // one account each, with lists of exactly these lengths, instead of Accounts and Posts
+	Hard     bool      // most captions are about namesakes, branches, closed shops and the like, and searches mislead
 	Mute     bool      // no post has a caption, so that nothing follows a crawl
 	Epoch    time.Time // when the newest post was made; zero means the last midnight UTC
 	Gone     []string  // account names that answer 404; not among Accounts
@@ -191,7 +193,7 @@ func New(o Options) *Server {
 		tokens:  map[string]cursor{},
 	}
 	s.ai = newOpenAI(s)
-	s.world = newWorld(s.rng)
+	s.world = newWorld(s.rng, o.Hard)
 	s.places = s.world.places
 	s.world.populate(s.rng, o)
 	s.routes()

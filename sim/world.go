@@ -44,10 +44,11 @@ type world struct {
 	captions  map[string]*caption // by text
 	written   []*caption          // those that name a place, in order of writing
 	used      map[string]bool     // name and district
+	hard      []hardMention       // empty in an ordinary world
 }
 
 // newWorld draws the map.
-func newWorld(rng *rand.Rand) *world {
+func newWorld(rng *rand.Rand, hard bool) *world {
 	w := &world{
 		districts: districts(), kinds: kinds(), chains: map[string]*kind{}, unknown: strings.Fields(unknownTable),
 		byName: map[string]*account{}, posts: map[int64]*post{}, captions: map[string]*caption{}, used: map[string]bool{},
@@ -110,6 +111,9 @@ func newWorld(rng *rand.Rand) *world {
 		w.add(rng, w.districts[i%len(w.districts)], k, n, "")
 	}
 	w.finish(rng)
+	if hard {
+		w.addHard(rng)
+	}
 	return w
 }
 

@@ -13,7 +13,7 @@ import (
 	"sumbi/adapters"
 )
 
-// maxCase is the longest line of a case file, in bytes.
+// maxCase is the longest line of a file of cases or captions, in bytes.
 const maxCase = 4 << 20
 
 // Case is one labelled line: what a caption says, what a search found, and which of it is right.
@@ -29,6 +29,18 @@ type Case struct {
 
 // ReadCases decodes case lines and calls do for each. An error of a line, or of do, names the number of the line.
 func ReadCases(r io.Reader, do func(Case) error) error {
+	return EachLine(r, func(line []byte) error {
+		c, err := decodeCase(line)
+		if err != nil {
+			return err
+		}
+		return do(c)
+	})
+}
+
+// EachLine calls do for each line that is not blank, without the space around it. An error, also one of do, names the number of
+// the line. do must not keep the line.
+func EachLine(r io.Reader, do func(line []byte) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 64<<10), maxCase)
 	n := 0
@@ -38,11 +50,7 @@ func ReadCases(r io.Reader, do func(Case) error) error {
 		if len(line) == 0 {
 			continue
 		}
-		c, err := decodeCase(line)
-		if err == nil {
-			err = do(c)
-		}
-		if err != nil {
+		if err := do(line); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}

@@ -118,7 +118,7 @@ func (r Report) String() string {
 	fmt.Fprintf(&b, "cases           %d, %d with an answer\n", r.Two.Cases, r.Two.Answers)
 	b.WriteString(r.Two.lines("without review"))
 	b.WriteString(r.Three.lines("with review"))
-	fmt.Fprintf(&b, "  to review     %s of the cases\n", share(r.Three.Review, r.Three.Cases))
+	fmt.Fprintf(&b, "  to review     %s of the cases\n", Share(r.Three.Review, r.Three.Cases))
 	b.WriteString("right of each kind, without review\n")
 	for _, k := range r.Kinds {
 		fmt.Fprintf(&b, "  %-28s %3d of %3d\n", k.Name, k.Right, k.Cases)
@@ -128,11 +128,11 @@ func (r Report) String() string {
 
 func (n Count) lines(title string) string {
 	return fmt.Sprintf("%s\n  precision     %s\n  recall        %s\n  F1            %.3f\n  accuracy      %s\n  wrong %d, missed %d\n", title,
-		share(n.Right, n.Right+n.Wrong), share(n.Right, n.Answers), n.F1(), share(n.Right+n.RightNone, n.Cases), n.Wrong, n.Missed)
+		Share(n.Right, n.Right+n.Wrong), Share(n.Right, n.Answers), n.F1(), Share(n.Right+n.RightNone, n.Cases), n.Wrong, n.Missed)
 }
 
-// share prints k of n with the 95 % interval by Wilson.
-func share(k, n int) string {
+// Share prints k of n with the 95 % interval by Wilson.
+func Share(k, n int) string {
 	if n == 0 {
 		return "none"
 	}
