@@ -166,9 +166,11 @@ func TestServe(t *testing.T) {
 	}
 
 	// A second drain is refused with a sentence; a run is handed over and followed.
-	status, _, errs := w.run("serve", "--listen", "-")
-	if status != 1 || !strings.Contains(errs, "another sumbi process already works on") {
-		t.Errorf("second serve: status %d, %s", status, errs)
+	if w.database == "" { // over PostgreSQL it would help
+		status, _, errs := w.run("serve", "--listen", "-")
+		if status != 1 || !strings.Contains(errs, "another sumbi process already works on") {
+			t.Errorf("second serve: status %d, %s", status, errs)
+		}
 	}
 	w.Publish(w.Accounts()[0], 3)
 	out := w.mustRun("run", "matzip")
