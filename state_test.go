@@ -87,3 +87,11 @@ func (w *world) query(text string) string {
 	}
 	return string(out)
 }
+
+// keyless is the environment without a key of any upstream.
+func (w *world) keyless() []string {
+	if w.database == "" {
+		return nil
+	}
+	return []string{"DATABASE_URL=" + w.database}
+}

@@ -37,13 +37,19 @@ func (r replayCmd) Run(e *env) error {
 		return err
 	}
 	s, err := e.open(c.State, queue.Owner)
+	if err == nil {
+		defer s.Close()
+		var n int
+		if n, err = s.Workers(e.ctx); n > 1 {
+			err = queue.ErrLocked
+		}
+	}
 	if errors.Is(err, queue.ErrLocked) {
 		return errors.New("another sumbi works on this state file: stop it first, then replay")
 	}
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	b, err := e.Build(e.ctx, c, s, prometheus.NewRegistry(), e.log)
 	if err != nil {
 		return err
