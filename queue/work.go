@@ -73,10 +73,13 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.stopped = map[string]string{}
 	w.mu.Unlock()
 	w.tellUpgrade()
-	if err := w.tellGraves(ctx); err != nil {
-		return err
+	err := w.begin(ctx)
+	for busy(err) && ctx.Err() == nil {
+		w.Log.Warn("the work cannot begin yet", "err", err)
+		sleep(ctx, poll)
+		err = w.begin(ctx)
 	}
-	if err := w.recall(ctx); err != nil {
+	if err != nil {
 		if ctx.Err() != nil && !Fatal(err) {
 			return nil
 		}
@@ -105,6 +108,14 @@ func (w *Worker) tellUpgrade() {
 	default:
 		w.Log.Info("the state file was upgraded; remove the copy when you need it no longer", "from", u.From, "to", u.To, "copy", u.Copy)
 	}
+}
+
+// begin takes over what processes before have left to be known.
+func (w *Worker) begin(ctx context.Context) error {
+	if err := w.tellGraves(ctx); err != nil {
+		return err
+	}
+	return w.recall(ctx)
 }
 
 // tellGraves tells of the jobs that were buried while the file was opened.
