@@ -51,7 +51,7 @@ func TestReplay(t *testing.T) {
 	replay("extractions", " 0 changed\n", rest)
 
 	// As an older version of the program may have left it: a caption that was misread, a place that was not found.
-	w.exec(`update record set data = json_set(data, '$.caption', '') where id = (select min(record) from mention)`)
+	w.exec(`update record set data = replace(data, '"caption":', '"caption":"","was":') where id = (select min(record) from mention)`)
 	w.exec(`update mention set state = 'none', place = null where id = (select max(id) from mention where place is not null)`)
 	replay("records", " 1 changed\n", rest)
 	replay("extractions", " 1 changed\n", rest)

@@ -199,6 +199,7 @@ func TestWrongKeysAreNotShown(t *testing.T) {
 
 // TestFilesAreTheOwnersOwn looks at everything that a run leaves under an umask that hides nothing.
 func TestFilesAreTheOwnersOwn(t *testing.T) {
+	fileOnly(t)
 	t.Parallel()
 	w := newWorld(t, sim.Options{Seed: 43, Accounts: 1, Posts: 20, BatchStep: 200 * time.Millisecond}, "")
 	c := w.cmd("run", "matzip")

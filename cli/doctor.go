@@ -93,12 +93,9 @@ func (d doctorCmd) Run(e *env) error {
 
 // book adds the requests of the checks to the books, if there is a state file that keeps some.
 func (d doctorCmd) book(e *env, path string, m *adapters.Meter) error {
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
 	s, err := e.open(path, queue.Guest)
 	if err != nil {
-		return nil // which was said before
+		return nil // there is none yet, or it was said before
 	}
 	defer s.Close()
 	return s.Tx(context.WithoutCancel(e.ctx), func(tx *queue.Tx) error { return tx.BookCalls("", m, "") })
@@ -115,10 +112,10 @@ func (d doctorCmd) tell(e *env, c *config.Config) error {
 }
 
 func (d doctorCmd) file(e *env, path string) error {
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+	s, err := e.open(path, queue.Guest)
+	if errors.Is(err, os.ErrNotExist) {
 		return nil // the first run makes it
 	}
-	s, err := e.open(path, queue.Guest)
 	if err != nil {
 		return err
 	}

@@ -188,7 +188,7 @@ func (c *cluster) fits(ctx context.Context) (have int, done bool, err error) {
 	case have > version:
 		return have, false, &FileError{Path: c.path, Text: fmt.Sprintf("was written by a newer sumbi (schema %d, this one knows %d); install that version or a later one", have, version)}
 	case !c.owner && have == 0:
-		return have, false, &FileError{Path: c.path, Text: "is empty; `sumbi run PIPELINE` or `sumbi serve` fills it"}
+		return have, false, &FileError{Path: c.path, Text: "is empty; `sumbi run PIPELINE` or `sumbi serve` fills it", Err: os.ErrNotExist}
 	case !c.owner:
 		return have, false, &FileError{Path: c.path, Text: fmt.Sprintf("was written by an earlier sumbi (schema %d, this one writes %d); the next `sumbi run PIPELINE` or `sumbi serve` upgrades it", have, version)}
 	}
