@@ -202,6 +202,19 @@ func TestPlacesThatAreOne(t *testing.T) {
 	}
 }
 
+// Entries of which nothing but the name is known are not one place: a namesake is as likely.
+func TestNamesAloneAreNotOne(t *testing.T) {
+	t.Parallel()
+	one := jobs.Together([]string{"naver"}, false)
+	a := queue.Place{ID: "p1", Finder: "naver", Name: "을밀대", Compact: "을밀대", Link: "https://example.com/1"}
+	b := queue.Place{ID: "p2", Finder: "naver", Name: "을밀대", Compact: "을밀대", Link: "https://example.com/2"}
+	equal(t, "neither is placed", one.Same(a, b), false)
+	b.Road = "서울 마포구 숭문길 24"
+	equal(t, "one is placed", one.Same(a, b), false)
+	a.Road = b.Road
+	equal(t, "both are placed", one.Same(a, b), true)
+}
+
 // choiceOf is the number of a candidate among those of a post's first mention.
 func (w *world) choiceOf(post string, c adapters.Candidate) int {
 	w.tb.Helper()
