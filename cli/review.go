@@ -22,11 +22,11 @@ type reviewCmd struct {
 }
 
 type reviewAskCmd struct {
-	Pipeline string `help:"Only of this pipeline." placeholder:"NAME"`
+	Pipeline string  `help:"Only of this pipeline." placeholder:"NAME"`
 	Post     *string `help:"Only of this post: its number, address or code." placeholder:"POST"`
-	All      bool   `help:"What is decided, too: to correct a wrong place."`
-	List     bool   `help:"List, and ask nothing."`
-	By       string `env:"USER" help:"Who decides."`
+	All      bool    `help:"What is decided, too: to correct a wrong place."`
+	List     bool    `help:"List, and ask nothing."`
+	By       string  `env:"USER" help:"Who decides."`
 }
 
 type reviewSetCmd struct {
