@@ -33,6 +33,7 @@ func Together(finders []string, ownOnly bool) queue.One {
 	return queue.One{
 		Same:   func(known, found queue.Place) bool { return !ownOnly && same(known, found) },
 		Differ: differ,
+		Spot:   func(p queue.Place) string { return match.SpotKey(candidate(p)) },
 		Compose: func(entries []queue.Place) queue.Place {
 			return compose(slices.SortedStableFunc(slices.Values(entries), before))
 		},

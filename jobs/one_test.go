@@ -202,6 +202,23 @@ func TestPlacesThatAreOne(t *testing.T) {
 	}
 }
 
+// An entry from before spots were kept is one with another spelling at its address.
+func TestEntryWithoutSpot(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		const road = "서울 마포구 숭문길 24"
+		old, now := shop("naver", "", "을밀대", road, "", 0, 0), shop("kakao", "13", "을밀대 본점", road, "", 0, 0)
+		w.naver.find = func(string) ([]adapters.Candidate, error) { return []adapters.Candidate{old, now}, nil }
+		w.feed.put("mat", "posts", naming(posts(1, 2)))
+		w.run()
+		w.label("p1", 0, w.choiceOf("p1", old))
+		w.query(`update place_entry set spot = ''`)
+		w.boot()
+		w.label("p2", 0, w.choiceOf("p2", now))
+		w.is(`select count(*) from v_places`, "1")
+		w.is(`select count(*) from place_entry where spot = ''`, "0")
+	})
+}
+
 // Entries of which nothing but the name is known are not one place: a namesake is as likely.
 func TestNamesAloneAreNotOne(t *testing.T) {
 	t.Parallel()

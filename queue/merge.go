@@ -23,6 +23,7 @@ type One struct {
 	Same    func(known, found Place) bool // of two entries with different ids
 	Differ  func(known, found Place) bool // they are not, whatever a third one says
 	Compose func(entries []Place) Place   // of all entries of one place; the id is not looked at
+	Spot    func(p Place) string          // the address folded for comparison; nil: entries are not known by it
 }
 
 const entryColumns = `e.id, e.finder, e.finder_id, e.name, e.compact, e.category, e.address, e.road_address, e.phone, e.link, e.query, e.lat, e.lng, e.spot, e.found_at, e.place, e.by_hand`
@@ -106,8 +107,31 @@ func known0(f float64) float64 {
 	return 0
 }
 
+// fillSpots gives entries of a file that did not know of spots theirs, once a process.
+func (tx *Tx) fillSpots(one One) error {
+	if one.Spot == nil || tx.s.spots.Load() {
+		return nil
+	}
+	without, err := list(tx.ctx, tx.tx, `select `+entryColumns+` from place_entry e where e.spot = '' and (e.address <> '' or e.road_address <> '')`, nil, scanEntry)
+	if err != nil {
+		return err
+	}
+	for _, e := range without {
+		if spot := one.Spot(e.Place); spot != "" {
+			if _, err := tx.exec(`update place_entry set spot = ? where id = ? and finder = ?`, spot, e.ID, e.Finder); err != nil {
+				return err
+			}
+		}
+	}
+	tx.s.spots.Store(true)
+	return nil
+}
+
 // partOf returns the place that an entry which the file does not know belongs to; "" when it is a new one.
 func (tx *Tx) partOf(p Place, one One) (string, error) {
+	if err := tx.fillSpots(one); err != nil {
+		return "", err
+	}
 	apart, err := list(tx.ctx, tx.tx, `select e.place from place_apart x join place_entry e on e.id = case when x.a = ? then x.b else x.a end where x.a = ? or x.b = ?`, []any{p.ID, p.ID, p.ID}, scanText)
 	if err != nil {
 		return "", err
