@@ -49,6 +49,9 @@ func (c evalMatchCmd) Run(e *env) error {
 		}
 		cases = append(cases, some...)
 	}
+	if len(cases) == 0 {
+		return usageError{fmt.Errorf("there is no case in %s", strings.Join(c.Files, ", "))}
+	}
 	if c.Train {
 		return c.train(e.Stdout, cases)
 	}

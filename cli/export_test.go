@@ -29,7 +29,7 @@ func PlanInput(c *config.Config, p config.Pipeline) jobs.PlanInput { return plan
 func Allowed(perSecond float64, guard time.Duration) float64 { return allowed(perSecond, guard) }
 
 // PostKey is the key of a post that a person names.
-func PostKey(arg string) string { return postKey(arg) }
+func PostKey(arg string) (string, error) { return postKey(arg) }
 
 // Excerpt is the part of a caption around its quote.
 func Excerpt(caption, quote string) string { return excerpt(caption, quote) }

@@ -16,10 +16,15 @@ import (
 	"sumbi/queue"
 )
 
-// postKey is the key of a post that a person names by its number, its address or the code in that.
-func postKey(arg string) string {
-	if strings.Trim(arg, "0123456789") == "" {
-		return arg
+// postKey is the key of a post that a person names by its number, its address or the code in that. An empty one is a usage
+// error: it would be any post.
+func postKey(arg string) (string, error) {
+	arg = strings.TrimSpace(arg)
+	switch {
+	case arg == "":
+		return "", usageError{errors.New("the post is empty: give its number, address or code")}
+	case strings.Trim(arg, "0123456789") == "":
+		return arg, nil
 	}
 	code := arg
 	if u, err := url.Parse(arg); err == nil {
@@ -32,11 +37,11 @@ func postKey(arg string) string {
 	for _, r := range code {
 		digit := strings.IndexRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", r)
 		if digit < 0 {
-			return arg
+			return arg, nil
 		}
 		id.Add(id.Lsh(id, 6), big.NewInt(int64(digit)))
 	}
-	return id.String()
+	return id.String(), nil
 }
 
 // safe is a text from outside on one line, without what would steer a terminal.
@@ -45,7 +50,7 @@ func safe(s string) string {
 		switch {
 		case r == '\n' || r == '\r' || r == '\t':
 			return ' '
-		case unicode.IsControl(r), r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0x200E, r == 0x200F, r == 0x2028, r == 0x2029:
+		case unicode.IsControl(r), r >= 0x202A && r <= 0x202E, r >= 0x2066 && r <= 0x2069, r == 0x061C, r == 0x200E, r == 0x200F, r == 0x2028, r == 0x2029:
 			return -1
 		}
 		return r
@@ -167,7 +172,11 @@ func distance(metres float64) string {
 
 // showPost prints every mention of a post with its story; queue.ErrNotFound when the file has no such post.
 func (e *env) showPost(s *queue.Store, arg string) error {
-	ms, err := s.Reviews(e.ctx, queue.ReviewFilter{Post: postKey(arg), All: true}, 0, 1000)
+	key, err := postKey(arg)
+	if err != nil {
+		return err
+	}
+	ms, err := s.Reviews(e.ctx, queue.ReviewFilter{Post: key, All: true}, 0, 1000)
 	if err != nil {
 		return err
 	}

@@ -15,10 +15,14 @@ func TestPostKey(t *testing.T) {
 		"https://www.instagram.com/reel/DgJvq5Io2hT/?x=y#": "4037968196666615891",
 		"DgJvq5Io2hT": "4037968196666615891",
 		"을밀대":         "을밀대",
-		"":            "",
 	} {
-		if got := cli.PostKey(arg); got != want {
-			t.Errorf("%q is %q, want %q", arg, got, want)
+		if got, err := cli.PostKey(arg); got != want || err != nil {
+			t.Errorf("%q is %q, %v, want %q", arg, got, err, want)
+		}
+	}
+	for _, arg := range []string{"", " "} { // would be any post
+		if got, err := cli.PostKey(arg); err == nil {
+			t.Errorf("%q is %q", arg, got)
 		}
 	}
 }
@@ -44,7 +48,7 @@ func TestExcerpt(t *testing.T) {
 // TestSafe checks that a caption cannot steer a terminal or turn a line around.
 func TestSafe(t *testing.T) {
 	t.Parallel()
-	if got, want := cli.Safe("\x1b[2J을\u202e밀대\u2066\r\n\t\x00 국 👩‍🍳\u2028"), "[2J을밀대 국 👩‍🍳"; got != want {
+	if got, want := cli.Safe("\x1b[2J을\u202e밀\u061c대\u2066\r\n\t\x00 국 👩‍🍳\u2028"), "[2J을밀대 국 👩‍🍳"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

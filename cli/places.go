@@ -68,7 +68,10 @@ func (c placesMergeCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
-	one, _ := reviewer{env: e, s: s}.together("")
+	one, _, err := e.together("")
+	if err != nil {
+		return err
+	}
 	if err := s.Tx(e.ctx, func(tx *queue.Tx) error { return tx.Merge(c.Into, c.Other, one) }); err != nil {
 		return err
 	}
@@ -104,7 +107,10 @@ func (c placesSplitCmd) Run(e *env) error {
 	if place == c.ID && len(ids) > 2 {
 		return usageError{fmt.Errorf("place %s is of %d entries: name the one that is another place: %s", place, len(ids), strings.Join(ids, ", "))}
 	}
-	one, _ := reviewer{env: e, s: s}.together("")
+	one, _, err := e.together("")
+	if err != nil {
+		return err
+	}
 	var stays, leaves string
 	err = s.Tx(e.ctx, func(tx *queue.Tx) (err error) {
 		stays, leaves, err = tx.Split(c.ID, one)

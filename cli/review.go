@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -20,11 +22,11 @@ type reviewCmd struct {
 }
 
 type reviewAskCmd struct {
-	Pipeline string `help:"Only of this pipeline." placeholder:"NAME"`
-	Post     string `help:"Only of this post: its number, address or code." placeholder:"POST"`
-	All      bool   `help:"What is decided, too: to correct a wrong place."`
-	List     bool   `help:"List, and ask nothing."`
-	By       string `env:"USER" help:"Who decides."`
+	Pipeline string  `help:"Only of this pipeline." placeholder:"NAME"`
+	Post     *string `help:"Only of this post: its number, address or code." placeholder:"POST"`
+	All      bool    `help:"What is decided, too: to correct a wrong place."`
+	List     bool    `help:"List, and ask nothing."`
+	By       string  `env:"USER" help:"Who decides."`
 }
 
 type reviewSetCmd struct {
@@ -41,24 +43,35 @@ type reviewer struct {
 	by string
 }
 
-// together says which places are one and who searches first, by the configuration of a pipeline, "" for the first; without a
-// configuration its defaults hold.
-func (r reviewer) together(pipeline string) (one queue.One, lane string) {
+// defaultConfig is the configuration that is read when none is named.
+const defaultConfig = "sumbi.toml"
+
+// together says which places are one and who searches first, by the configuration of a pipeline, "" for the first. Its
+// defaults hold only where no configuration is named and there is none: another one's rules would merge other places.
+func (e *env) together(pipeline string) (one queue.One, lane string, err error) {
 	finders, own := jobs.DefaultFinders(), false
-	if c, err := config.Load(r.flags.Config, r.Getenv); err == nil {
-		own = c.Naver.Keep == "own"
-		for i, p := range c.Pipelines {
-			if p.Name == pipeline || (pipeline == "" && i == 0) {
-				finders = p.Finders
-			}
+	c, err := config.Load(e.flags.Config, e.Getenv)
+	if err != nil {
+		if _, gone := os.Stat(e.flags.Config); e.flags.Config == defaultConfig && errors.Is(gone, fs.ErrNotExist) {
+			return jobs.Together(finders, own), finders[0], nil
+		}
+		return one, "", err
+	}
+	own = c.Naver.Keep == "own"
+	for i, p := range c.Pipelines {
+		if p.Name == pipeline || (pipeline == "" && i == 0) {
+			finders = p.Finders
 		}
 	}
-	return jobs.Together(finders, own), finders[0]
+	return jobs.Together(finders, own), finders[0], nil
 }
 
 // label decides a mention and says so.
 func (r reviewer) label(m queue.Mention, choices []queue.Option, choice int) error {
-	one, _ := r.together(m.Pipeline)
+	one, _, err := r.together(m.Pipeline)
+	if err != nil {
+		return err
+	}
 	if err := jobs.Label(r.ctx, r.s, m.ID, choices, choice, r.by, one); err != nil {
 		if errors.Is(err, queue.ErrNotFound) {
 			return errors.New("the post has been read anew meanwhile; look at it again")
@@ -75,7 +88,10 @@ func (r reviewer) label(m queue.Mention, choices []queue.Option, choice int) err
 
 // unlabel takes a decision back and says so.
 func (r reviewer) unlabel(m queue.Mention) error {
-	one, lane := r.together(m.Pipeline)
+	one, lane, err := r.together(m.Pipeline)
+	if err != nil {
+		return err
+	}
 	again, err := jobs.Unlabel(r.ctx, r.s, m, lane, one)
 	switch {
 	case errors.Is(err, queue.ErrNotFound):
@@ -92,13 +108,17 @@ func (r reviewer) unlabel(m queue.Mention) error {
 
 // Run decides one mention.
 func (c reviewSetCmd) Run(e *env) error {
+	key, err := postKey(c.Post)
+	if err != nil {
+		return err
+	}
 	s, err := e.guest()
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	r := reviewer{env: e, s: s, by: c.By}
-	ms, err := s.Reviews(e.ctx, queue.ReviewFilter{Post: postKey(c.Post), All: true}, 0, 1000)
+	ms, err := s.Reviews(e.ctx, queue.ReviewFilter{Post: key, All: true}, 0, 1000)
 	if err != nil {
 		return err
 	}
@@ -130,15 +150,19 @@ func (c reviewSetCmd) Run(e *env) error {
 
 // Run goes through what waits for a person.
 func (c reviewAskCmd) Run(e *env) error {
+	f := queue.ReviewFilter{Pipeline: c.Pipeline, All: c.All}
+	if c.Post != nil {
+		key, err := postKey(*c.Post)
+		if err != nil {
+			return err
+		}
+		f.Post = key
+	}
 	s, err := e.guest()
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	f := queue.ReviewFilter{Pipeline: c.Pipeline, All: c.All}
-	if c.Post != "" {
-		f.Post = postKey(c.Post)
-	}
 	n, err := s.CountReviews(e.ctx, f)
 	if err != nil {
 		return err
@@ -191,6 +215,9 @@ const reviewKeys = "a accepts the first, a number chooses, n no place, s skip, u
 
 // ask shows one mention after the other and does what is typed, until the input ends.
 func (r reviewer) ask(f queue.ReviewFilter, total int) error {
+	if _, _, err := r.together(f.Pipeline); err != nil {
+		return err
+	}
 	in := &lines{in: bufio.NewScanner(r.Stdin)}
 	var undo []done
 	after, n := int64(0), 0
@@ -292,7 +319,10 @@ func (r reviewer) takeBack(d done) error {
 	if d.before == nil {
 		return r.unlabel(d.mention)
 	}
-	one, _ := r.together(d.mention.Pipeline)
+	one, _, err := r.together(d.mention.Pipeline)
+	if err != nil {
+		return err
+	}
 	if err := r.s.Tx(r.ctx, func(tx *queue.Tx) error { return tx.SetLabel(d.mention, *d.before, one) }); err != nil {
 		return err
 	}

@@ -44,7 +44,7 @@ func folded(s string) string {
 }
 
 // labelsFor returns the label of each restaurant, nil where there is none. A label is for the restaurant that is the same in
-// name and detail; else for the only one of that name, unless the post names another branch now.
+// name and detail; else for the only one of that name, unless the post names another branch or address now.
 func labelsFor(all []named, labels []queue.Label) []*queue.Label {
 	out := make([]*queue.Label, len(all))
 	here, known := map[string]int{}, map[string]int{}
@@ -62,13 +62,33 @@ func labelsFor(all []named, labels []queue.Label) []*queue.Label {
 			case l.Detail == n.detail && l.Nth == n.nth:
 				out[i] = l
 			case here[n.name] == 1 && known[n.name] == 1:
-				if branch, _, _ := strings.Cut(l.Detail, "|"); branch == "" || n.branch == "" || branch == n.branch {
+				was, is := strings.SplitN(l.Detail+"||", "|", 3), strings.SplitN(n.detail+"||", "|", 3)
+				if agree(was[0], is[0]) && (agree(was[2], is[2]) || sameHouse(was[2], is[2])) {
 					out[i] = l
 				}
 			}
 		}
 	}
 	return out
+}
+
+// agree reports that two details do not contradict one another: one is missing, or they are equal.
+func agree(a, b string) bool {
+	a, b = strings.Trim(a, "|"), strings.Trim(b, "|")
+	return a == "" || b == "" || a == b
+}
+
+// sameHouse reports whether one folded address is the other without its province or without floor and unit.
+func sameHouse(a, b string) bool {
+	a, b = strings.Trim(a, "|"), strings.Trim(b, "|")
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	if strings.HasSuffix(b, a) {
+		return true
+	}
+	rest, ok := strings.CutPrefix(b, a)
+	return ok && strings.IndexAny(rest, "0123456789-") != 0
 }
 
 // None is the choice of no place.

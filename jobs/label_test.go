@@ -220,6 +220,34 @@ func TestLabelOfNamesakes(t *testing.T) {
 	}
 }
 
+// A label is not for a shop that the post puts at another address now: the place that was chosen would be wrong.
+func TestLabelOfACorrectedAddress(t *testing.T) {
+	const here = "부산 해운대구 구남로 24"
+	tests := []struct{ name, before, after, want string }{
+		{"corrected", here, "부산 부산진구 서면로 10", ""},
+		{"another number", here, "부산 해운대구 구남로 241", ""},
+		{"not written now", here, "", "0"},
+		{"written now", "", here, "0"},
+		{"without the province", here, "해운대구 구남로 24", "0"},
+		{"with the floor", here, here + " 지하1층", "0"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.naver.find = func(string) ([]adapters.Candidate, error) { return []adapters.Candidate{far("할매국밥")}, nil }
+				w.ask(written("할매국밥", "", "부산", tt.before))
+				w.label("p1", 0, 0)
+				edited := naming(posts(1, 1))
+				edited[0].caption += "!"
+				w.feed.put("mat", "posts", edited)
+				w.model.answer = func(string) string { return written("할매국밥", "", "부산", tt.after) }
+				w.whole()
+				w.is(`select n from v_mentions where labelled_by is not null`, tt.want)
+			})
+		})
+	}
+}
+
 // A process that dies when a labelled post is read anew leaves the label in force or the post unread.
 func TestLabelAndCrash(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

@@ -33,6 +33,7 @@ func Together(finders []string, ownOnly bool) queue.One {
 	return queue.One{
 		Same:   func(known, found queue.Place) bool { return !ownOnly && same(known, found) },
 		Differ: differ,
+		Spot:   func(p queue.Place) string { return match.SpotKey(candidate(p)) },
 		Compose: func(entries []queue.Place) queue.Place {
 			return compose(slices.SortedStableFunc(slices.Values(entries), before))
 		},
@@ -74,6 +75,9 @@ func same(a, b queue.Place) bool {
 	if located && !near && !spot {
 		return false // told cheaply: a chain has thousands
 	}
+	if !placed(a) && !placed(b) {
+		return false // nothing but the names is known
+	}
 	x, y := candidate(a), candidate(b)
 	number := ownNumber(a.Phone)
 	phone := number != "" && number == ownNumber(b.Phone)
@@ -85,6 +89,11 @@ func same(a, b queue.Place) bool {
 	default:
 		return (phone || spot) && match.One(x, y)
 	}
+}
+
+// placed reports whether it is known where a place is.
+func placed(p queue.Place) bool {
+	return p.Address != "" || p.Road != "" || p.Lat != 0 && p.Lng != 0
 }
 
 // differ reports whether two entries cannot be one place: a finder tells them apart.

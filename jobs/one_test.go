@@ -145,6 +145,11 @@ func shop(finder, id, name, road, phone string, lat, lng float64) adapters.Candi
 // Entries that are one place become one document, others do not.
 func TestPlacesThatAreOne(t *testing.T) {
 	const road = "서울 마포구 숭문길 24"
+	seat := func(name string) adapters.Candidate { // one house of many shops
+		c := shop("naver", "", name, "서울특별시 송파구 올림픽로 300", "", 37.5125, 127.1025)
+		c.Address = "서울특별시 송파구 신천동 29"
+		return c
+	}
 	tests := []struct {
 		name   string
 		a, b   adapters.Candidate
@@ -161,6 +166,19 @@ func TestPlacesThatAreOne(t *testing.T) {
 		{"moved pin, same number", shop("naver", "", "을밀대", road, "02-717-1922", 37.5476, 126.9511), shop("kakao", "13", "을밀대", "서울 마포구 숭문길 60", "02) 717 1922", 37.5490, 126.9511), "1"},
 		{"moved pin, number of a chain", shop("naver", "", "을밀대", road, "1588-1922", 37.5476, 126.9511), shop("kakao", "13", "을밀대", "서울 마포구 숭문길 60", "1588-1922", 37.5490, 126.9511), "2"},
 		{"far away, same number", shop("naver", "", "을밀대", road, "02-717-1922", 37.5476, 126.9511), shop("kakao", "13", "을밀대", "서울 강남구 테헤란로 60", "02-717-1922", 37.5, 127.03), "2"},
+		{"a common word, other names", seat("카페 NOON"), seat("카페 ABBA"), "2"},
+		{"a common Latin word", seat("Cafe 온유"), seat("Cafe 하루"), "2"},
+		{"two bars", seat("와인 BAR"), seat("칵테일 BAR"), "2"},
+		{"a dish", seat("스시 ONE"), seat("스시 ZEN"), "2"},
+		{"two counters", seat("푸드코트(한식)"), seat("푸드코트(중식)"), "2"},
+		{"one food court", seat("맥도날드 [푸드코트]"), seat("롯데리아 [푸드코트]"), "2"},
+		{"one department store", seat("스타벅스 (신세계백화점)"), seat("폴바셋 (신세계백화점)"), "2"},
+		{"the house and a shop of it", seat("스타벅스 (신세계백화점)"), seat("신세계백화점"), "2"},
+		{"one year", seat("카페1987"), seat("주점1987"), "2"},
+		{"two names of the place", seat("송파국수"), seat("신천국수"), "2"},
+		{"either script", seat("온유 ONYU"), seat("온유"), "1"},
+		{"alias in brackets", seat("온유(ONYU)"), seat("ONYU"), "1"},
+		{"the place in the name", seat("송파온유국수"), seat("온유국수"), "1"},
 	}
 	for _, tt := range tests {
 		for _, order := range []string{"one way", "the other way"} {
@@ -182,6 +200,36 @@ func TestPlacesThatAreOne(t *testing.T) {
 			})
 		}
 	}
+}
+
+// An entry from before spots were kept is one with another spelling at its address.
+func TestEntryWithoutSpot(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		const road = "서울 마포구 숭문길 24"
+		old, now := shop("naver", "", "을밀대", road, "", 0, 0), shop("kakao", "13", "을밀대 본점", road, "", 0, 0)
+		w.naver.find = func(string) ([]adapters.Candidate, error) { return []adapters.Candidate{old, now}, nil }
+		w.feed.put("mat", "posts", naming(posts(1, 2)))
+		w.run()
+		w.label("p1", 0, w.choiceOf("p1", old))
+		w.query(`update place_entry set spot = ''`)
+		w.boot()
+		w.label("p2", 0, w.choiceOf("p2", now))
+		w.is(`select count(*) from v_places`, "1")
+		w.is(`select count(*) from place_entry where spot = ''`, "0")
+	})
+}
+
+// Entries of which nothing but the name is known are not one place: a namesake is as likely.
+func TestNamesAloneAreNotOne(t *testing.T) {
+	t.Parallel()
+	one := jobs.Together([]string{"naver"}, false)
+	a := queue.Place{ID: "p1", Finder: "naver", Name: "을밀대", Compact: "을밀대", Link: "https://example.com/1"}
+	b := queue.Place{ID: "p2", Finder: "naver", Name: "을밀대", Compact: "을밀대", Link: "https://example.com/2"}
+	equal(t, "neither is placed", one.Same(a, b), false)
+	b.Road = "서울 마포구 숭문길 24"
+	equal(t, "one is placed", one.Same(a, b), false)
+	a.Road = b.Road
+	equal(t, "both are placed", one.Same(a, b), true)
 }
 
 // choiceOf is the number of a candidate among those of a post's first mention.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // PlaceEntry is what one finder shows of a place: its own id and text, and whose part it is. Entries of one name and address
@@ -22,6 +23,7 @@ type One struct {
 	Same    func(known, found Place) bool // of two entries with different ids
 	Differ  func(known, found Place) bool // they are not, whatever a third one says
 	Compose func(entries []Place) Place   // of all entries of one place; the id is not looked at
+	Spot    func(p Place) string          // the address folded for comparison; nil: entries are not known by it
 }
 
 const entryColumns = `e.id, e.finder, e.finder_id, e.name, e.compact, e.category, e.address, e.road_address, e.phone, e.link, e.query, e.lat, e.lng, e.spot, e.found_at, e.place, e.by_hand`
@@ -36,19 +38,26 @@ func entryFields(e *PlaceEntry) []any {
 }
 
 // settle stores an entry that was taken, and returns the place that it is part of: the one that it was part of before, else
-// that of an entry which is the same, else a new one.
-func (tx *Tx) settle(p Place, one One) (string, error) {
+// that of an entry which is the same, else a new one. seen is when the finder showed it; zero: now. What is known of an entry
+// that was seen before stays: it may be newer.
+func (tx *Tx) settle(p Place, seen time.Time, one One) (string, error) {
 	known, err := tx.entries(`e.id = ?`, p.ID)
 	if err != nil {
 		return "", err
 	}
 	id := p.ID
 	p.Updated = tx.now
+	if !seen.IsZero() {
+		p.Updated = seen
+	}
 	if len(known) > 0 {
 		id = known[0].Of
 		if i := slices.IndexFunc(known, func(e PlaceEntry) bool { return e.Finder == p.Finder }); i >= 0 {
+			if !seen.IsZero() {
+				return id, tx.compose(id, one)
+			}
 			both := one.Compose([]Place{p, known[i].Place})
-			both.ID, both.Spot = p.ID, p.Spot
+			both.ID, both.Spot, both.Updated = p.ID, p.Spot, p.Updated
 			p = both
 		}
 	} else if of, err := tx.partOf(p, one); err != nil {
@@ -62,7 +71,7 @@ func (tx *Tx) settle(p Place, one One) (string, error) {
 		on conflict (id, finder) do update set finder_id = excluded.finder_id, name = excluded.name, compact = excluded.compact,
 		category = excluded.category, address = excluded.address, road_address = excluded.road_address, phone = excluded.phone, link = excluded.link,
 		query = excluded.query, lat = excluded.lat, lng = excluded.lng, spot = excluded.spot, found_at = excluded.found_at`,
-		p.ID, id, flag(by), p.Finder, p.FinderID, p.Name, p.Compact, p.Category, p.Address, p.Road, p.Phone, p.Link, p.Query, known0(p.Lat), known0(p.Lng), p.Spot, stamp(tx.now))
+		p.ID, id, flag(by), p.Finder, p.FinderID, p.Name, p.Compact, p.Category, p.Address, p.Road, p.Phone, p.Link, p.Query, known0(p.Lat), known0(p.Lng), p.Spot, stamp(p.Updated))
 	if err != nil {
 		return "", fmt.Errorf("entry %s: %w", p.ID, err)
 	}
@@ -83,7 +92,7 @@ func (tx *Tx) join(entries []Place, place string, one One) error {
 		if of != place {
 			continue
 		}
-		if _, err := tx.settle(p, one); err != nil {
+		if _, err := tx.settle(p, time.Time{}, one); err != nil {
 			return err
 		}
 	}
@@ -98,8 +107,31 @@ func known0(f float64) float64 {
 	return 0
 }
 
+// fillSpots gives entries of a file that did not know of spots theirs, once a process.
+func (tx *Tx) fillSpots(one One) error {
+	if one.Spot == nil || tx.s.spots.Load() {
+		return nil
+	}
+	without, err := list(tx.ctx, tx.tx, `select `+entryColumns+` from place_entry e where e.spot = '' and (e.address <> '' or e.road_address <> '')`, nil, scanEntry)
+	if err != nil {
+		return err
+	}
+	for _, e := range without {
+		if spot := one.Spot(e.Place); spot != "" {
+			if _, err := tx.exec(`update place_entry set spot = ? where id = ? and finder = ?`, spot, e.ID, e.Finder); err != nil {
+				return err
+			}
+		}
+	}
+	tx.s.spots.Store(true)
+	return nil
+}
+
 // partOf returns the place that an entry which the file does not know belongs to; "" when it is a new one.
 func (tx *Tx) partOf(p Place, one One) (string, error) {
+	if err := tx.fillSpots(one); err != nil {
+		return "", err
+	}
 	apart, err := list(tx.ctx, tx.tx, `select e.place from place_apart x join place_entry e on e.id = case when x.a = ? then x.b else x.a end where x.a = ? or x.b = ?`, []any{p.ID, p.ID, p.ID}, scanText)
 	if err != nil {
 		return "", err
@@ -236,7 +268,11 @@ func (tx *Tx) Split(entry string, one One) (stays, leaves string, err error) {
 			return "", "", err
 		}
 	}
-	return stays, leaves, tx.tell(pipelines, stays, leaves)
+	if err := tx.tell(pipelines, stays, leaves); err != nil {
+		return "", "", err
+	}
+	_, err = tx.exec(`delete from place where (id = ? or id = ?) and not exists (select 1 from mention m where m.place = place.id)`, stays, leaves)
+	return stays, leaves, err
 }
 
 // naming returns the pipelines of which a mention is of one of two places.

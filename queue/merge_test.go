@@ -61,6 +61,14 @@ func TestMergeAndSplit(t *testing.T) {
 	same(t, "split", []string{stays, leaves}, []string{"naver:1", "kakao:2"})
 	rows(t, s, told, "mongo|kakao:2|1", "mongo|naver:1|1", "파일|kakao:2|1", "파일|naver:1|1")
 	rows(t, s, `select place, mentions, phone from v_places order by place`, "kakao:2|2|02-717-1922", "naver:1|1|", "naver:3|1|02-717-1922")
+	// What nobody names is no place, also when it is split.
+	check(t, merge("naver:1", "kakao:2"))
+	for _, id := range ids[:3] {
+		decide(t, s, id, nil)
+	}
+	_, _, err = split("kakao:2")
+	check(t, err)
+	rows(t, s, `select id from place`, "naver:3")
 	for _, entry := range []string{"kakao:2", "naver:9"} {
 		if _, _, err := split(entry); err == nil {
 			t.Errorf("split %s", entry)

@@ -157,7 +157,7 @@ func (tx *Tx) Decide(m Mention, p *Place, one One) error {
 	}
 	var place, found any
 	if p != nil {
-		id, err := tx.settle(*p, one)
+		id, err := tx.settle(*p, time.Time{}, one)
 		if err != nil {
 			return err
 		}

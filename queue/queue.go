@@ -69,6 +69,8 @@ type Store struct {
 
 	terms atomic.Pointer[Terms]
 
+	spots atomic.Bool // every entry with an address has its spot
+
 	alone sync.RWMutex // held for writing by a job that must run alone
 }
 

@@ -330,24 +330,24 @@ func (tx *Tx) remember(mention, label int64) error {
 	return err
 }
 
-// TakeLabel decides a mention as a person has decided it before.
+// TakeLabel decides a mention as a person has decided it before, at l.At; zero: decides now.
 func (tx *Tx) TakeLabel(mention int64, l Label, one One) error {
 	score := 0.0
 	if l.Found != nil {
 		score = 1
 	}
-	return tx.writeDecision(mention, l.State, l.Found, score, ByHand, l.ID, one)
+	return tx.writeDecision(mention, l.State, l.Found, l.At, score, ByHand, l.ID, one)
 }
 
-// writeDecision writes what became of a mention. label 0 is none.
-func (tx *Tx) writeDecision(mention int64, state string, entry *Place, score float64, reason string, label int64, one One) error {
+// writeDecision writes what became of a mention. seen is when the entry was shown; zero: now. label 0 is none.
+func (tx *Tx) writeDecision(mention int64, state string, entry *Place, seen time.Time, score float64, reason string, label int64, one One) error {
 	var pipeline, before string
 	if err := tx.one(`select pipeline, coalesce(place, '') from mention where id = ?`, []any{mention}, &pipeline, &before); err != nil {
 		return err
 	}
 	var place, found, why, by any
 	if entry != nil {
-		id, err := tx.settle(*entry, one)
+		id, err := tx.settle(*entry, seen, one)
 		if err != nil {
 			return err
 		}
@@ -376,8 +376,9 @@ func (tx *Tx) Unlabel(mention int64, one One) (again bool, err error) {
 	var state, found, reason string
 	var score float64
 	var considered bool
-	err = tx.one(`select l.id, l.was_state, coalesce(l.was_found, ''), l.was_score, l.was_reason, m.candidates is not null from mention m join label l on l.id = m.label where m.id = ?`,
-		[]any{mention}, &label, &state, &found, &score, &reason, &considered)
+	var at time.Time
+	err = tx.one(`select l.id, l.at, l.was_state, coalesce(l.was_found, ''), l.was_score, l.was_reason, m.candidates is not null from mention m join label l on l.id = m.label where m.id = ?`,
+		[]any{mention}, &label, instant{&at}, &state, &found, &score, &reason, &considered)
 	if err != nil {
 		return false, err
 	}
@@ -392,5 +393,5 @@ func (tx *Tx) Unlabel(mention int64, one One) (again bool, err error) {
 	if again {
 		state, entry, score, reason = "waiting", nil, 0, ""
 	}
-	return again, tx.writeDecision(mention, state, entry, score, reason, 0, one)
+	return again, tx.writeDecision(mention, state, entry, at, score, reason, 0, one)
 }

@@ -123,6 +123,48 @@ func TestLabelOutlivesTheMention(t *testing.T) {
 	rows(t, s, decisions, "0|을밀대|waiting|-|0||-")
 }
 
+// TestTakenLabelKeepsNewText checks that a decision which is taken once more, or taken back, does not put a shop's old name
+// back that a search has replaced meanwhile, and that what it brings back is as old as it is.
+func TestTakenLabelKeepsNewText(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	st, ids := mentioned(t, s, "을지로골목", "p1", 1, "을밀대", "을밀대", "을밀대")
+	const entries = `select id, name, substr(found_at, 1, 10) from place_entry order by id`
+	s.Now = func() time.Time { return day(10) }
+	decide(t, s, ids[0], place("naver:2", "옛 우래옥"))
+	label(t, s, ids[0], place("naver:1", "옛 을밀대"))
+	s.Now = func() time.Time { return day(11) }
+	decide(t, s, ids[1], place("naver:1", "새 을밀대"))
+	decide(t, s, ids[2], place("naver:2", "새 우래옥"))
+	s.Now = func() time.Time { return day(12) }
+	took := func(id int64) {
+		t.Helper()
+		within(t, s, func(tx *queue.Tx) error {
+			ls, err := tx.Labels("post", "p1")
+			if err != nil || len(ls) != 1 {
+				t.Fatalf("labels %+v %v", ls, err)
+			}
+			return tx.TakeLabel(id, ls[0], byID(nil))
+		})
+	}
+	eleventh, tenth := queue.Day(day(11)), queue.Day(day(10))
+	took(ids[0])
+	rows(t, s, entries, "naver:1|새 을밀대|"+eleventh, "naver:2|새 우래옥|"+eleventh)
+	rows(t, s, `select name from place order by id`, "새 을밀대", "새 우래옥")
+	within(t, s, func(tx *queue.Tx) error { _, err := tx.Unlabel(ids[0], byID(nil)); return err })
+	rows(t, s, entries, "naver:1|새 을밀대|"+eleventh, "naver:2|새 우래옥|"+eleventh)
+
+	// Nobody knows the entry any more: it is as old as the decision.
+	s.Now = func() time.Time { return day(10) }
+	label(t, s, ids[0], place("naver:3", "평양면옥"))
+	s.Now = func() time.Time { return day(12) }
+	extracted(t, s, st)
+	rows(t, s, entries)
+	_, ids = extracted(t, s, st, "평양면옥")
+	took(ids[0])
+	rows(t, s, entries, "naver:3|평양면옥|"+tenth)
+}
+
 // TestLabelByAnotherName checks that a mention which is decided anew under another name has one label, and that the scorer's
 // own decision is not forgotten over it.
 func TestLabelByAnotherName(t *testing.T) {

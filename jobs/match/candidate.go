@@ -14,6 +14,7 @@ type candidate struct {
 	full    string // compact name with the branch
 	core    string // compact name without it
 	names   []form
+	inside  string // what stands in brackets in the name and is no branch, compact
 	branch  branch
 	road    address
 	lot     address
@@ -37,6 +38,9 @@ func newCandidate(c adapters.Candidate, r *reader) *candidate {
 	name := cut(statuses.Replace(clean(cut(c.Name, 4*maxName))), maxName)
 	p.full = compact(name)
 	p.names, p.branch = forms(name)
+	if _, inside := cutBrackets(name); !isBranch(inside) {
+		p.inside = compact(inside)
+	}
 	p.core = p.names[0].text
 	p.located = onMap(c.Lat, c.Lng)
 	p.where = compact(c.RoadAddress + c.Address)
@@ -125,11 +129,21 @@ func samePlace(a, b *candidate) bool {
 		return false
 	}
 	if a.core == b.core {
+		if a.inside != "" && b.inside != "" && a.inside != b.inside {
+			return false // 푸드코트(한식), 푸드코트(중식)
+		}
 		return a.branch == b.branch || !a.branch.any || !b.branch.any
 	}
-	for _, f := range a.names {
-		for _, g := range b.names {
-			if f.text == g.text || b.cutPlaces(a.cutPlaces(f.text)) == a.cutPlaces(b.cutPlaces(g.text)) {
+	for i, f := range a.names {
+		for j, g := range b.names {
+			if i > 0 && j > 0 {
+				continue // parts of two names are equal by chance
+			}
+			if f.text == g.text {
+				return true
+			}
+			rest := b.cutPlaces(a.cutPlaces(f.text))
+			if rest == a.cutPlaces(b.cutPlaces(g.text)) && a.reader.distinct(rest) != "" {
 				return true
 			}
 		}

@@ -42,10 +42,15 @@ func (w *Model) decide(c *comparison) Decision {
 	}
 	t := w.Three
 	d.State = t.state(best.Score, r.lead)
+	e := &c.evidence[best.Index]
+	poor := d.State == Place && e.name >= nameFar && e.place < placeGroups // such a name needs the very address
+	if poor {
+		d.State = Review
+	}
 	switch {
 	case d.State == Place:
 		d.Index, d.Reason = best.Index, "chosen: "+best.Why
-	case d.State == Review && best.Score >= t.Accept:
+	case d.State == Review && best.Score >= t.Accept && !poor:
 		d.Index, d.Reason = best.Index, "two candidates fit about equally: "+best.Why
 	case d.State == Review:
 		d.Index, d.Reason = best.Index, "not certain enough: "+best.Why

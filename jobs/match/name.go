@@ -24,11 +24,11 @@ func forms(name string) ([]form, branch) {
 	}
 	fs := []form{newForm(core, plain)}
 	add := func(s string) {
-		if f := newForm(s, s); utf8.RuneCountInString(f.text) >= 2 && !slices.ContainsFunc(fs, func(g form) bool { return g.text == f.text }) {
+		if f := newForm(s, s); utf8.RuneCountInString(f.text) >= 2 && distinct(f.text) != "" && !slices.ContainsFunc(fs, func(g form) bool { return g.text == f.text }) {
 			fs = append(fs, f)
 		}
 	}
-	if inside != "" {
+	if inside != "" && !isHouse(inside) {
 		add(inside)
 	}
 	if digits := strings.TrimFunc(compact(core), unicode.IsLetter); len(digits) >= 4 && strings.Trim(digits, "0123456789") == "" {
@@ -40,6 +40,16 @@ func forms(name string) ([]form, branch) {
 		add(latin)
 	}
 	return fs, b
+}
+
+// isHouse reports words for a house of many shops: they say where a shop is, and are no name of it.
+func isHouse(s string) bool {
+	for end := range strings.FieldsSeq("백화점 몰 아울렛 아웃렛 타워 빌딩 상가 마트 시장 역 공항 터미널 휴게소 푸드코트 층") {
+		if strings.HasSuffix(s, end) {
+			return true
+		}
+	}
+	return false
 }
 
 func newForm(core, full string) form {
@@ -98,8 +108,15 @@ func compareName(m, n []form, c *candidate) level {
 	best := nameDifferent
 	for i, a := range m {
 		for j, b := range n {
+			if i > 0 && j > 0 {
+				continue // parts of two names are equal by chance
+			}
 			l := compareForms(a, b, c)
-			if i+j > 0 && l > nameEqual && l < nameTypo {
+			switch {
+			case i+j == 0 || l == nameEqual:
+			case l == nameWords || l == nameContain:
+				l = nameShared // a part of a part: 성수 떡볶이 ROOM, 이태원 BAR ROOM
+			case l < nameTypo:
 				l++ // a reading of a part says a little less than the name as it is written
 			}
 			best = min(best, l)
@@ -160,18 +177,19 @@ func (c *candidate) compareLetters(a, b, ga, gb string) level {
 	if ga != "" && gb != "" && (ga != a || gb != b) {
 		s = min(s, similarity(c.reader.jamo(ga), c.reader.jamo(gb)))
 	}
-	if hasLatin(a) || hasLatin(b) {
+	latin := bothLatin(ga, gb)
+	if !latin && (hasLatin(a) || hasLatin(b)) {
 		heard := max(c.soundAlike(a, b), c.soundAlike(ga, gb)-0.05)
 		la, lb := c.reader.voice(a).loans, c.reader.voice(b).loans
 		if da, db := c.reader.distinct(la), c.reader.distinct(lb); da != la && db != lb && da != "" && db != "" {
-			heard = min(heard, c.soundAlike(da, db)+0.05) // a common word in both makes no name in common
+			heard = min(heard, c.soundAlike(da, db)-0.05) // a common word in both makes no name in common
 		}
 		s = max(s, heard)
 	}
-	if !hasLatin(a) && !hasLatin(b) && c.reader.jamo(a)[0] != c.reader.jamo(b)[0] {
+	if latin && ga[0] != gb[0] || !hasLatin(a) && !hasLatin(b) && c.reader.jamo(a)[0] != c.reader.jamo(b)[0] {
 		s -= 0.2 // a mistake is seldom in the first letter
 	}
-	if !hasLatin(a) && !hasLatin(b) && min(utf8.RuneCountInString(ga), utf8.RuneCountInString(gb)) <= 2 {
+	if latin && min(len(ga), len(gb)) <= 4 || !hasLatin(a) && !hasLatin(b) && min(utf8.RuneCountInString(ga), utf8.RuneCountInString(gb)) <= 2 {
 		s -= 0.1 // a letter makes another word of a short one
 	}
 	switch {
@@ -227,7 +245,16 @@ func (c *candidate) readAlike(a, b string) bool {
 	if va.loans == vb.loans || va.letters == vb.letters || va.spelt == vb.spelt {
 		return true
 	}
-	return c.soundAlike(a, b) >= 0.9
+	da, db := c.reader.distinct(a), c.reader.distinct(b)
+	if bothLatin(da, db) {
+		return false
+	}
+	return c.soundAlike(a, b) >= 0.9 && (da == "" || db == "" || c.soundAlike(da, db) >= 0.75)
+}
+
+// bothLatin reports two texts in Latin letters: there are letters to compare, and the coarse sound would make RIDE and LIBRE alike.
+func bothLatin(a, b string) bool {
+	return hasLatin(a) && hasLatin(b) && !hasHangul(a) && !hasHangul(b)
 }
 
 // soundAlike is the similarity of two names as they sound, 0 to 1.

@@ -136,14 +136,19 @@ func Share(k, n int) string {
 	if n == 0 {
 		return "none"
 	}
+	return interval(float64(k), float64(n))
+}
+
+// interval is the share of k in n with its 95 % interval.
+func interval(k, n float64) string {
 	lo, hi := wilson(k, n)
-	return fmt.Sprintf("%.3f [%.3f, %.3f]", float64(k)/float64(n), lo, hi)
+	return fmt.Sprintf("%.3f [%.3f, %.3f]", k/n, lo, hi)
 }
 
 // wilson is the 95 % confidence interval of a share.
-func wilson(k, n int) (lo, hi float64) {
+func wilson(k, m float64) (lo, hi float64) {
 	const z = 1.96
-	p, m := float64(k)/float64(n), float64(n)
+	p := k / m
 	centre := (p + z*z/2/m) / (1 + z*z/m)
 	half := z * math.Sqrt(p*(1-p)/m+z*z/4/m/m) / (1 + z*z/m)
 	return centre - half, centre + half
@@ -171,17 +176,20 @@ func (v Validation) Line() string {
 		two.Accuracy(), two.Precision(), two.Recall(), three.Precision(), three.Recall(), three.Share(), v.Loss)
 }
 
-// String is the averages with how far the repetitions lie apart.
+// String is the averages: precision, recall and accuracy with the 95 % interval that so many cases allow, and how far the
+// repetitions lie apart.
 func (v Validation) String() string {
 	least, most := math.Inf(1), math.Inf(-1)
 	for _, n := range v.Two {
 		least, most = min(least, n.Accuracy()), max(most, n.Accuracy())
 	}
 	two, three := v.Total()
+	times := float64(len(v.Two))
+	part := func(k, n int) string { return interval(float64(k)/times, float64(n)/times) }
 	return fmt.Sprintf("cases           %d, cross-validated by place in %d folds, %d times\n"+
-		"without review  precision %.3f  recall %.3f  F1 %.3f  accuracy %.3f (%.3f to %.3f)  wrong %.1f  missed %.1f\n"+
-		"with review     precision %.3f  unaided %.3f  to review %.3f  wrong %.1f  missed %.1f\nloss            %.4f\n",
+		"without review  precision %s  recall %s  F1 %.3f  accuracy %s, by repetition %.3f to %.3f  wrong %.1f  missed %.1f\n"+
+		"with review     precision %s  unaided %s  to review %.3f  wrong %.1f  missed %.1f\nloss            %.4f\n",
 		v.Two[0].Cases, folds, len(v.Two),
-		two.Precision(), two.Recall(), two.F1(), two.Accuracy(), least, most, float64(two.Wrong)/float64(len(v.Two)), float64(two.Missed)/float64(len(v.Two)),
-		three.Precision(), three.Recall(), three.Share(), float64(three.Wrong)/float64(len(v.Two)), float64(three.Missed)/float64(len(v.Two)), v.Loss)
+		part(two.Right, two.Right+two.Wrong), part(two.Right, two.Answers), two.F1(), part(two.Right+two.RightNone, two.Cases), least, most, float64(two.Wrong)/times, float64(two.Missed)/times,
+		part(three.Right, three.Right+three.Wrong), part(three.Right, three.Answers), three.Share(), float64(three.Wrong)/times, float64(three.Missed)/times, v.Loss)
 }

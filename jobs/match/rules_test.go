@@ -151,6 +151,20 @@ func TestGeneralRules(t *testing.T) {
 		{"other English name", m{Name: "Blue Moon", Area: "방배동"}, []adapters.Candidate{category(seoul("블루문스키친랩", "서초구", "방배동 2", "방배로 2"), "음식점>양식"), category(seoul("그린테이블", "서초구", "방배동 3", "방배로 3"), "음식점>양식")}, none},
 		{"two names that only share a loanword", m{Name: "Blue Garden", Area: "방배동"}, []adapters.Candidate{category(seoul("그린가든", "서초구", "방배동 2", "방배로 2"), "음식점>양식")}, none},
 
+		// A word that many names have is no name, whatever it is written in.
+		{"common word beside another word", m{Name: "카페 LUNE", Area: "봉선동"}, []adapters.Candidate{cafe(shop("카페 OTTO", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2"))}, none},
+		{"common word, right one beside it", m{Name: "카페 LUNE", Area: "봉선동"}, []adapters.Candidate{
+			cafe(shop("카페 OTTO", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2")), cafe(shop("카페 LUNE", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2")),
+		}, 1},
+		{"common Latin word", m{Name: "위스키 BAR", Area: "봉선동"}, []adapters.Candidate{category(shop("하이볼 BAR", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2"), "술집>바")}, none},
+		{"common word at the address", m{Name: "라멘 KAZE", Address: "광주 남구 봉선로 2"}, []adapters.Candidate{shop("라멘 YUME", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2")}, none},
+		{"Latin words that only sound alike", m{Name: "커피 RIDGE", Area: "봉선동"}, []adapters.Candidate{cafe(shop("커피 LITRE", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2"))}, none},
+		{"consonants that only the common word has", m{Name: "카페 JUNO", Area: "봉선동"}, []adapters.Candidate{cafe(shop("카페 ZION", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2"))}, none},
+		{"one house", m{Name: "폴로버거 (현대백화점)", Address: "광주 남구 봉선로 2"}, []adapters.Candidate{shop("스타국수 (현대백화점)", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2")}, none},
+		{"the house itself", m{Name: "폴로버거 (현대백화점)", Address: "광주 남구 봉선로 2"}, []adapters.Candidate{category(shop("현대백화점", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2"), "쇼핑,유통>백화점")}, none},
+		{"part of a part", m{Name: "망원 떡볶이 CAVE", Area: "망원동"}, []adapters.Candidate{cafe(seoul("한남 WINE CAVE", "마포구", "망원동 3", "포은로 3"))}, none},
+		{"either script alone", m{Name: "누룽담 NURUNG", Area: "봉선동"}, []adapters.Candidate{shop("누룽담", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2")}, 0},
+
 		// Clean.
 		{"josa", m{Name: "솔밭집에서", Area: "봉선동"}, []adapters.Candidate{shop("솔밭집", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2")}, 0},
 		{"hashtag with the area", m{Name: "#봉선동솔밭집", Area: "봉선동"}, []adapters.Candidate{shop("솔밭집", "광주광역시 남구 봉선동 2", "광주광역시 남구 봉선로 2")}, 0},

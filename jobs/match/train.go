@@ -96,6 +96,9 @@ func train(cases []Case, without Part) (*Model, Validation, error) {
 	if len(cases) < 2*folds {
 		return nil, Validation{}, fmt.Errorf("%d cases are too few to train on; at least %d", len(cases), 2*folds)
 	}
+	if !slices.ContainsFunc(cases, func(c Case) bool { return c.Answer >= 0 }) {
+		return nil, Validation{}, fmt.Errorf("none of the %d cases has an answer; there is nothing to learn from", len(cases))
+	}
 	cs := make([]*comparison, len(cases))
 	for i, c := range cases {
 		cs[i] = compare(c.Mention, c.Candidates, without)
