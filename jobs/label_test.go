@@ -165,7 +165,7 @@ func TestLabelSurvives(t *testing.T) {
 			}
 			w.is(`select post, state from v_mentions where post in ('p1', 'p2') order by post`, "p1|place\np2|waiting")
 			w.run()
-			w.is(`select count(*), count(distinct p.name), max(p.name like '%분점') from v_mentions m join place p on p.id = m.place`, "4|4|0")
+			w.is(`select count(*), count(distinct p.name), max(case when p.name like '%분점' then 1 else 0 end) from v_mentions m join place p on p.id = m.place`, "4|4|0")
 			w.is(`select count(*) from label`, "0")
 		})
 	})

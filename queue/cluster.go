@@ -537,7 +537,7 @@ func (c *cluster) bury(tx *Tx) error {
 
 // First tells whether this process is the one of those that work on the state which does what only one should.
 func (s *Store) First(ctx context.Context) (bool, error) {
-	if s.pg == nil {
+	if s.pg == nil || s.pg.plain {
 		return s.owner, nil
 	}
 	var first string

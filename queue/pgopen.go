@@ -197,8 +197,7 @@ func (c *cluster) fits(ctx context.Context) (have int, done bool, err error) {
 
 // migrate brings the database to this program's schema. A lock lets one machine do it while the others wait.
 func (c *cluster) migrate(ctx context.Context, schema string) error {
-	have, done, err := c.fits(ctx)
-	if err != nil || done {
+	if _, done, err := c.fits(ctx); err != nil || done {
 		return err
 	}
 	conn, err := c.pool.Acquire(ctx)
@@ -210,7 +209,8 @@ func (c *cluster) migrate(ctx context.Context, schema string) error {
 		return err
 	}
 	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `select pg_advisory_unlock($1)`, lockMigration) }()
-	if have, done, err = c.fits(ctx); err != nil || done {
+	have, done, err := c.fits(ctx)
+	if err != nil || done {
 		return err // another machine has done it
 	}
 	if have == 0 {

@@ -18,6 +18,10 @@ create or replace function json_each(document text) returns table (key bigint, v
   select ordinality - 1, value from json_array_elements_text(document::json) with ordinality
 $$;
 
+create or replace function json_array_length(document text) returns integer language sql immutable as $$
+  select json_array_length(document::json)
+$$;
+
 create or replace function strftime(format text) returns text language sql volatile as $$
   select to_char(clock_timestamp() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
 $$;
