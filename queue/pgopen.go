@@ -117,9 +117,18 @@ func connect(ctx context.Context, d Database, mode Mode) (*cluster, error) {
 	return c, nil
 }
 
+// closePools ends the connections. It does not wait for long for what somebody still uses.
 func (c *cluster) closePools() {
-	c.pool.Close()
-	c.beatPool.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.beatPool.Close()
+		c.pool.Close()
+	}()
+	select {
+	case <-done:
+	case <-time.After(closeAfter):
+	}
 }
 
 // settle tells a new connection when to give up: a process that is stopped in the middle of a commit, or whose host is gone,

@@ -61,13 +61,32 @@ func (c *cluster) work(ctx, hard context.Context, w *Worker, fail context.Cancel
 			sleep(ctx, poll)
 		}
 		<-ctx.Done()
-		// Steps in flight end by themselves, at the latest when hard does.
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.Grace+time.Minute)
+		// Steps in flight end by themselves, at the latest when hard does. River is not waited for: what it has not written it
+		// finds out later.
+		if h.enter() { // whoever enters from now on sees that the work has ended
+			h.running.Done()
+		}
+		h.running.Wait()
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeAfter)
 		defer cancel()
-		if err := client.Stop(end); err != nil {
+		if err := client.StopAndCancel(end); err != nil {
 			w.Log.Warn("river does not stop", "err", err)
 		}
 	})
+}
+
+// closeAfter is how long River and the connections are waited for at the end.
+const closeAfter = 5 * time.Second
+
+// enter counts work that begins, unless the work ends.
+func (h *hands) enter() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.soft.Err() != nil {
+		return false
+	}
+	h.running.Add(1)
+	return true
 }
 
 // riverAttempts is how often River hands out a job whose end it does not hear of.
@@ -79,6 +98,7 @@ type hands struct {
 	*cluster
 	lanes      map[string]*laneRun
 	soft, hard context.Context
+	running    sync.WaitGroup
 }
 
 // Work takes the lane's best job once there is a permit for it, and does it.
@@ -87,9 +107,10 @@ func (h *hands) Work(_ context.Context, job *river.Job[ready]) error {
 	if r == nil {
 		return river.JobSnooze(time.Minute) // another machine may have the lane
 	}
-	if h.soft.Err() != nil {
+	if !h.enter() {
 		return river.JobSnooze(0)
 	}
+	defer h.running.Done()
 	if r.Stopped(r.Name) != "" {
 		sleep(h.soft, permitPause) // the slot is kept, or this machine would take what the others could do
 		return river.JobSnooze(0)
