@@ -114,8 +114,8 @@ func TestMachinesInTrouble(t *testing.T) {
 	for event := range 12 {
 		time.Sleep(time.Duration(300+dice.IntN(1200)) * time.Millisecond)
 		i := dice.IntN(n)
-		switch {
-		case event == 5:
+		switch event {
+		case 5:
 			if err := server.Stop(); err != nil {
 				t.Fatal(err)
 			}
@@ -123,7 +123,7 @@ func TestMachinesInTrouble(t *testing.T) {
 			if err := server.Restart(); err != nil {
 				t.Fatal(err)
 			}
-		case event == 3 || event == 8:
+		case 3, 8:
 			_ = all[i].cmd.Process.Signal(syscall.SIGSTOP)
 			time.Sleep(18 * time.Second)
 			_ = all[i].cmd.Process.Signal(syscall.SIGCONT)

@@ -142,7 +142,7 @@ func (c *cluster) once(ctx context.Context, j *Job, f func(tx *Tx) error) (again
 	if err != nil {
 		return away(err), err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	// Once begun a commit comes to its end.
 	inside := context.WithoutCancel(ctx)
 	// What is read behind the lock must be what was written before it.
@@ -351,7 +351,7 @@ func (c *cluster) look(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	before := time.Now()
 	var now time.Time
 	if err := one(ctx, conn, `select strftime('')`, nil, instant{&now}); err != nil {

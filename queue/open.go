@@ -72,7 +72,7 @@ func Open(ctx context.Context, path, schema string, mode Mode) (*Store, error) {
 		if s.health.excused {
 			s.blameless() // what was in flight is still so
 		}
-		s.closeAll()
+		_ = s.closeAll()
 		return nil, err
 	}
 	return s.Store, nil

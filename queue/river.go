@@ -125,7 +125,7 @@ func (h *hands) Work(_ context.Context, job *river.Job[ready]) error {
 	if !ok {
 		return river.JobSnooze(0)
 	}
-	pctx, release := context.Context(h.soft), func() {}
+	pctx, release := h.soft, func() {}
 	if r.Gate != nil {
 		if pctx, release, err = r.Gate.Permit(wait); err != nil {
 			back()

@@ -16,12 +16,12 @@ func Copy(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
-	defer source.Close(ctx)
+	defer func() { _ = source.Close(ctx) }()
 	target, err := pgx.Connect(ctx, to)
 	if err != nil {
 		return err
 	}
-	defer target.Close(ctx)
+	defer func() { _ = target.Close(ctx) }()
 	moment, err := source.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return err

@@ -126,7 +126,7 @@ func (s *Server) Close() error {
 }
 
 func (s *Server) run(name string, args ...string) error {
-	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd := exec.CommandContext(context.Background(), filepath.Join(s.bin, name), args...)
 	cmd.Dir = s.dir
 	if os.Getuid() == 0 {
 		u, err := user.Lookup("nobody")
@@ -182,7 +182,7 @@ func (s *Server) Do(ctx context.Context, statement string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close(ctx)
+	defer func() { _ = c.Close(ctx) }()
 	_, err = c.Exec(ctx, statement)
 	return err
 }
