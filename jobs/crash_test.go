@@ -65,8 +65,9 @@ func moments(w *world) func() []moment {
 		w.model.mu.Unlock()
 		all = append(all, moment{what, path, w.model.clone(w)})
 	}
+	w.onCreate = w.onNow
 	return func() []moment {
-		w.onNow = nil
+		w.onNow, w.onCreate = nil, nil
 		return all
 	}
 }

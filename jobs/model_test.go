@@ -139,8 +139,8 @@ func (m *model) Upload(ctx context.Context, name string, size int64, r io.Reader
 }
 
 func (m *model) Create(ctx context.Context, file, shard string, n int) (got adapters.Batch, err error) {
-	if m.w.onNow != nil {
-		m.w.onNow() // the intent is committed, the call not made
+	if m.w.onCreate != nil {
+		m.w.onCreate() // the intent is committed, the call not made
 	}
 	err = m.call(ctx, "create", func() error {
 		b := &fakeBatch{id: fmt.Sprintf("batch_%d", len(m.batches)+1), file: file, shard: shard, at: time.Now()}

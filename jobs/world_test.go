@@ -45,6 +45,7 @@ type world struct {
 	sink     *sink
 	tune     func(p *jobs.Pipeline) // changes the pipeline of each new process
 	wire     func(e *jobs.Engine)   // changes the engine of each new process
+	onCreate func()                 // called before a batch is created
 	onNow    func()                 // called whenever the store looks at the clock
 	limit    time.Duration          // of one run, in the bubble's time
 
