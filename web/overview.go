@@ -141,10 +141,29 @@ func (s *Server) glance(ctx context.Context) (glance, error) {
 		return glance{}, err
 	}
 	g := glance{situation: now}
+	used := s.upstreams()
 	for _, r := range rates {
-		g.Rates = append(g.Rates, newSpeed(r))
+		if slices.Contains(used, r.Upstream) {
+			g.Rates = append(g.Rates, newSpeed(r))
+		}
 	}
 	return g, nil
+}
+
+// upstreams are those that the pipelines use.
+func (s *Server) upstreams() (all []string) {
+	for _, p := range s.Pipelines {
+		all = append(all, p.Lane)
+		if p.Ask != nil {
+			all = append(all, "openai")
+		}
+		if p.Find != nil {
+			for _, f := range p.Find.Finders {
+				all = append(all, f.Name())
+			}
+		}
+	}
+	return all
 }
 
 // slowly keeps what was read for as long as reading it takes, many times over, and at least a second.
@@ -309,7 +328,7 @@ func (s *Server) waits(ctx context.Context) (all []sentence, err error) {
 		return nil, err
 	}
 	for _, b := range budgets {
-		all = append(all, sentence{Level: "warn", Tag: say("Budget"), Text: say("%s: %d jobs wait for money."), Args: []any{b.Pipeline, b.Jobs}, Detail: b.Reason})
+		all = append(all, sentence{Level: "warn", Tag: say("Budget"), Text: say("%s: work that waits for money: %d"), Args: []any{b.Pipeline, b.Jobs}, Detail: b.Reason})
 	}
 	outages, err := s.Store.Outages(ctx)
 	if err != nil {
@@ -366,9 +385,9 @@ func (s *Server) accounts(ctx context.Context) (all []sentence, err error) {
 		}
 	}
 	for _, x := range []struct{ state, text string }{
-		{"gone", say("%d accounts are gone.")},
-		{"private", say("%d accounts are private.")},
-		{"silent", say("%d accounts have shown nothing new for far longer than usual.")},
+		{"gone", say("Accounts that are gone: %d")},
+		{"private", say("Accounts that are private: %d")},
+		{"silent", say("Accounts with nothing new for far longer than usual: %d")},
 	} {
 		if names := named[x.state]; len(names) > 0 {
 			all = append(all, sentence{Level: "warn", Tag: say("Accounts"), Text: x.text, Args: []any{len(names)}, Detail: someOf(names), Path: "/accounts?state=" + x.state, More: say("Show")})
@@ -391,27 +410,27 @@ func (s *Server) leftovers(ctx context.Context) (all []sentence, err error) {
 		return nil, err
 	}
 	if n := a.DeadJobs + a.DeadQuestions; n > 0 {
-		all = append(all, sentence{Level: "warn", Tag: say("Given up"), Text: say("%d pieces of work were given up."), Args: []any{n}, Path: "/dead/retry", More: say("Try again"), Ask: true})
+		all = append(all, sentence{Level: "warn", Tag: say("Given up"), Text: say("Work that was given up: %d"), Args: []any{n}, Path: "/dead/retry", More: say("Try again"), Ask: true})
 	}
 	if a.Gaps > 0 {
-		x := sentence{Level: "warn", Tag: say("Gaps"), Text: say("%d lists or accounts were not seen whole; the next run comes by again."), Args: []any{a.Gaps}, Path: "/accounts?state=gap", More: say("Show")}
+		x := sentence{Level: "warn", Tag: say("Gaps"), Text: say("Lists or accounts that were not seen whole: %d. The next run comes by again."), Args: []any{a.Gaps}, Path: "/accounts?state=gap", More: say("Show")}
 		if g, err := s.Store.WorstGap(ctx); err == nil {
 			x.Detail = strings.TrimSpace(g.Target + " " + g.List + ": " + g.Note)
 		}
 		all = append(all, x)
 	}
 	if a.Untold > 0 && s.Store.Now().Sub(a.UntoldSince) > untoldFor {
-		all = append(all, sentence{Level: "warn", Tag: say("Notices"), Text: say("%d notices could not be sent to SUMBI_NOTIFY_URL since %s; the log says why."), Args: []any{a.Untold, when(a.UntoldSince)}})
+		all = append(all, sentence{Level: "warn", Tag: say("Notices"), Text: say("Notices that could not be sent to SUMBI_NOTIFY_URL: %d, since %s. The log says why."), Args: []any{a.Untold, when(a.UntoldSince)}})
 	}
 	if n, at := s.refusedWebhooks.read(); n > 0 {
-		all = append(all, sentence{Level: "warn", Tag: say("Webhook"), Text: say("%d webhooks were refused since the start, the last one %s: their signature does not fit OPENAI_WEBHOOK_SECRET."), Args: []any{n, when(at)}})
+		all = append(all, sentence{Level: "warn", Tag: say("Webhook"), Text: say("Webhooks refused since the start: %d, the last one %s. Their signature does not fit OPENAI_WEBHOOK_SECRET."), Args: []any{n, when(at)}})
 	}
 	review, err := s.Store.CountReviews(ctx, queue.ReviewFilter{})
 	if err != nil {
 		return nil, err
 	}
 	if review > 0 {
-		all = append(all, sentence{Level: "ok", Tag: say("Review"), Text: say("%d restaurants wait for your decision."), Args: []any{review}, Path: "/review", More: say("Review")})
+		all = append(all, sentence{Level: "ok", Tag: say("Review"), Text: say("Restaurants that wait for your decision: %d"), Args: []any{review}, Path: "/review", More: say("Review")})
 	}
 	return all, nil
 }

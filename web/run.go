@@ -27,7 +27,7 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 		}
 		cost := word(lang, "unknown")
 		if f.Priced {
-			cost = word(lang, "about %s", jobs.Dollars(f.MicroUSD))
+			cost = word(lang, "about %s", dollars(f.MicroUSD))
 		}
 		c.Facts = []fact{
 			{say("Accounts"), grouped(f.Accounts)},
@@ -104,5 +104,5 @@ func (s *Server) retryDead(w http.ResponseWriter, r *http.Request) {
 		s.Log.Warn("not everything could be tried again", "err", err)
 	}
 	s.situation.forget()
-	s.done(w, r, "/", say("%d pieces of work are tried again."), n)
+	s.done(w, r, "/", say("Tried again: %d"), n)
 }
