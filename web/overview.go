@@ -276,11 +276,10 @@ func limitOf(rates []Rate, upstream string) float64 {
 	return 0
 }
 
-// slowGuard is a guard that costs so much of the pace that a person should know; untoldFor is how long a trouble may wait to be
-// told.
 const (
-	slowGuard = 150 * time.Millisecond
-	untoldFor = 20 * time.Minute
+	slowGuard = 150 * time.Millisecond // a guard that costs so much of the pace that a person should know
+	shortHold = 5 * time.Second        // a hold that is nobody's business: the upstream refused a call
+	untoldFor = 20 * time.Minute       // how long a trouble may wait to be told
 )
 
 // attention is what waits, and what a person should look at, the worst first.
@@ -350,7 +349,7 @@ func (s *Server) limits(ctx context.Context) (all []sentence, err error) {
 		switch {
 		case l.Stopped:
 			all = append(all, sentence{Level: "bad", Tag: say("Key"), Text: say("The key %s is not used until the next start."), Args: []any{l.Name}, Detail: l.Reason})
-		case l.HeldUntil.After(s.Store.Now()):
+		case l.HeldUntil.Sub(s.Store.Now()) > shortHold:
 			all = append(all, sentence{Level: "warn", Tag: say("Limit"), Text: say("No calls with %s until %s."), Args: []any{l.Name, when(l.HeldUntil)}, Detail: l.Reason})
 		case l.Guard > slowGuard && l.PerSecond > 0:
 			all = append(all, sentence{
@@ -481,14 +480,15 @@ func newSpeed(r Rate) speed {
 	s.Top = max(s.Top, r.Limit) * 1.15
 	n := len(r.Seconds)
 	for _, c := range r.Seconds[max(0, n-speedMean):] {
-		s.Now += float64(c) / float64(min(n, speedMean))
+		s.Now += float64(c)
 	}
+	s.Now /= float64(max(min(n, speedMean), 1))
 	y := func(v float64) float64 { return math.Round((chartHeight-v/s.Top*chartHeight)*10) / 10 }
 	if r.Limit > 0 {
 		s.Bound = y(r.Limit)
 	}
 	var b strings.Builder
-	for i := n % chartStep; i < n; i += chartStep {
+	for i := max(n-1, 0) % chartStep; i < n; i += chartStep {
 		x := chartWidth - (n-1-i)*chartWidth/max(n-1, 1)
 		fmt.Fprintf(&b, "%d,%g ", x, y(means[i]))
 	}
