@@ -127,8 +127,19 @@ type sentence struct {
 	Ask    bool   // the link asks a question
 }
 
-// In is the sentence in a language.
-func (x sentence) In(lang string) string { return word(lang, x.Text, x.Args...) }
+// In is the sentence in a language, with numbers and times as it writes them.
+func (x sentence) In(lang string) string {
+	args := slices.Clone(x.Args)
+	for i, a := range args {
+		switch a := a.(type) {
+		case int:
+			args[i] = grouped(a)
+		case time.Time:
+			args[i] = moment(lang, a)
+		}
+	}
+	return word(lang, x.Text, args...)
+}
 
 // glance reads what the overview shows, what is slow to read less often than it is asked for.
 func (s *Server) glance(ctx context.Context) (glance, error) {
@@ -315,7 +326,7 @@ func (s *Server) broke(ctx context.Context) (all []sentence, err error) {
 		return nil, err
 	}
 	for _, x := range stops {
-		all = append(all, sentence{Level: "bad", Tag: say("Stopped"), Text: say("%s waits for you since %s."), Args: []any{x.Lane, when(x.At)}, Detail: x.Reason})
+		all = append(all, sentence{Level: "bad", Tag: say("Stopped"), Text: say("%s waits for you since %s."), Args: []any{x.Lane, x.At}, Detail: x.Reason})
 	}
 	return all, nil
 }
@@ -327,14 +338,14 @@ func (s *Server) waits(ctx context.Context) (all []sentence, err error) {
 		return nil, err
 	}
 	for _, b := range budgets {
-		all = append(all, sentence{Level: "warn", Tag: say("Budget"), Text: say("%s: work that waits for money: %d"), Args: []any{b.Pipeline, b.Jobs}, Detail: b.Reason})
+		all = append(all, sentence{Level: "warn", Tag: say("Budget"), Text: say("%s: work that waits for money: %s"), Args: []any{b.Pipeline, b.Jobs}, Detail: b.Reason})
 	}
 	outages, err := s.Store.Outages(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, o := range outages {
-		all = append(all, sentence{Level: "warn", Tag: say("Outage"), Text: say("%s does not answer since %s."), Args: []any{o.Upstream, when(o.Since)}, Detail: o.Reason})
+		all = append(all, sentence{Level: "warn", Tag: say("Outage"), Text: say("%s does not answer since %s."), Args: []any{o.Upstream, o.Since}, Detail: o.Reason})
 	}
 	return all, nil
 }
@@ -350,7 +361,7 @@ func (s *Server) limits(ctx context.Context) (all []sentence, err error) {
 		case l.Stopped:
 			all = append(all, sentence{Level: "bad", Tag: say("Key"), Text: say("The key %s is not used until the next start."), Args: []any{l.Name}, Detail: l.Reason})
 		case l.HeldUntil.Sub(s.Store.Now()) > shortHold:
-			all = append(all, sentence{Level: "warn", Tag: say("Limit"), Text: say("No calls with %s until %s."), Args: []any{l.Name, when(l.HeldUntil)}, Detail: l.Reason})
+			all = append(all, sentence{Level: "warn", Tag: say("Limit"), Text: say("No calls with %s until %s."), Args: []any{l.Name, l.HeldUntil}, Detail: l.Reason})
 		case l.Guard > slowGuard && l.PerSecond > 0:
 			all = append(all, sentence{
 				Level: "idle", Tag: say("Slow"), Text: say("%s refused faster calls: %.1f a second are made, its limit is %g. If that is over, `sumbi run --release` forgets it."),
@@ -384,9 +395,9 @@ func (s *Server) accounts(ctx context.Context) (all []sentence, err error) {
 		}
 	}
 	for _, x := range []struct{ state, text string }{
-		{"gone", say("Accounts that are gone: %d")},
-		{"private", say("Accounts that are private: %d")},
-		{"silent", say("Accounts with nothing new for far longer than usual: %d")},
+		{"gone", say("Accounts that are gone: %s")},
+		{"private", say("Accounts that are private: %s")},
+		{"silent", say("Accounts with nothing new for far longer than usual: %s")},
 	} {
 		if names := named[x.state]; len(names) > 0 {
 			all = append(all, sentence{Level: "warn", Tag: say("Accounts"), Text: x.text, Args: []any{len(names)}, Detail: someOf(names), Path: "/accounts?state=" + x.state, More: say("Show")})
@@ -409,27 +420,27 @@ func (s *Server) leftovers(ctx context.Context) (all []sentence, err error) {
 		return nil, err
 	}
 	if n := a.DeadJobs + a.DeadQuestions; n > 0 {
-		all = append(all, sentence{Level: "warn", Tag: say("Given up"), Text: say("Work that was given up: %d"), Args: []any{n}, Path: "/dead/retry", More: say("Try again"), Ask: true})
+		all = append(all, sentence{Level: "warn", Tag: say("Given up"), Text: say("Work that was given up: %s"), Args: []any{n}, Path: "/dead/retry", More: say("Try again"), Ask: true})
 	}
 	if a.Gaps > 0 {
-		x := sentence{Level: "warn", Tag: say("Gaps"), Text: say("Lists or accounts that were not seen whole: %d. The next run comes by again."), Args: []any{a.Gaps}, Path: "/accounts?state=gap", More: say("Show")}
+		x := sentence{Level: "warn", Tag: say("Gaps"), Text: say("Lists or accounts that were not seen whole: %s. The next run comes by again."), Args: []any{a.Gaps}, Path: "/accounts?state=gap", More: say("Show")}
 		if g, err := s.Store.WorstGap(ctx); err == nil {
-			x.Detail = strings.TrimSpace(g.Target + " " + g.List + ": " + g.Note)
+			x.Detail = strings.TrimSpace(g.Target+" "+g.List) + ": " + g.Note
 		}
 		all = append(all, x)
 	}
 	if a.Untold > 0 && s.Store.Now().Sub(a.UntoldSince) > untoldFor {
-		all = append(all, sentence{Level: "warn", Tag: say("Notices"), Text: say("Notices that could not be sent to SUMBI_NOTIFY_URL: %d, since %s. The log says why."), Args: []any{a.Untold, when(a.UntoldSince)}})
+		all = append(all, sentence{Level: "warn", Tag: say("Notices"), Text: say("Notices that could not be sent to SUMBI_NOTIFY_URL: %s, since %s. The log says why."), Args: []any{a.Untold, a.UntoldSince}})
 	}
 	if n, at := s.refusedWebhooks.read(); n > 0 {
-		all = append(all, sentence{Level: "warn", Tag: say("Webhook"), Text: say("Webhooks refused since the start: %d, the last one %s. Their signature does not fit OPENAI_WEBHOOK_SECRET."), Args: []any{n, when(at)}})
+		all = append(all, sentence{Level: "warn", Tag: say("Webhook"), Text: say("Webhooks refused since the start: %s, the last one %s. Their signature does not fit OPENAI_WEBHOOK_SECRET."), Args: []any{n, at}})
 	}
 	review, err := s.Store.CountReviews(ctx, queue.ReviewFilter{})
 	if err != nil {
 		return nil, err
 	}
 	if review > 0 {
-		all = append(all, sentence{Level: "ok", Tag: say("Review"), Text: say("Restaurants that wait for your decision: %d"), Args: []any{review}, Path: "/review", More: say("Review")})
+		all = append(all, sentence{Level: "ok", Tag: say("Review"), Text: say("Restaurants that wait for your decision: %s"), Args: []any{review}, Path: "/review", More: say("Review")})
 	}
 	return all, nil
 }

@@ -381,6 +381,16 @@ func day(t time.Time) string {
 	return t.In(korea).Format(time.DateOnly)
 }
 
+// moment is a time of this year as a text says it, in one piece.
+func moment(lang string, t time.Time) string {
+	t = t.In(korea)
+	layout := "2\u00a0Jan\u00a015:04"
+	if lang == korean {
+		layout = "1월\u00a02일\u00a015:04"
+	}
+	return t.Format(layout)
+}
+
 // ago is how far t is from now, in words.
 func ago(lang string, now, t time.Time) string {
 	switch d := now.Sub(t); {
