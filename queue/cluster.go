@@ -385,6 +385,9 @@ func (c *cluster) leave(ctx context.Context) error {
 		if err := c.free(tx, `taken_by = ?`, c.machine); err != nil {
 			return err
 		}
+		if _, err := tx.exec(`delete from apart where machine = ?`, c.machine); err != nil {
+			return err
+		}
 		_, err := tx.exec(`delete from machine where id = ?`, c.machine)
 		return err
 	})
@@ -418,6 +421,9 @@ func (c *cluster) reap(ctx context.Context) error {
 		}
 	}
 	if err := c.unheard(ctx); err != nil {
+		return err
+	}
+	if err := c.freshApart(ctx); err != nil {
 		return err
 	}
 	for lane, hold := range holds {
@@ -520,6 +526,9 @@ func (c *cluster) bury(tx *Tx) error {
 			return err
 		}
 		if err := c.free(tx, `coalesce(taken_by, '') = ?`, id); err != nil {
+			return err
+		}
+		if _, err := tx.exec(`delete from apart where machine = ?`, id); err != nil { // its calls are in the books now
 			return err
 		}
 	}

@@ -68,6 +68,7 @@ type Store struct {
 	graves  []Job // buried while the file was opened, before anybody could be told
 
 	terms atomic.Pointer[Terms]
+	apart apart
 
 	spots atomic.Bool // every entry with an address has its spot
 
