@@ -297,3 +297,21 @@ func TestMachinesShareBudget(t *testing.T) {
 	check(t, err)
 	same(t, "apart in the end", month, queue.Spent{Apart: got[1].Load() * 60})
 }
+
+// A job that a commit has locked for a moment, as one that changes its priority does, is not forgotten.
+func TestLockedJobIsTakenLater(t *testing.T) {
+	address := river(t)
+	s := machine(t, address)
+	add(t, s, pageJob("냉면"))
+	d := openSQL(t, address)
+	lock, err := d.BeginTx(t.Context(), nil)
+	check(t, err)
+	_, err = lock.ExecContext(t.Context(), `select id from job for update`)
+	check(t, err)
+	_, stop := work(t, s, func(context.Context, queue.Job) (queue.Commit, error) { return served, nil }, queue.Lane{Name: "인스타", Workers: 1, Deadline: patience})
+	defer stop()
+	await(t, s, `select count(*) from river_job where metadata ->> 'snoozes' is not null`, "1") // River brings it again instead of believing it done
+	check(t, lock.Rollback())
+	await(t, s, `select count(*) from job`, "0")
+	rows(t, s, servings, "1|0")
+}
