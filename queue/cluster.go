@@ -34,7 +34,8 @@ type cluster struct {
 	machine  string                // "" of a guest
 	offset   atomic.Int64          // nanoseconds that the database's clock is ahead of ours
 
-	plain bool // the lanes look for themselves
+	plain   bool        // the lanes look for themselves
+	entered atomic.Bool // the database was there once
 
 	mu    sync.Mutex
 	holds map[string]time.Duration // of the lanes that work here
