@@ -87,6 +87,8 @@ type pipelineGlance struct {
 	Requests  int
 	Delivers  int // documents still to be delivered
 	Scheduled bool
+	Batches   []queue.Batch // under way
+	RunPath   string        // where the open run is shown; "" nowhere
 }
 
 // stage is one part of a run.
@@ -222,10 +224,19 @@ func (s *Server) readSituation(ctx context.Context, rates []Rate, reviews int) (
 	if g.Machines, err = s.Store.Machines(ctx); err != nil {
 		return g, err
 	}
+	batches, err := s.Store.OpenBatches(ctx)
+	if err != nil {
+		return g, err
+	}
 	for _, p := range s.Pipelines {
 		one, err := s.pipelineGlance(ctx, p, rates)
 		if err != nil {
 			return g, err
+		}
+		for _, b := range batches {
+			if b.Pipeline == p.Name && !b.Sent.IsZero() {
+				one.Batches = append(one.Batches, b)
+			}
 		}
 		g.Pipelines = append(g.Pipelines, one)
 	}
@@ -262,6 +273,9 @@ func (s *Server) pipelineGlance(ctx context.Context, p *jobs.Pipeline, rates []R
 		return g, nil
 	}
 	g.Run, g.State, g.Note = last, string(last.State), last.Note
+	if path := fmt.Sprintf("/runs/%d", last.ID); s.serves(path) {
+		g.RunPath = path
+	}
 	pages := stage{Name: say("Pages"), Done: last.Pages, Of: last.Pages}
 	if h.ListsLeft > 0 {
 		walks, err := s.Store.Reaches(ctx, p.Name)
