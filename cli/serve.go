@@ -63,6 +63,7 @@ func (sv serveCmd) Run(e *env) error {
 		w := &web.Server{
 			Store: s, Log: e.log, Token: c.Secrets.Token, ProxyHeader: sv.ProxyHeader, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
+			Tiles:  web.Tiles{Address: c.Map.Tiles, Attribution: c.Map.Attribution, AttributionURL: c.Map.AttributionURL},
 		}
 		if secret := c.Secrets.OpenAIWebhook; secret != "" {
 			w.Verify = func(h http.Header, body []byte, now time.Time) (string, string, error) {

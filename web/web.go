@@ -45,6 +45,7 @@ type Server struct {
 	Verify  func(h http.Header, body []byte, now time.Time) (id, batch string, err error)
 	Metrics http.Handler                                 // nil = none
 	Status  func(ctx context.Context, w io.Writer) error // what is going on as text, for who asks for no page
+	Tiles   Tiles                                        // what lies under the places on the map
 
 	views       map[string]*template.Template // by language
 	nav         []link
@@ -57,6 +58,7 @@ type Server struct {
 	badReads    rarely
 	lives       map[string]liveView
 	hub         hub
+	mapped      mapCache
 	beat        time.Duration // liveBeat, but for tests
 }
 
@@ -82,6 +84,7 @@ func (s *Server) Handler() http.Handler {
 	}
 	closed.HandleFunc("GET /events", s.events)
 	s.overviewRoutes(closed)
+	s.mapRoutes(closed)
 	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool {
 		_, pattern := closed.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: l.Path}})
 		return pattern == ""
@@ -104,7 +107,7 @@ func (s *Server) Handler() http.Handler {
 // here, ask here for more, and nothing else.
 func (s *Server) contentPolicy() string {
 	return strings.Join([]string{
-		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", strings.TrimSpace("img-src 'self' data: " + s.Tiles.origin()), "connect-src 'self'",
 		"form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
 	}, "; ")
 }
