@@ -145,8 +145,8 @@ func Default() *Config {
 			Timeout:   10 * time.Second,
 			Cache:     720 * time.Hour,
 		},
-		Mongo:  Mongo{Database: "sumbi", Collection: "places"},
-		Queue:  Queue{Attempts: 12, Backoff: time.Second, BackoffMax: 5 * time.Minute},
+		Mongo: Mongo{Database: "sumbi", Collection: "places"},
+		Queue: Queue{Attempts: 12, Backoff: time.Second, BackoffMax: 5 * time.Minute},
 		Map: Map{
 			Tiles:          "https://tile.openstreetmap.org/{z}/{x}/{y}.png",
 			Attribution:    "© OpenStreetMap contributors",

@@ -71,3 +71,6 @@ func (s *Server) Watched() (feeds, watchers int) {
 
 // CloseLive ends what is live and waits for it.
 func (s *Server) CloseLive() { s.hub.close() }
+
+// MapStale makes the next look at the map read it again.
+func (s *Server) MapStale() { s.mapped.stale() }

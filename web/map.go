@@ -331,15 +331,15 @@ type mapPanel struct {
 // mapSaid is what a post says of a place, and why the place was chosen.
 type mapSaid struct {
 	Key, Account, URL, Pipeline string
-	At                time.Time
-	Name              string // as written
-	Quote             string
-	Menu              []mapDish
-	Ad                bool
-	Score             float64
-	Reason            string
-	ByHand            bool
-	Candidates        []queue.Option
+	At                          time.Time
+	Name                        string // as written
+	Quote                       string
+	Menu                        []mapDish
+	Ad                          bool
+	Score                       float64
+	Reason                      string
+	ByHand                      bool
+	Candidates                  []queue.Option
 }
 
 type mapDish struct {
@@ -360,6 +360,9 @@ func (s *Server) mapPanelOf(r *http.Request, id string) (*mapPanel, error) {
 	p := &mapPanel{
 		Filter: mapFilterOf(r.URL.Query()), ID: id, Name: pm.Name, Category: strings.ReplaceAll(pm.Category, ">", " › "), Address: pm.Road, Lot: pm.Address, Phone: pm.Phone, Link: pm.Link, Finder: pm.Finder,
 		Lat: pm.Lat, Lng: pm.Lng, All: all,
+	}
+	if !strings.HasPrefix(p.Link, "https://") && !strings.HasPrefix(p.Link, "http://") {
+		p.Link = ""
 	}
 	if p.Address == "" {
 		p.Address, p.Lot = pm.Address, ""

@@ -86,7 +86,7 @@ func TestMapInBrowser(t *testing.T) {
 	p.Screenshot("map-tiles-1440")
 
 	// Clusters open by the keyboard until a single place is left, and that opens.
-	for range 15 {
+	for range 25 {
 		if browsertest.Eval[bool](p, `!!document.querySelector("#map .map-dot")`) {
 			break
 		}
@@ -94,6 +94,9 @@ func TestMapInBrowser(t *testing.T) {
 		browsertest.Eval[any](p, `document.querySelector("#map .map-cluster").focus()`)
 		p.Press(kb.Enter)
 		p.Wait(`location.hash !== ` + quote(before) + ` || document.querySelector("#map-panel h2")`)
+		if !browsertest.Eval[bool](p, `document.getElementById("map").contains(document.activeElement) || document.activeElement.matches("#map-panel h2")`) {
+			t.Error("the focus is lost")
+		}
 	}
 	p.Wait(`document.querySelector("#map .map-dot")`)
 	browsertest.Eval[any](p, `document.querySelector("#map .map-dot").focus()`)
@@ -113,7 +116,11 @@ func TestMapInBrowser(t *testing.T) {
 
 	// A place of the list is shown on the map, too.
 	p.Click("#map-list [data-place]")
-	p.Wait(`!document.getElementById("map-panel").hidden && document.querySelector("#map-panel h2")`)
+	p.Wait(`!document.getElementById("map-panel").hidden && document.querySelector("#map-panel h2") && document.querySelector("#map .map-ring")`)
+
+	dark := browsertest.Open(t, url+"/map#15/37.5663/126.9922", browsertest.Options{Width: 390, Dark: true})
+	dark.Wait(mapReady + ` && document.querySelectorAll("#map .leaflet-tile-loaded").length > 2`)
+	dark.Screenshot("map-tiles-390-dark")
 }
 
 // TestMapFilterInBrowser filters, and opens the link to what it sees anew.

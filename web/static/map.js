@@ -64,13 +64,14 @@ function begin() {
   map.createPane("outline").style.zIndex = 150;
   map.createPane("cities").style.zIndex = 160;
   const at = place();
-  const chosen = list.querySelector("[data-place][aria-current]");
+  const chosen = panel.querySelector("h2");
   if (at) map.setView([at.lat, at.lng], at.zoom);
   else if (chosen?.dataset.lat) map.setView([chosen.dataset.lat, chosen.dataset.lng], 16);
   else map.fitBounds([[33.1, 125.8], [38.6, 129.7]]);
   markers = L.layerGroup().addTo(map);
-  outline();
+  outline().catch(console.warn);
   tiles();
+  mark();
   map.on("moveend", () => {
     draw();
     remember();
@@ -155,8 +156,16 @@ function key({ properties }) {
   return properties.lat + "," + properties.lng;
 }
 
-function named(marker, label) {
+// button is a marker that is pressed by the mouse or the keyboard.
+function button(marker, label, press) {
   marker.on("add", () => marker.getElement().setAttribute("aria-label", label));
+  marker.on("click", press);
+  marker.on("keydown", ({ originalEvent: e }) => {
+    if (e.key !== "Enter" && e.key !== " ") return;
+    e.preventDefault();
+    press();
+    if (document.activeElement === document.body) element.focus({ preventScroll: true }); // the marker has come apart
+  });
   return marker;
 }
 
@@ -164,20 +173,18 @@ function cluster(c, lat, lng) {
   const n = c.properties.point_count;
   const size = Math.round(26 + 7 * Math.log10(n));
   const marker = L.marker([lat, lng], { icon: L.divIcon({ className: "map-cluster", html: text("span", "", short(n)), iconSize: [size, size] }), riseOnHover: true });
-  marker.on("click", () => {
+  return button(marker, words.cluster.replace("%s", number.format(n)), () => {
     const zoom = Math.min(clusters.getClusterExpansionZoom(c.id), map.getMaxZoom());
     // Places at one spot do not come apart however close one looks.
     const leaves = zoom === map.getMaxZoom() ? clusters.getLeaves(c.id, Infinity) : [];
     if (leaves.length && leaves.every((l) => key(l) === key(leaves[0]))) return open(leaves[0].properties);
     map.setView([lat, lng], zoom, { animate: !still });
   });
-  return named(marker, words.cluster.replace("%s", number.format(n)));
 }
 
 function one(c, lat, lng) {
   const marker = L.marker([lat, lng], { icon: L.divIcon({ className: "map-dot", iconSize: [24, 24] }), riseOnHover: true });
-  marker.on("click", () => open(c.properties));
-  return named(marker, words.place);
+  return button(marker, words.place, () => open(c.properties));
 }
 
 function short(n) {
@@ -195,14 +202,24 @@ async function open({ lat, lng }) {
 async function show(answer) {
   panel.innerHTML = await answer.text();
   panel.hidden = false;
+  mark();
   panel.querySelector("h2, h1")?.focus({ preventScroll: true });
   panel.parentElement.scrollTop = 0;
   if (narrow.matches) panel.scrollIntoView({ block: "start" });
 }
 
+// mark shows on the map where the place in the panel is.
+let ring;
+function mark() {
+  ring?.remove();
+  const { lat, lng } = panel.querySelector("h2")?.dataset ?? {};
+  if (lat) ring = L.marker([lat, lng], { icon: L.divIcon({ className: "map-ring", iconSize: [34, 34] }), interactive: false, keyboard: false, zIndexOffset: 1000 }).addTo(map);
+}
+
 function close() {
   panel.hidden = true;
   panel.replaceChildren();
+  ring?.remove();
 }
 
 // The list shows what is in view, once the map stands still.
