@@ -213,7 +213,9 @@ let ring;
 function mark() {
   ring?.remove();
   const { lat, lng } = panel.querySelector("h2")?.dataset ?? {};
-  if (lat) ring = L.marker([lat, lng], { icon: L.divIcon({ className: "map-ring", iconSize: [34, 34] }), interactive: false, keyboard: false, zIndexOffset: 1000 }).addTo(map);
+  if (!lat) return;
+  ring = L.marker([lat, lng], { icon: L.divIcon({ className: "map-ring", iconSize: [34, 34] }), interactive: false, keyboard: false, zIndexOffset: 1000 }).addTo(map);
+  if (!map.getBounds().pad(-0.05).contains([lat, lng])) map.panTo([lat, lng], { animate: !still });
 }
 
 function close() {
