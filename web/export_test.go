@@ -96,3 +96,6 @@ type Slowly struct{ k slowly[int] }
 
 // Read returns what is kept, or reads.
 func (k *Slowly) Read(f func() (int, error)) (int, error) { return k.k.read(f) }
+
+// MapForget gives back what is kept for the map.
+func (s *Server) MapForget() { s.mapped.forget() }

@@ -18,19 +18,27 @@ import (
 const (
 	mapFresh = 5 * time.Second  // what was read is believed for so long
 	mapShare = 20               // and longer where reading takes long: at most so much of the time is spent in it
+	mapOther = time.Minute      // what others have changed is seen after this
 	mapIdle  = 10 * time.Minute // nobody looks any more: then its memory is given back
 )
 
-// mapCache keeps what the map needs of the state in memory while somebody looks at the map: about 160 bytes a place and 30 a
-// mention. So every filter is answered without a look at the state.
+// mapCache keeps what the map needs of the state in memory while somebody looks at the map: about 150 bytes a place and 30 a
+// mention. So every filter is answered without a look at the state. Who looks waits only for the first reading; later ones are
+// made while what was read before is shown.
 type mapCache struct {
-	mu    sync.Mutex
-	index *mapIndex
-	until time.Time // index is believed
-	idle  *time.Timer
+	mu      sync.Mutex
+	index   *mapIndex
+	read    time.Time       // when index was
+	until   time.Time       // index is believed
+	changed <-chan struct{} // closed when this process has changed anything since
+	must    bool            // something was changed here that the next look must show
+	reading bool
+	idle    *time.Timer
+	closed  bool
+	wg      sync.WaitGroup
 }
 
-// mapPlaces returns what is known of the places, read again when it may have changed.
+// mapPlaces returns what is known of the places.
 func (s *Server) mapPlaces(ctx context.Context) (*mapIndex, error) {
 	c := &s.mapped
 	c.mu.Lock()
@@ -39,17 +47,62 @@ func (s *Server) mapPlaces(ctx context.Context) (*mapIndex, error) {
 		c.idle = time.AfterFunc(mapIdle, c.forget)
 	}
 	c.idle.Reset(mapIdle)
-	if c.index != nil && time.Now().Before(c.until) {
-		return c.index, nil
+	if c.index == nil || c.must {
+		changed, began := s.Store.Changed(), time.Now()
+		index, err := readMap(ctx, s.Store, c.index)
+		if err != nil {
+			return nil, err
+		}
+		c.take(index, changed, began)
+		return index, nil
 	}
-	began := time.Now()
-	index, err := readMap(ctx, s.Store, c.index)
-	if err != nil {
-		return nil, err
+	if c.old() && !c.reading && !c.closed {
+		c.reading = true
+		c.wg.Go(func() { s.readMapAgain(context.WithoutCancel(ctx)) })
 	}
-	took := time.Since(began)
-	c.index, c.until = index, time.Now().Add(max(mapFresh, mapShare*took))
-	return index, nil
+	return c.index, nil
+}
+
+func (c *mapCache) take(index *mapIndex, changed <-chan struct{}, began time.Time) {
+	c.index, c.changed, c.must, c.read = index, changed, false, began
+	c.until = time.Now().Add(max(mapFresh, mapShare*time.Since(began)))
+}
+
+// old tells whether there may be more to see.
+func (c *mapCache) old() bool {
+	if time.Now().Before(c.until) {
+		return false
+	}
+	select {
+	case <-c.changed:
+		return true
+	default:
+		return time.Since(c.read) > mapOther
+	}
+}
+
+// readMapAgain reads the places while what was read before is shown.
+func (s *Server) readMapAgain(ctx context.Context) {
+	c := &s.mapped
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	c.mu.Lock()
+	before := c.index
+	c.mu.Unlock()
+	changed, began := s.Store.Changed(), time.Now()
+	index, err := readMap(ctx, s.Store, before)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading = false
+	switch {
+	case err != nil:
+		if !c.closed {
+			s.Log.Warn("the map cannot be read again", "err", err)
+		}
+		c.until = time.Now().Add(mapFresh)
+	case c.index == before && !c.must: // nobody has read or forgotten it meanwhile
+		c.take(index, changed, began)
+	}
 }
 
 func (c *mapCache) forget() {
@@ -62,7 +115,18 @@ func (c *mapCache) forget() {
 func (c *mapCache) stale() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.until = time.Time{}
+	c.must = true
+}
+
+// close waits for what is being read.
+func (c *mapCache) close() {
+	c.mu.Lock()
+	c.closed = true
+	if c.idle != nil {
+		c.idle.Stop()
+	}
+	c.mu.Unlock()
+	c.wg.Wait()
 }
 
 // mapIndex is every place with those who name it. It is not changed once it is read.
@@ -149,6 +213,7 @@ func readMap(ctx context.Context, store *queue.Store, before *mapIndex) (*mapInd
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	slices.SortFunc(x.places, func(a, b mapPlace) int { return strings.Compare(a.id, b.id) })
 	if err := x.assign(ctx, store); err != nil {
 		return nil, err
 	}
@@ -182,18 +247,23 @@ func (x *mapIndex) assign(ctx context.Context, store *queue.Store) error {
 
 func (x *mapIndex) order() {
 	x.ranked = make([]int32, len(x.places))
+	squares := make([]uint64, len(x.places))
 	for i := range x.places {
 		x.ranked[i] = int32(i)
 		if x.places[i].placed() {
 			x.near = append(x.near, int32(i))
+			squares[i] = x.places[i].square()
 		}
 	}
 	slices.SortFunc(x.ranked, func(a, b int32) int {
 		p, q := &x.places[a], &x.places[b]
-		return cmp.Or(cmp.Compare(q.to-q.from, p.to-p.from), cmp.Compare(q.newest, p.newest), cmp.Compare(a, b))
+		if n, m := p.to-p.from, q.to-q.from; n != m {
+			return cmp.Compare(m, n)
+		}
+		return cmp.Or(cmp.Compare(q.newest, p.newest), cmp.Compare(a, b))
 	})
 	slices.SortFunc(x.near, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(x.places[a].square(), x.places[b].square()), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(squares[a], squares[b]), cmp.Compare(a, b))
 	})
 }
 

@@ -238,6 +238,7 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 	}
 	srv.RegisterOnShutdown(s.hub.close)
 	defer s.hub.close()
+	defer s.mapped.close()
 	defer context.AfterFunc(ctx, func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()

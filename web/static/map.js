@@ -112,6 +112,7 @@ async function load() {
   if (!answer.ok) throw new Error(answer.status);
   const { points } = await answer.json();
   if (mine !== wanted) return;
+  performance.mark("map-points");
   const features = new Array(points.length / 2);
   let lat = 0, lng = 0;
   for (let i = 0; i < features.length; i++) {
@@ -120,6 +121,7 @@ async function load() {
     features[i] = { type: "Feature", properties: { lat, lng }, geometry: { type: "Point", coordinates: [lng / 1e5, lat / 1e5] } };
   }
   clusters = new Supercluster({ radius: 64, maxZoom: 17, minPoints: 2 }).load(features);
+  performance.measure("map-clusters", "map-points");
   draw(true);
   element.dataset.shown = features.length;
 }
