@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -77,7 +78,7 @@ func TestMap(t *testing.T) {
 			t.Errorf("the newest %d of %d of %q (-want +got):\n%s", n, found, p.Name, diff)
 		}
 	}
-	if _, _, err := s.PlaceNewest(t.Context(), "naver:3", 5); err != queue.ErrNotFound {
+	if _, _, err := s.PlaceNewest(t.Context(), "naver:3", 5); !errors.Is(err, queue.ErrNotFound) {
 		t.Errorf("a place that is not there: %v", err)
 	}
 }

@@ -99,3 +99,9 @@ func (k *Slowly) Read(f func() (int, error)) (int, error) { return k.k.read(f) }
 
 // MapForget gives back what is kept for the map.
 func (s *Server) MapForget() { s.mapped.forget() }
+
+// What the map makes of the finders' texts.
+var (
+	AreaOf = areaOf
+	KindOf = kindOf
+)

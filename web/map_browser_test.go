@@ -139,7 +139,7 @@ func TestMapFilterInBrowser(t *testing.T) {
 	if got := browsertest.Eval[string](p, `document.querySelector("[data-file='/map.csv']").getAttribute("href")`); got != "/map.csv?area=%EC%A0%9C%EC%A3%BC" {
 		t.Errorf("the file is %q", got)
 	}
-	p.Wait(`document.querySelector("#map-list h2").textContent.includes(" of ") && document.querySelectorAll("#map-list [data-place]").length === 50`)
+	p.Wait(`document.getElementById("map-count").textContent.includes(" of ") && document.querySelector("#map-list h2").textContent.includes(" of ") && document.querySelectorAll("#map-list [data-place]").length === 50`)
 	p.Click("#map-list [rel=next]")
 	p.Wait(`document.querySelector("#map-list ol").start === 51`)
 	again := browsertest.Open(t, browsertest.Eval[string](p, `location.href`), browsertest.Options{Language: "en"})

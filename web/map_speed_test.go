@@ -47,7 +47,7 @@ func BenchmarkMap(b *testing.B) {
 	b.Run("next look", func(b *testing.B) { cpu(b, w.MapStale) })
 	for name, path := range map[string]string{
 		"page": "/map", "points": "/map/points", "list": "/map/list?box=37.4,126.8,37.7,127.2", "account": "/map/points?account=" + bigtest.Account(7), "days": "/map/points?from=2026-01-01&to=2026-06-30",
-		"advertising": "/map/points?ad=yes", "name": "/map/points?q=%EA%B5%AD%EB%B0%A5",
+		"advertising": "/map/points?ad=yes", "file of 4,000": "/map.csv?area=%EC%A0%9C%EC%A3%BC", "name": "/map/points?q=%EA%B5%AD%EB%B0%A5",
 	} {
 		b.Run(name, func(b *testing.B) {
 			ask(b, path)

@@ -429,3 +429,24 @@ func smallServer(t *testing.T) (*web.Server, string) {
 	}
 	return w, url
 }
+
+func TestMapTexts(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"서울특별시 성동구 연무장길 1": "서울 성동구", "서울 성동구 성수동2가 1": "서울 성동구", "경기도 성남시 분당구 정자일로 1": "경기 성남시", "경기 성남시": "경기 성남시",
+		"충청북도 청주시 상당구": "충북 청주시", "충북 청주시": "충북 청주시", "전라남도 여수시": "전남 여수시", "전북특별자치도 전주시": "전북 전주시", "전라북도 전주시": "전북 전주시",
+		"강원특별자치도 강릉시": "강원 강릉시", "강원도 강릉시": "강원 강릉시", "제주특별자치도 제주시": "제주 제주시", "제주도 서귀포시": "제주 서귀포시", "경상북도 경주시": "경북 경주시",
+		"": "", "서울특별시": "", "가 나": "",
+	} {
+		if got := web.AreaOf(address); got != want {
+			t.Errorf("%q is in %q, want %q", address, got, want)
+		}
+	}
+	for category, want := range map[string]string{
+		"한식>국밥": "한식>국밥", "음식점 > 한식 > 국밥": "한식>국밥", "음식점": "음식점", "카페,디저트": "카페,디저트", "": "", ">": "",
+	} {
+		if got := web.KindOf(category); got != want {
+			t.Errorf("%q is %q, want %q", category, got, want)
+		}
+	}
+}

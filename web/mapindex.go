@@ -344,9 +344,12 @@ func choices(counts map[string]int, separator rune) []choice {
 func kindOf(category string) string {
 	var parts []string
 	for part := range strings.SplitSeq(category, ">") {
-		if part = strings.TrimSpace(part); part != "" && (part != "음식점" || len(parts) > 0) {
+		if part = strings.TrimSpace(part); part != "" {
 			parts = append(parts, part)
 		}
+	}
+	if len(parts) > 1 && parts[0] == "음식점" {
+		parts = parts[1:]
 	}
 	return strings.Join(parts, ">")
 }

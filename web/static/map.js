@@ -245,6 +245,7 @@ async function fill(page) {
   const html = await answer.text();
   if (mine !== listed) return;
   list.innerHTML = html;
+  document.getElementById("map-count").textContent = list.querySelector("h2").textContent; // for who does not see it change
   list.dataset.box = q.get("box");
 }
 
