@@ -450,3 +450,35 @@ func TestMapTexts(t *testing.T) {
 		}
 	}
 }
+
+// TestMapList shows what is in view, and what is without a position only where nothing is left out.
+func TestMapList(t *testing.T) {
+	t.Parallel()
+	_, url := smallHouse(t)
+	for _, tt := range []struct {
+		query string
+		head  string
+		want  []string
+	}{
+		{"", "장소 6곳", []string{"=1&#43;1 국밥", "Bar 봄", "&lt;b&gt;오후&lt;/b&gt; 카페", "둘이 분식", "둘이 커피", "어디냐 국밥"}},
+		{"box=37.5,126.9,37.6,127.1", "화면에 보이는 장소 2곳 (전체 6곳)", []string{"=1&#43;1 국밥", "Bar 봄"}},
+		{"box=33,126,34,127&q=" + urlEscape("커피"), "화면에 보이는 장소 1곳 (전체 1곳)", []string{"둘이 커피"}},
+		{"box=1,1,2,2", "화면에 보이는 장소 0곳 (전체 6곳)", nil},
+		{"q=" + urlEscape("없는 집"), "장소 0곳", nil},
+		{"box=1,2,3", "장소 6곳", []string{"=1&#43;1 국밥", "Bar 봄", "&lt;b&gt;오후&lt;/b&gt; 카페", "둘이 분식", "둘이 커피", "어디냐 국밥"}},
+		{"box=NaN,1,2,3&page=1000000", "장소 6곳", []string{"=1&#43;1 국밥", "Bar 봄", "&lt;b&gt;오후&lt;/b&gt; 카페", "둘이 분식", "둘이 커피", "어디냐 국밥"}},
+		{"box=-1e300,-1e300,1e300,1e300", "화면에 보이는 장소 5곳 (전체 6곳)", []string{"=1&#43;1 국밥", "Bar 봄", "&lt;b&gt;오후&lt;/b&gt; 카페", "둘이 분식", "둘이 커피"}},
+	} {
+		code, body, _ := call(t, "GET", url+"/map/list?"+tt.query, "", "HX-Request", "true", "Accept-Language", "ko")
+		if code != 200 || !strings.Contains(body, "<h2>"+tt.head+"</h2>") || strings.Count(body, "data-place=") != len(tt.want) {
+			t.Errorf("%s: %d\n%s", tt.query, code, body)
+		}
+		for _, name := range tt.want {
+			if !strings.Contains(body, "<bdi>"+name+"</bdi>") {
+				t.Errorf("%s: %s is not in the list\n%s", tt.query, name, body)
+			}
+		}
+	}
+}
+
+func urlEscape(s string) string { return url.QueryEscape(s) }

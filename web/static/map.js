@@ -120,7 +120,7 @@ async function load() {
     lng += points[2 * i + 1];
     features[i] = { type: "Feature", properties: { lat, lng }, geometry: { type: "Point", coordinates: [lng / 1e5, lat / 1e5] } };
   }
-  clusters = new Supercluster({ radius: 64, maxZoom: 17, minPoints: 2 }).load(features);
+  clusters = new Supercluster({ radius: 84, minZoom: 5, maxZoom: 17, minPoints: 2 }).load(features);
   performance.measure("map-clusters", "map-points");
   draw(true);
   element.dataset.shown = features.length;
@@ -216,8 +216,9 @@ function mark() {
   ring?.remove();
   const { lat, lng } = panel.querySelector("h2")?.dataset ?? {};
   if (!lat) return;
-  ring = L.marker([lat, lng], { icon: L.divIcon({ className: "map-ring", iconSize: [34, 34] }), interactive: false, keyboard: false, zIndexOffset: 1000 }).addTo(map);
-  if (!map.getBounds().pad(-0.05).contains([lat, lng])) map.panTo([lat, lng], { animate: !still });
+  const at = L.latLng(Number(lat), Number(lng));
+  ring = L.marker(at, { icon: L.divIcon({ className: "map-ring", iconSize: [34, 34] }), interactive: false, keyboard: false, zIndexOffset: 1000 }).addTo(map);
+  if (!map.getBounds().pad(-0.05).contains(at)) map.panTo(at, { animate: !still });
 }
 
 function close() {
