@@ -69,6 +69,7 @@ type Server struct {
 	hub         hub
 	mapped      mapCache
 	beat        time.Duration // liveBeat, but for tests
+	totals      slowly[queue.Totals]
 	situation   slowly[situation]
 	together    together
 
