@@ -29,6 +29,7 @@ func (e *env) page(c *config.Config, s *queue.Store, b *Built, reg *prometheus.R
 	w := &web.Server{
 		Store: s, Log: e.log, Token: c.Secrets.Token, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		Status:    func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
+		Tiles:     web.Tiles{Address: c.Map.Tiles, Attribution: c.Map.Attribution, AttributionURL: c.Map.AttributionURL},
 		Pipelines: b.Engine.Pipelines, Rates: b.Rates,
 		Forecast: func(ctx context.Context, pipeline string) (web.Forecast, error) { return forecast(ctx, c, s, pipeline) },
 	}

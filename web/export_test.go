@@ -77,6 +77,9 @@ func (s *Server) Watched() (feeds, watchers int) {
 // CloseLive ends what is live and waits for it.
 func (s *Server) CloseLive() { s.hub.close() }
 
+// MapStale makes the next look at the map read it again.
+func (s *Server) MapStale() { s.mapped.stale() }
+
 // Speed is how a rate is drawn.
 func Speed(r Rate) (now, bound float64, line string) {
 	s := newSpeed(r)
@@ -96,3 +99,12 @@ type Slowly struct{ k slowly[int] }
 
 // Read returns what is kept, or reads.
 func (k *Slowly) Read(f func() (int, error)) (int, error) { return k.k.read(f) }
+
+// MapForget gives back what is kept for the map.
+func (s *Server) MapForget() { s.mapped.forget() }
+
+// What the map makes of the finders' texts.
+var (
+	AreaOf = areaOf
+	KindOf = kindOf
+)

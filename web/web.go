@@ -45,6 +45,7 @@ type Server struct {
 	Verify  func(h http.Header, body []byte, now time.Time) (id, batch string, err error)
 	Metrics http.Handler                                 // nil = none
 	Status  func(ctx context.Context, w io.Writer) error // what is going on as text, for who asks for no page
+	Tiles   Tiles                                        // what lies under the places on the map
 	// Pipelines are those that are configured.
 	Pipelines []*jobs.Pipeline
 	// Rates returns how fast this process calls each upstream; nil = not known.
@@ -66,6 +67,7 @@ type Server struct {
 	badReads    rarely
 	lives       map[string]liveView
 	hub         hub
+	mapped      mapCache
 	beat        time.Duration // liveBeat, but for tests
 	totals      slowly[queue.Totals]
 	situation   slowly[situation]
@@ -97,6 +99,7 @@ func (s *Server) Handler() http.Handler {
 	}
 	closed.HandleFunc("GET /events", s.events)
 	s.overviewRoutes(closed)
+	s.mapRoutes(closed)
 	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool { return !s.serves(l.Path) })
 	guarded := s.guard(s.missing(closed))
 	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -123,7 +126,7 @@ func (s *Server) serves(path string) bool {
 // here, ask here for more, and nothing else.
 func (s *Server) contentPolicy() string {
 	return strings.Join([]string{
-		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", strings.TrimSpace("img-src 'self' data: " + s.Tiles.origin()), "connect-src 'self'",
 		"form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
 	}, "; ")
 }
@@ -236,6 +239,7 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 	}
 	srv.RegisterOnShutdown(s.hub.close)
 	defer s.hub.close()
+	defer s.mapped.close()
 	defer context.AfterFunc(ctx, func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
