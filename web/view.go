@@ -335,6 +335,9 @@ func funcs(lang string, now func() time.Time) template.FuncMap {
 		"static": staticURL,                                               // of a file of static/
 		"list":   func(all ...any) []any { return all },
 		"add":    func(a, b int) int { return a + b },
+
+		"weblink":  webLink,        // a link that a browser may follow, "" for another one
+		"pathpart": url.PathEscape, // a name as a part of a path
 	}
 }
 

@@ -45,7 +45,15 @@ type Server struct {
 	Verify  func(h http.Header, body []byte, now time.Time) (id, batch string, err error)
 	Metrics http.Handler                                 // nil = none
 	Status  func(ctx context.Context, w io.Writer) error // what is going on as text, for who asks for no page
+	// Together says which entries of the finders are one place, by the configuration of a pipeline, "" for the first, and in
+	// which lane its mentions are matched anew. nil: the defaults.
+	Together func(pipeline string) (one queue.One, lane string, err error)
+	// Look searches the finders of a mention's pipeline for words of a person's own. nil: there are none.
+	Look func(ctx context.Context, m queue.Mention, words string) ([]queue.Option, []queue.Asked, error)
+	By   string // who decides where the visitor has not said who he is
 
+	reviewed    reviewed
+	packer      queue.Packer
 	views       map[string]*template.Template // by language
 	nav         []link
 	policy      string           // what a browser may do with an answer
@@ -74,6 +82,9 @@ func (s *Server) Handler() http.Handler {
 		closed.Handle("GET /metrics", s.Metrics)
 	}
 	s.overviewRoutes(closed)
+	s.reviewRoutes(closed)
+	s.placeRoutes(closed)
+	s.postRoutes(closed)
 	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool {
 		_, pattern := closed.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: l.Path}})
 		return pattern == ""
