@@ -63,6 +63,11 @@ func (sv serveCmd) Run(e *env) error {
 		w := &web.Server{
 			Store: s, Log: e.log, Token: c.Secrets.Token, ProxyHeader: sv.ProxyHeader, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
+			Together: func(pipeline string) (queue.One, string, error) {
+				one, lane := togetherBy(c, pipeline)
+				return one, lane, nil
+			},
+			Look: b.Engine.Look, By: e.Getenv("USER"),
 		}
 		if secret := c.Secrets.OpenAIWebhook; secret != "" {
 			w.Verify = func(h http.Header, body []byte, now time.Time) (string, string, error) {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -23,6 +24,7 @@ const (
 	shownFirst  = 9   // candidates with a key of their own; the others are shown on demand
 	mostWords   = 100 // characters of a search
 	mostAuthor  = 64  // characters of a name
+	mostSearch  = 15 * time.Second
 	mostKept    = 256 // searches, and labels that can be put back, which are remembered
 )
 
@@ -504,7 +506,12 @@ func (s *Server) find(ctx context.Context, m queue.Mention, words string) ([]que
 	if s.Look == nil {
 		return nil, errors.New("no finder is configured here")
 	}
+	ctx, cancel := context.WithTimeout(ctx, mostSearch)
+	defer cancel()
 	options, _, err := s.Look(ctx, m, words)
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("no finder was free in time; try again")
+	}
 	return options, err
 }
 

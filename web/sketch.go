@@ -36,10 +36,10 @@ type sketch struct {
 
 type sketchSpot struct {
 	spot
-	X, Y       float64 // of the mark
-	AtX, AtY   float64 // where it really is
-	Moved      bool    // away from another mark
-	Text       string
+	X, Y     float64 // of the mark
+	AtX, AtY float64 // where it really is
+	Moved    bool    // away from another mark
+	Text     string
 }
 
 // metresPerDegree is the length of a degree of latitude.
