@@ -165,15 +165,27 @@ func (s *Server) pair(r *http.Request) (into, other queue.PlaceFacts, err error)
 	if id == into.ID {
 		return into, other, errOnePlace
 	}
-	other, err = s.Store.PlaceFacts(r.Context(), id)
+	if other, err = s.Store.PlaceFacts(r.Context(), id); !errors.Is(err, queue.ErrNotFound) {
+		return into, other, err
+	}
+	if of, known := s.Store.EntryOf(r.Context(), id); known == nil && of == into.ID {
+		return into, other, errMerged
+	}
 	return into, other, err
 }
 
-var errOnePlace = errors.New("it is one place already")
+var (
+	errOnePlace = errors.New("it is one place already")
+	errMerged   = fmt.Errorf("%w: it was made one", errOnePlace)
+)
 
 // merge makes another place a part of this one.
 func (s *Server) merge(w http.ResponseWriter, r *http.Request) {
 	into, other, err := s.pair(r)
+	if errors.Is(err, errMerged) { // the form was sent twice
+		s.done(w, r, placePath(into.ID), say("It is a part of this place now."))
+		return
+	}
 	if err != nil {
 		s.unmerged(w, r, err)
 		return

@@ -113,6 +113,12 @@ func TestMergeAndSplit(t *testing.T) {
 	if got := placeOf(t, ho.Store, ids[1]); got != one {
 		t.Errorf("behind the merge it is %s, want %s", got, one)
 	}
+	if r = ask("POST", "/places/"+one+"/merge", url.Values{"other": {two}}); r.StatusCode != 303 || r.Header.Get("Location") != "/places/"+one {
+		t.Errorf("the same form once more: %s", r.Status)
+	}
+	if r = ask("GET", "/places/"+one+"/merge?other="+two, nil); r.StatusCode != 400 {
+		t.Errorf("the question about what is done: %s", r.Status)
+	}
 	b = text(ask("GET", "/places/"+one, nil))
 	split := regexp.MustCompile(`href="(/places/[^"]+/split\?entry=[^"]+)"`).FindAllStringSubmatch(b, -1)
 	if len(split) != 2 || !strings.Contains(b, "by hand") {

@@ -118,15 +118,15 @@ function failed(entry, text) {
 }
 
 function problem(text, c) {
-  const li = document.createElement("li");
-  li.className = "alert bad";
+  const line = document.createElement("p");
+  line.className = "alert bad";
   const words = document.createElement("bdi");
   words.textContent = text;
   const again = document.createElement("a");
   again.href = "/review/" + id(c);
   again.textContent = root.dataset.again;
-  li.append(words, " ", again);
-  problems.append(li);
+  line.append(words, " ", again);
+  problems.append(line);
 }
 
 function name(c) { return c.querySelector("h2").textContent; }
