@@ -190,7 +190,7 @@ func (s *Server) merge(w http.ResponseWriter, r *http.Request) {
 		s.unmerged(w, r, err)
 		return
 	}
-	one, _, err := s.together("")
+	one, _, err := s.rulesOf("")
 	if err == nil {
 		err = s.Store.Tx(r.Context(), func(tx *queue.Tx) error { return tx.Merge(into.ID, other.ID, one) })
 	}
@@ -256,7 +256,7 @@ func (s *Server) split(w http.ResponseWriter, r *http.Request) {
 		s.unsplit(w, r, err)
 		return
 	}
-	one, _, err := s.together("")
+	one, _, err := s.rulesOf("")
 	var stays, leaves string
 	if err == nil {
 		err = s.Store.Tx(r.Context(), func(tx *queue.Tx) (err error) {

@@ -121,7 +121,7 @@ func TestMergeAndSplit(t *testing.T) {
 	}
 	b = text(ask("GET", "/places/"+one, nil))
 	split := regexp.MustCompile(`href="(/places/[^"]+/split\?entry=[^"]+)"`).FindAllStringSubmatch(b, -1)
-	if len(split) != 2 || !strings.Contains(b, "by hand") {
+	if len(split) != 2 || !strings.Contains(b, "put by hand") {
 		t.Fatalf("entries that can be taken out: %q\n%s", split, b)
 	}
 	path := "/places/" + one + "/split"

@@ -282,7 +282,7 @@ func (s *Server) reviewAnswer(w http.ResponseWriter, r *http.Request) {
 		what = firstText(options[n].Name, options[n].Link, m.Name)
 		options[n] = jobs.OwnOption(options[n])
 	}
-	one, _, err := s.together(m.Pipeline)
+	one, _, err := s.rulesOf(m.Pipeline)
 	if err != nil {
 		s.broken(w, r, err)
 		return
@@ -419,7 +419,7 @@ func (s *Server) reviewUndo(w http.ResponseWriter, r *http.Request) {
 		s.reviewGone(w, r, err)
 		return
 	}
-	one, lane, err := s.together(m.Pipeline)
+	one, lane, err := s.rulesOf(m.Pipeline)
 	if err != nil {
 		s.broken(w, r, err)
 		return
@@ -515,8 +515,8 @@ func (s *Server) find(ctx context.Context, m queue.Mention, words string) ([]que
 	return options, err
 }
 
-// together says which entries are one place, and in which lane a mention is matched anew.
-func (s *Server) together(pipeline string) (queue.One, string, error) {
+// rulesOf says which entries are one place, and in which lane a mention is matched anew.
+func (s *Server) rulesOf(pipeline string) (queue.One, string, error) {
 	if s.Together != nil {
 		return s.Together(pipeline)
 	}

@@ -23,25 +23,11 @@ import (
 	"sumbi/web/browsertest"
 )
 
-// looks are how people look at the page.
-var looks = []struct {
-	name string
-	browsertest.Options
-}{
-	{"1440-light-ko", browsertest.Options{}},
-	{"1440-dark-en", browsertest.Options{Dark: true, Language: "en"}},
-	{"390-light-en", browsertest.Options{Width: 390, Language: "en"}},
-	{"390-dark-ko", browsertest.Options{Width: 390, Dark: true}},
-}
-
 // bigPage serves the large state.
 func bigPage(t *testing.T) (*queue.Store, string) {
 	t.Helper()
-	s := bigtest.Open(t, postgres)
-	w := &web.Server{Store: s, Log: slog.New(slog.DiscardHandler), By: "사장님"}
-	srv := httptest.NewServer(w.Handler())
-	t.Cleanup(srv.Close)
-	return s, srv.URL
+	w, url := browse(t, func(w *web.Server) { w.By = "사장님" })
+	return w.Store, url
 }
 
 // ready is how long the page that is shown took until it was ready.
@@ -71,22 +57,25 @@ func TestLooksOfReviews(t *testing.T) {
 		"review": fmt.Sprintf("/review?after=%d", waiting[0].ID-1), "place": "/places/" + lines[0].ID, "nasty": "/places/" + nasty[0].ID,
 		"post": "/posts/post/" + waiting[0].Record.Key,
 	}
-	for _, look := range looks {
-		p := browsertest.Open(t, url+"/review", look.Options)
+	for look, o := range looks() {
+		p := browsertest.Open(t, url+"/review", o)
 		for name, path := range paths {
 			took := time.Hour
 			for range 3 {
 				p.Go(url + path)
 				took = min(took, ready(p))
 			}
-			t.Logf("%s %s is ready after %s", look.name, name, took)
+			t.Logf("%s %s is ready after %s", look, name, took)
 			if took > time.Second {
-				t.Errorf("%s %s is slow", look.name, name)
+				t.Errorf("%s %s is slow", look, name)
 			}
 			if by := p.Wide(); by > 0 {
-				t.Errorf("%s %s is %d pixels too wide", look.name, name, by)
+				t.Errorf("%s %s is %d pixels too wide", look, name, by)
 			}
-			p.Screenshot(name + "-" + look.name)
+			if bad := browsertest.Eval[[]string](p, contrastScript); len(bad) > 0 {
+				t.Errorf("%s %s is hard to read: %q", look, name, bad)
+			}
+			p.Screenshot(name + "-" + look)
 		}
 	}
 }
@@ -343,11 +332,11 @@ func TestStrangeTexts(t *testing.T) {
 		}
 	}
 	paths := []string{fmt.Sprintf("/review/%d", ids[0]), fmt.Sprintf("/review/%d", ids[1]), "/review", "/posts/post/" + neturl.PathEscape(key)}
-	for _, id := range ids[1:] {
-		paths = append(paths, "/places/"+neturl.PathEscape(placeOf(t, s, id)))
+	for _, n := range []int{1, 3, 10, 11, 12} {
+		paths = append(paths, "/places/"+neturl.PathEscape(placeOf(t, s, ids[n])))
 	}
-	for _, look := range looks[1:3] {
-		p := browsertest.Open(t, url+"/review", look.Options)
+	for _, look := range []string{"desktop-dark-en", "phone-light-en"} {
+		p := browsertest.Open(t, url+"/review", looks()[look])
 		for i, path := range paths {
 			p.Go(url + path)
 			if title := browsertest.Eval[string](p, `document.title`); !strings.HasSuffix(title, "· sumbi") {
@@ -357,7 +346,7 @@ func TestStrangeTexts(t *testing.T) {
 				t.Errorf("%s: %d elements came out of a text", path, n)
 			}
 			if by := p.Wide(); by > 0 {
-				t.Errorf("%s %s: %d pixels too wide", look.name, path, by)
+				t.Errorf("%s %s: %d pixels too wide", look, path, by)
 			}
 			if i == 0 {
 				if got := browsertest.Eval[string](p, `document.querySelector(".caption p").textContent`); got != norm.NFC.String(caption) {
@@ -365,7 +354,7 @@ func TestStrangeTexts(t *testing.T) {
 				}
 			}
 			if i < 5 {
-				p.Screenshot(fmt.Sprintf("strange%d-%s", i, look.name))
+				p.Screenshot(fmt.Sprintf("strange%d-%s", i, look))
 			}
 		}
 	}
