@@ -121,8 +121,8 @@ func (s *Server) postView(r *http.Request) (v postView, err error) {
 		_, pm.Said = evidence(v.Post.Caption, pm.Fields)
 		pm.Choices = choices(lang, m.Mention, v.Post, options, "")
 		pm.Sketch = cardSketch(v.Post, pm.Choices)
-		if m.Mention.Place != "" {
-			pm.Place = placePath(m.Mention.Place)
+		if m.Place != "" {
+			pm.Place = placePath(m.Place)
 		}
 		all = append(all, pm.Fields)
 		v.Mentions = append(v.Mentions, pm)
