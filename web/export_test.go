@@ -125,3 +125,26 @@ type Slowly struct{ k slowly[int] }
 
 // Read returns what is kept, or reads.
 func (k *Slowly) Read(f func() (int, error)) (int, error) { return k.k.read(f) }
+
+// Mark is where a sketch shows something.
+type Mark struct {
+	N    int
+	X, Y float64
+	Far  bool
+}
+
+// Sketch draws spots, each N, Lat and Lng, and says how long its scale is. Without any there is none.
+func Sketch(spots ...[3]float64) (marks []Mark, scale string) {
+	var in []spot
+	for _, p := range spots {
+		in = append(in, spot{N: int(p[0]), Lat: p[1], Lng: p[2]})
+	}
+	s := sketchOf(in)
+	if s == nil {
+		return nil, ""
+	}
+	for _, m := range s.Marks {
+		marks = append(marks, Mark{m.N, m.X, m.Y, m.Far})
+	}
+	return marks, s.Scale
+}

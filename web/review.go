@@ -121,7 +121,7 @@ type choice struct {
 	Value    string // of the form
 	Form     string
 	Why      []reason
-	Distance string // from the place that the post is tagged with
+	Distance string // from the place that the post is tagged with, else from the first candidate
 	Taken    bool   // it is what is decided now
 	Gone     bool   // nothing of it is kept, so that it cannot be chosen
 }
@@ -243,10 +243,15 @@ func (s *Server) card(r *http.Request, m queue.Mention) (*reviewCard, error) {
 func choices(lang string, m queue.Mention, post jobs.PostFacts, options []queue.Option, kind string) []choice {
 	all := make([]choice, len(options))
 	for i, o := range options {
-		key := jobs.KeyOf(o)
+		key, distance := jobs.KeyOf(o), ""
+		if far := apart(post.Lat, post.Lng, o.Lat, o.Lng); far != "" {
+			distance = word(lang, "%s from the tag", far)
+		} else if far := apart(options[0].Lat, options[0].Lng, o.Lat, o.Lng); far != "" && i > 0 {
+			distance = word(lang, "%s from candidate 1", far)
+		}
 		all[i] = choice{
 			Option: o, N: i + 1, Value: kind + strconv.Itoa(i+1), Form: fmt.Sprintf("answer-%d", m.ID), Why: reasons(lang, o.Why),
-			Distance: apart(post.Lat, post.Lng, o.Lat, o.Lng), Taken: key != "" && key == m.Found, Gone: key == "",
+			Distance: distance, Taken: key != "" && key == m.Found, Gone: key == "",
 		}
 	}
 	return all

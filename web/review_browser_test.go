@@ -131,7 +131,7 @@ func TestReviewByKeyboard(t *testing.T) {
 	is(t, s, ids[1], "none  사장님")
 	is(t, s, ids[2], "review")
 	is(t, s, ids[3], "place 을밀대 1호점 사장님")
-	if left := p.Text("#review-left"); left != "3" {
+	if left := p.Text("#review-left"); left != "검토 대기 3건" {
 		t.Errorf("%s are left", left)
 	}
 	// Back over an answer and a skip, and another answer.
@@ -164,7 +164,7 @@ func TestReviewByKeyboard(t *testing.T) {
 	for i, want := range []string{"place 을밀대 2호점", "place 을밀대 9호점", "none ", "none ", "place sn1 본점", "place 을밀대 1호점"} {
 		is(t, s, ids[i], want+" 사장님")
 	}
-	if left := p.Text("#review-left"); left != "0" {
+	if left := p.Text("#review-left"); left != "검토 대기 0건" {
 		t.Errorf("%s are left at the end", left)
 	}
 	p.Press("u")
@@ -208,7 +208,7 @@ func TestReviewsAMinute(t *testing.T) {
 		p.Wait(fmt.Sprintf("window.waits.length === %d", i+1))
 	}
 	took := time.Since(began)
-	p.Wait(fmt.Sprintf(`document.getElementById("review-left").textContent === %q`, grouped(before-n)))
+	p.Wait(fmt.Sprintf(`document.getElementById("review-left").textContent === "검토 대기 %s건"`, grouped(before-n)))
 	waits := browsertest.Eval[[]float64](p, `window.waits`)
 	slices.Sort(waits)
 	t.Logf("%d reviews in %s: %.0f a minute; from the key to the next card %.1f ms, at the 95th percentile %.1f ms", n, took, n/took.Minutes(), waits[n/2], waits[n*95/100])

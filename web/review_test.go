@@ -204,7 +204,7 @@ func TestReviewByForms(t *testing.T) {
 	ids := posted(t, ho.Store, "p1", "을밀대 갔다가 우래옥", []told{{Name: "을밀대"}, {Name: "우래옥"}, {Name: "평양면옥"}}, candidates(3))
 	r := v.send("GET", "/review", nil)
 	b := text(r)
-	for _, want := range []string{"을밀대", "3</span> wait for a person", "을밀대 1호점", "서울 중구 을지로 2", "02-2203-0003", "https://place.map.kakao.com/1001", "two candidates fit about equally", "+ </span><bdi>name equal", `value="김 검토"`, "kakao “<bdi>낱말 p1</bdi>” (3)", "from the tag"} {
+	for _, want := range []string{"을밀대", "To review: 3</span>", "을밀대 1호점", "서울 중구 을지로 2", "02-2203-0003", "https://place.map.kakao.com/1001", "two candidates fit about equally", "+ </span><bdi>name equal", `value="김 검토"`, "kakao “<bdi>낱말 p1</bdi>” (3)", "from the tag"} {
 		if !strings.Contains(b, want) {
 			t.Errorf("the page does not say %q:\n%s", want, b)
 		}

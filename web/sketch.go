@@ -20,6 +20,8 @@ const (
 	sketchHeight = 240
 	sketchMargin = 34
 	sketchMark   = 11
+	sketchEdge   = 13 // from the edge to a mark that stands for what is beyond
+	sketchFit    = 4  // spots that are within it, the first ones
 )
 
 // sketch is a small map without a background: what it shows stands to each other as it does in the country, north above.
@@ -29,6 +31,7 @@ type sketch struct {
 	ScaleX        float64 // where the bar of the scale ends
 	ScaleY        float64
 	Scale         string // its length in words
+	Beyond        bool   // one of the marks stands for what is beyond the edge
 	Tagged        bool   // one of the marks is what the post is tagged with
 	Lines         []float64
 	Columns       []float64
@@ -39,6 +42,7 @@ type sketchSpot struct {
 	X, Y     float64 // of the mark
 	AtX, AtY float64 // where it really is
 	Moved    bool    // away from another mark
+	Far      bool    // beyond the edge, in that direction
 	Text     string
 }
 
@@ -56,8 +60,9 @@ func sketchOf(spots []spot) *sketch {
 	if len(in) == 0 {
 		return nil
 	}
+	// What is likely is seen well; what is far from that stands at the edge, in its direction.
 	south, north, west, east := in[0].Lat, in[0].Lat, in[0].Lng, in[0].Lng
-	for _, p := range in {
+	for _, p := range in[:min(len(in), sketchFit)] {
 		south, north, west, east = min(south, p.Lat), max(north, p.Lat), min(west, p.Lng), max(east, p.Lng)
 	}
 	lat, lng := (south+north)/2, (west+east)/2
@@ -68,14 +73,15 @@ func sketchOf(spots []spot) *sketch {
 	s := &sketch{Width: sketchWidth, Height: sketchHeight}
 	for _, p := range in {
 		x, y := sketchWidth/2+(p.Lng-lng)*squeeze/perUnit, sketchHeight/2-(p.Lat-lat)/perUnit
-		m := sketchSpot{spot: p, X: x, Y: y, AtX: x, AtY: y}
+		m := sketchSpot{spot: p, AtX: min(max(x, sketchEdge), sketchWidth-sketchEdge), AtY: min(max(y, sketchEdge), sketchHeight-sketchEdge)}
+		m.X, m.Y, m.Far = m.AtX, m.AtY, m.AtX != x || m.AtY != y
 		s.place(&m)
 		if m.N > 0 {
 			m.Text = fmt.Sprint(m.N)
 		} else {
 			s.Tagged = true
 		}
-		s.Marks = append(s.Marks, m)
+		s.Marks, s.Beyond = append(s.Marks, m), s.Beyond || m.Far
 	}
 	s.scale(perUnit * metresPerDegree)
 	return s

@@ -83,7 +83,8 @@ function forward(entry) {
 }
 
 function count(by) {
-  left.textContent = Math.max(0, Number(left.textContent.replaceAll(",", "")) + by).toLocaleString("en-US");
+  left.dataset.left = Math.max(0, Number(left.dataset.left) + by);
+  left.textContent = left.dataset.text.replace("%s", Number(left.dataset.left).toLocaleString("en-US"));
 }
 
 // answer sends what was chosen and shows the next card at once.
