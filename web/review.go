@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	reviewAhead = 3   // cards that a script is given at a time
+	reviewAhead = 5   // cards that a script is given at a time
 	shownFirst  = 9   // candidates with a key of their own; the others are shown on demand
 	mostWords   = 100 // characters of a search
 	mostAuthor  = 64  // characters of a name

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	neturl "net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -407,4 +409,48 @@ func TestMergeInBrowser(t *testing.T) {
 	if placeOf(t, s, ids[1]) == placeOf(t, s, ids[0]) {
 		t.Error("not taken apart")
 	}
+}
+
+// TestReviewWithoutServer loses the server in the middle: what is not stored is said, and nothing is taken for the end.
+func TestReviewWithoutServer(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	w := &web.Server{Store: s, Log: slog.New(slog.DiscardHandler), By: "사장님"}
+	var gone atomic.Bool
+	h := w.Handler()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if gone.Load() {
+			http.Error(w, "gone", http.StatusBadGateway)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	ids := posted(t, s, "p1", "식당", restaurants(30), candidates(2))
+	p := browsertest.Open(t, srv.URL+"/review", browsertest.Options{Language: "en"})
+	p.Allow("502")
+	p.Wait(`performance.getEntriesByType("resource").some((e) => e.name.endsWith("/review/cards?after=` + fmt.Sprint(ids[0]) + `"))`)
+	shows(p, "식당 0")
+	p.Press("1")
+	shows(p, "식당 1")
+	p.Wait(`document.getElementById("review-said").textContent === "식당 0: 을밀대 1호점"`)
+	gone.Store(true)
+	p.Press("1")
+	shows(p, "식당 2")
+	p.Wait(`document.getElementById("review-problems").textContent.includes("Not stored, the server does not answer: 식당 1")`)
+	is(t, s, ids[1], "review")
+	for range 20 { // more than were fetched
+		p.Press("s")
+	}
+	p.Wait(`document.getElementById("review-problems").textContent.includes("The next ones cannot be fetched")`)
+	if !browsertest.Eval[bool](p, `document.getElementById("review-end").hidden && document.querySelector("#review-card [inert]") !== null`) {
+		t.Error("it is taken for the end")
+	}
+	gone.Store(false)
+	p.Wait(`document.querySelector("#review-card .review-card:not([inert])")`) // by itself
+	p.Click("#review-problems a")
+	shows(p, "식당 1")
+	p.Press("2")
+	p.Wait(`document.querySelector(".said")?.textContent === "식당 1: 을밀대 2호점"`)
+	is(t, s, ids[1], "place 을밀대 2호점 사장님")
 }

@@ -21,7 +21,7 @@ const (
 	sketchMargin = 34
 	sketchMark   = 11
 	sketchEdge   = 13 // from the edge to a mark that stands for what is beyond
-	sketchFit    = 4  // spots that are within it, the first ones
+	sketchFit    = 3  // candidates that are within it, the first ones
 )
 
 // sketch is a small map without a background: what it shows stands to each other as it does in the country, north above.
@@ -62,7 +62,11 @@ func sketchOf(spots []spot) *sketch {
 	}
 	// What is likely is seen well; what is far from that stands at the edge, in its direction.
 	south, north, west, east := in[0].Lat, in[0].Lat, in[0].Lng, in[0].Lng
-	for _, p := range in[:min(len(in), sketchFit)] {
+	fit := sketchFit
+	if in[0].N == 0 {
+		fit++
+	}
+	for _, p := range in[:min(len(in), fit)] {
 		south, north, west, east = min(south, p.Lat), max(north, p.Lat), min(west, p.Lng), max(east, p.Lng)
 	}
 	lat, lng := (south+north)/2, (west+east)/2

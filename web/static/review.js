@@ -16,11 +16,13 @@ const done = []; // what was answered or skipped, the last one last
 let fetched = last(); // up to which mention cards are here
 let more = true; // there may be cards behind that
 let fetching; // the request for them
+let lost = false; // the last one was not answered
 let sending = Promise.resolve(); // the answers under way, in order
 let open = 0; // answers that are not stored yet
 let skipped = false;
 
-function card() { return place.querySelector(".review-card"); }
+// card is the one that is decided now. While the next one is still on its way the last one stays, and takes no answer.
+function card() { return place.querySelector(".review-card:not([inert])"); }
 function id(c) { return c ? Number(c.dataset.mention) : 0; }
 function last() { return id(card()); }
 
@@ -32,7 +34,7 @@ function cardsIn(text) {
 
 // fill fetches cards until there are enough of them.
 function fill() {
-  if (single || !more || ahead.length > 2 || fetching) return fetching;
+  if (single || !more || ahead.length > 4 || fetching) return fetching;
   const q = new URLSearchParams({ after: fetched });
   if (pipeline) q.set("pipeline", pipeline);
   fetching = fetch("/review/cards?" + q, { headers: html }).then(async (r) => {
@@ -41,26 +43,36 @@ function fill() {
     more = cards.length > 0;
     if (more) fetched = id(cards[cards.length - 1]);
     ahead.push(...cards);
-  }).catch(() => { more = false; }).finally(() => {
+    lost = false;
+  }).catch(() => {
+    if (!lost) problem(root.dataset.lost, location.href);
+    lost = true;
+  }).finally(() => {
     fetching = undefined;
     if (!card() && ahead.length) show(ahead.shift());
     else if (!card() && !more) show();
-    if (more && ahead.length < 2) fill();
+    if (lost) setTimeout(fill, 3000);
+    else fill();
   });
   return fetching;
 }
 
 // show puts a card where the last one was; none: that was all.
 function show(next) {
+  if (!next && more) {
+    card()?.setAttribute("inert", "");
+    return;
+  }
+  next?.removeAttribute("inert");
   place.replaceChildren(...(next ? [next] : []));
-  end.hidden = Boolean(next) || more;
-  if (!next && !more) document.getElementById("review-restart").hidden = !skipped;
+  end.hidden = Boolean(next);
+  if (!next) document.getElementById("review-restart").hidden = !skipped;
   if (next) {
     history.replaceState(null, "", "/review?" + new URLSearchParams({ after: id(next) - 1, ...(pipeline && { pipeline }) }));
     prepare(next);
     next.querySelector("h2").focus({ preventScroll: true });
     scrollTo({ top: 0 });
-  } else if (!end.hidden) {
+  } else {
     end.querySelector("p").tabIndex = -1;
     end.querySelector("p").focus();
   }
@@ -114,17 +126,17 @@ function failed(entry, text) {
   const i = done.indexOf(entry);
   if (i >= 0) done.splice(i, 1);
   count(1);
-  problem(text, entry.card);
+  problem(text, "/review/" + id(entry.card));
   if (card()) prepare(card());
 }
 
-function problem(text, c) {
+function problem(text, link) {
   const line = document.createElement("p");
   line.className = "alert bad";
   const words = document.createElement("bdi");
   words.textContent = text;
   const again = document.createElement("a");
-  again.href = "/review/" + id(c);
+  again.href = link;
   again.textContent = root.dataset.again;
   line.append(words, " ", again);
   problems.append(line);
@@ -154,7 +166,7 @@ async function undo() {
       const r = await fetch(`/review/${id(back)}/undo`, { method: "POST", body: new URLSearchParams({ seen: entry.seen, pipeline }), headers: html });
       if (!r.ok) {
         const a = (r.headers.get("Content-Type") ?? "").startsWith("application/json") ? await r.json() : {};
-        problem(a.problem ?? root.dataset.failed, back);
+        problem(a.problem ?? root.dataset.failed, "/review/" + id(back));
         return;
       }
       [back] = cardsIn(await r.text());
@@ -164,7 +176,7 @@ async function undo() {
     show(back);
     say(`${name(back)}: ${root.dataset.back}`);
   } catch {
-    problem(`${root.dataset.failed} ${name(entry.card)}`, entry.card);
+    problem(`${root.dataset.failed} ${name(entry.card)}`, "/review/" + id(entry.card));
   } finally {
     undoing = false;
   }
@@ -179,7 +191,7 @@ async function search(c, form) {
     found.innerHTML = await r.text();
     found.querySelector("button")?.focus();
   } catch {
-    problem(`${root.dataset.failed} ${name(c)}`, c);
+    problem(root.dataset.unsearched, "/review/" + id(c));
   } finally {
     found.removeAttribute("aria-busy");
   }
