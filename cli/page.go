@@ -32,6 +32,11 @@ func (e *env) page(c *config.Config, s *queue.Store, b *Built, reg *prometheus.R
 		Tiles:     web.Tiles{Address: c.Map.Tiles, Attribution: c.Map.Attribution, AttributionURL: c.Map.AttributionURL},
 		Pipelines: b.Engine.Pipelines, Rates: b.Rates,
 		Forecast: func(ctx context.Context, pipeline string) (web.Forecast, error) { return forecast(ctx, c, s, pipeline) },
+		Together: func(pipeline string) (queue.One, string, error) {
+			one, lane := togetherBy(c, pipeline)
+			return one, lane, nil
+		},
+		Look: b.Engine.Look, By: e.Getenv("USER"),
 	}
 	if secret := c.Secrets.OpenAIWebhook; secret != "" {
 		w.Verify = func(h http.Header, body []byte, now time.Time) (string, string, error) {
