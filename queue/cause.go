@@ -12,7 +12,7 @@ const causeRunes = 160
 var (
 	causeQuote = regexp.MustCompile(`"[^"]*"`)
 	causeWord  = regexp.MustCompile(`[\pL\pN_-]*\pN[\pL\pN_-]*`)
-	causeHTTP  = regexp.MustCompile(`^[45]\pN\pN$`)
+	causeHTTP  = regexp.MustCompile(`^(40[0-9]|41[0-8]|42[2-9]|451|50[0-8]|52[0-7])$`)
 )
 
 // Cause is an error without what differs from one job to the next: its first line, with … for what is quoted and # for numbers

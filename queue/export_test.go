@@ -219,3 +219,6 @@ const WaitingText = waitingText
 
 // Forget is how long a trouble must be over.
 const Forget = forget
+
+// MostFates is how many causes are kept of a batch.
+const MostFates = mostFates
