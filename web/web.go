@@ -74,6 +74,11 @@ func (s *Server) Handler() http.Handler {
 		closed.Handle("GET /metrics", s.Metrics)
 	}
 	s.overviewRoutes(closed)
+	s.runsRoutes(closed)
+	s.jobsRoutes(closed)
+	s.accountsRoutes(closed)
+	s.batchesRoutes(closed)
+	s.deadRoutes(closed)
 	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool {
 		_, pattern := closed.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: l.Path}})
 		return pattern == ""

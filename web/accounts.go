@@ -1,0 +1,167 @@
+package web
+
+import (
+	"net/http"
+	"time"
+
+	"sumbi/queue"
+)
+
+func (s *Server) accountsRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /accounts", s.accounts)
+	mux.HandleFunc("GET /accounts/{pipeline}/{target}", s.account)
+}
+
+// accountLine is an account in a list.
+type accountLine struct {
+	queue.AccountRow
+	Path   string
+	Badges []badge
+}
+
+func lineOfAccount(a queue.AccountRow) accountLine {
+	l := accountLine{AccountRow: a, Path: accountPath(a.Pipeline, a.Target)}
+	gap, walking := false, false
+	for _, w := range a.Walks {
+		gap, walking = gap || w.Gap(), walking || w.State == queue.WalkWalking
+	}
+	for _, b := range []struct {
+		state string
+		is    bool
+	}{
+		{a.State, a.State != "ok"},
+		{"silent", a.State == "ok" && !a.Silent.IsZero()},
+		{"gap", gap},
+		{"renamed", a.Name != ""},
+		{"walking", walking},
+	} {
+		if b.is {
+			l.Badges = append(l.Badges, badgeOf(b.state))
+		}
+	}
+	if len(l.Badges) == 0 {
+		l.Badges = []badge{badgeOf("ok")}
+	}
+	return l
+}
+
+// accounts lists whom sumbi follows.
+func (s *Server) accounts(w http.ResponseWriter, r *http.Request) {
+	f := queue.AccountFilter{Pipeline: r.FormValue("pipeline"), State: r.FormValue("state"), Name: r.FormValue("name")}
+	after := queue.AccountID{Pipeline: r.FormValue("after_pipeline"), Target: r.FormValue("after")}
+	rows, err := s.Store.Accounts(r.Context(), f, after, rowsShown+1)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	pipelines, err := s.Store.Pipelines(r.Context())
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	counts, err := s.Store.AccountCounts(r.Context(), f.Pipeline)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	data := struct {
+		Accounts          []accountLine
+		Pipelines, States []option
+		Filter            queue.AccountFilter
+		pager
+	}{Pipelines: nameOptions(pipelines, f.Pipeline), Filter: f}
+	for _, c := range counts {
+		o := option{Value: c.State, Word: say("all"), N: c.N, Selected: c.State == f.State}
+		if c.State != "" {
+			o.Word = badgeOf(c.State).Text
+		}
+		data.States = append(data.States, o)
+	}
+	if after != (queue.AccountID{}) {
+		data.First = sameWith(r, "after", "", "after_pipeline", "")
+	}
+	if len(rows) > rowsShown {
+		rows = rows[:rowsShown]
+		last := rows[rowsShown-1].AccountID
+		data.Next = sameWith(r, "after_pipeline", last.Pipeline, "after", last.Target)
+	}
+	for _, a := range rows {
+		data.Accounts = append(data.Accounts, lineOfAccount(a))
+	}
+	s.render(w, r, http.StatusOK, "accounts", say("Accounts"), data)
+}
+
+// accountWalk is a list of an account with what its walk has left out.
+type accountWalk struct {
+	queue.WalkRow
+	Badge   badge
+	RunPath string
+}
+
+// gapLine is something that was not seen.
+type gapLine struct {
+	queue.AccountGap
+	Badge badge
+}
+
+// postLine is a post of an account.
+type postLine struct {
+	queue.AccountPost
+	Path  string
+	Badge badge
+}
+
+// namedPlace is a place that an account names.
+type namedPlace struct {
+	queue.AccountPlace
+	Path string
+}
+
+// stateCount is how many posts are in a state.
+type stateCount struct {
+	Badge badge
+	N     int
+}
+
+// account tells one account.
+func (s *Server) account(w http.ResponseWriter, r *http.Request) {
+	st, err := s.Store.AccountStory(r.Context(), queue.AccountID{Pipeline: r.PathValue("pipeline"), Target: r.PathValue("target")})
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	data := struct {
+		accountLine
+		Walks  []accountWalk
+		Gaps   []gapLine
+		States []stateCount
+		Posts  []postLine
+		Top    []namedPlace
+		Review int
+		Silent time.Duration // how long already; 0 not
+		All    queue.Results
+	}{accountLine: lineOfAccount(st.AccountRow), Review: st.Review, All: st.Results}
+	if !st.Silent.IsZero() {
+		data.Silent = s.Store.Now().Sub(st.Silent)
+	}
+	for _, x := range st.Walks {
+		l := accountWalk{WalkRow: x, Badge: badgeOf(x.State)}
+		if x.Run > 0 {
+			l.RunPath = runPath(x.Run)
+		}
+		data.Walks = append(data.Walks, l)
+	}
+	for _, g := range st.Gaps {
+		data.Gaps = append(data.Gaps, gapLine{g, badgeOf(g.State)})
+	}
+	for _, c := range st.States {
+		data.States = append(data.States, stateCount{badgeOf(c.State), c.N})
+	}
+	for _, p := range st.Newest {
+		data.Posts = append(data.Posts, postLine{p, postPath(p.Stream, p.Key), badgeOf(p.State)})
+	}
+	for _, p := range st.Top {
+		data.Top = append(data.Top, namedPlace{p, placePath(p.ID)})
+	}
+	s.render(w, r, http.StatusOK, "account", say("Account"), data)
+}
