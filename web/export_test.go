@@ -1,6 +1,8 @@
 package web
 
 import (
+	"context"
+	"html/template"
 	"net/netip"
 	"time"
 )
@@ -42,3 +44,30 @@ var (
 
 // StaticURL is the address of a file of static/.
 var StaticURL = staticURL
+
+// Bounds of what is live.
+const (
+	LiveMost  = liveMost
+	LiveAhead = liveAhead
+)
+
+// SetBeat makes s read what is watched that often. It comes before Handler.
+func (s *Server) SetBeat(d time.Duration) { s.beat = d }
+
+// Watch makes a view of one block live whose template is text. It comes after Handler.
+func (s *Server) Watch(name, text string, data func(ctx context.Context, arg string) (any, error)) {
+	for _, v := range s.views {
+		template.Must(v.New(name).Parse(text)) // before the first use
+	}
+	s.watch(name, liveView{blocks: []string{name}, data: data})
+}
+
+// Watched is how many feeds are read for how many watchers.
+func (s *Server) Watched() (feeds, watchers int) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	return len(s.hub.feeds), s.hub.n
+}
+
+// CloseLive ends what is live and waits for it.
+func (s *Server) CloseLive() { s.hub.close() }

@@ -54,6 +54,10 @@ type Server struct {
 	tries       tries
 	badTokens   rarely
 	badWebhooks rarely
+	badReads    rarely
+	lives       map[string]liveView
+	hub         hub
+	beat        time.Duration // liveBeat, but for tests
 }
 
 // Handler returns the routes.
@@ -73,6 +77,10 @@ func (s *Server) Handler() http.Handler {
 	if s.Metrics != nil {
 		closed.Handle("GET /metrics", s.Metrics)
 	}
+	if s.beat == 0 {
+		s.beat = liveBeat
+	}
+	closed.HandleFunc("GET /events", s.events)
 	s.overviewRoutes(closed)
 	s.runsRoutes(closed)
 	s.jobsRoutes(closed)
@@ -211,6 +219,8 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 		Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		MaxHeaderBytes: 16 << 10, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelError),
 	}
+	srv.RegisterOnShutdown(s.hub.close)
+	defer s.hub.close()
 	defer context.AfterFunc(ctx, func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
