@@ -6,6 +6,9 @@ import (
 	"unicode/utf8"
 )
 
+// NoCause is the cause of what is told nothing of.
+const NoCause = "?"
+
 // causeRunes is how long a cause is at most.
 const causeRunes = 160
 
@@ -27,8 +30,11 @@ func Cause(err string) string {
 		return "#"
 	})
 	line = strings.TrimSpace(line)
-	if utf8.RuneCountInString(line) > causeRunes {
-		line = string([]rune(line)[:causeRunes-1]) + "…"
+	switch {
+	case line == "":
+		return NoCause
+	case utf8.RuneCountInString(line) > causeRunes:
+		return string([]rune(line)[:causeRunes-1]) + "…"
 	}
 	return line
 }

@@ -18,7 +18,7 @@ type Fates struct {
 	Dead     map[string]int `json:"dead,omitempty"`      // lines that were given up
 }
 
-// mostFates bounds the causes that are kept of a batch; those beyond have none.
+// mostFates bounds the causes that are kept of a batch; those beyond are together, as "".
 const mostFates = 20
 
 func fatesKey(batch int64) string { return "batch.fates." + strconv.FormatInt(batch, 10) }
@@ -162,7 +162,9 @@ func mergeFates(rows []LineFate) []LineFate {
 	var all []LineFate
 	at := map[string]int{}
 	for _, f := range rows {
-		f.Cause = Cause(f.Cause)
+		if f.Cause != "" {
+			f.Cause = Cause(f.Cause)
+		}
 		if i, ok := at[f.Cause]; ok {
 			all[i].N += f.N
 			continue

@@ -44,7 +44,7 @@ func (f JobFilter) where(now time.Time) where {
 	if f.Most > 0 {
 		w.add(`id <= ?`, f.Most)
 	}
-	if f.Cause != "" {
+	if f.Cause != "" && f.Cause != NoCause {
 		w.add(`err is not null`)
 	}
 	return w

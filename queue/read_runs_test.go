@@ -13,7 +13,8 @@ import (
 func TestCause(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, err, want string }{
-		{"nothing", "", ""},
+		{"nothing", "", queue.NoCause},
+		{"blank", " \n국물", queue.NoCause},
 		{"a status stays", "instagram: GET /v1.2/posts: 503 Service Unavailable", "instagram: GET /#.#/posts: 503 Service Unavailable"},
 		{"numbers go", "limit instagram/1 is free in 812ms (rate)", "limit instagram/# is free in # (rate)"},
 		{"so does what is quoted", `"을지로골목" is no Instagram account`, `"…" is no Instagram account`},
@@ -173,6 +174,7 @@ func TestFindJobs(t *testing.T) {
 		{"a pipeline", queue.JobFilter{Pipeline: "velog"}, nil},
 		{"a cause", queue.JobFilter{Cause: "인스타: 국물이 식었다"}, all[3:4]},
 		{"another cause", queue.JobFilter{Cause: "인스타: 국물이"}, nil},
+		{"none told", queue.JobFilter{Cause: queue.NoCause}, []string{all[0], all[1], all[2], all[4]}},
 		{"up to", queue.JobFilter{Most: 2}, all[3:]},
 	} {
 		same(t, tt.name, find(tt.f, 0, 9), tt.want)

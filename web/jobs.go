@@ -171,7 +171,12 @@ func (s *Server) jobs(w http.ResponseWriter, r *http.Request) {
 		q.Set("back", data.Back)
 		return addressOf("/jobs/ask", q)
 	}
-	data.RetryAll, data.DropAll = ask("retry"), ask("drop")
+	if (selection{do: "retry", f: f}).bounded() {
+		data.RetryAll = ask("retry")
+	}
+	if (selection{do: "drop", f: f}).bounded() {
+		data.DropAll = ask("drop")
+	}
 	rows, data.pager = pageRows(r, rows, func(j queue.JobRow) int64 { return j.ID })
 	if data.Jobs, err = s.jobLines(r.Context(), rows); err != nil {
 		s.broken(w, r, err)
@@ -320,7 +325,13 @@ func selectionOf(r *http.Request) (x selection, ok bool) {
 	if !isHere(x.back) {
 		x.back = "/jobs"
 	}
-	return x, x.do == "retry" || x.do == "drop"
+	return x, (x.do == "retry" || x.do == "drop") && (!x.all || x.bounded())
+}
+
+// bounded reports whether all of the selection may be done at once: what was given up, what has failed for one cause, and, to be
+// tried again, what waits. Nobody means all work there is.
+func (x selection) bounded() bool {
+	return x.f.State == "dead" || x.f.Cause != "" || (x.do == "retry" && x.f.State == "waiting")
 }
 
 func (x selection) group() queue.DeadGroup {

@@ -2,8 +2,10 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +15,13 @@ import (
 func (s *Server) runsRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /runs", s.runs)
 	mux.HandleFunc("GET /runs/{id}", s.run)
+	s.watch("run", liveView{blocks: []string{"run-now"}, data: func(ctx context.Context, arg string) (any, error) {
+		id, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil {
+			return nil, queue.ErrNotFound
+		}
+		return s.runFacts(ctx, id)
+	}})
 }
 
 // runLine is a run in a list.
@@ -246,6 +255,50 @@ func jobLinks(counts []queue.JobCount) (links []jobLink) {
 	return links
 }
 
+// runFacts is what the view of a run shows.
+type runFacts struct {
+	runLine
+	Story    queue.RunStory
+	Phases   []phase
+	Lanes    []laneUse
+	Days     []queue.DayUse // when it took more than one
+	Money    []moneyLine
+	InVain   []moneyLine
+	Longest  []walkLine
+	Open     []walkLine
+	Failures []failureLine
+	Jobs     []jobLink // of its pipeline, while it is under way
+	Batches  []batchLine
+}
+
+func (s *Server) runFacts(ctx context.Context, id int64) (runFacts, error) {
+	st, err := s.Store.RunStory(ctx, id)
+	if err != nil {
+		return runFacts{}, err
+	}
+	f := runFacts{
+		runLine: s.runLine(st.RunRow), Story: st, Phases: phases(st.Run, s.Store.Now()), Lanes: lanes(st), Money: moneyLines(st.Used), InVain: moneyLines(st.InVain),
+		Longest: walkLines(st.Longest), Open: walkLines(st.Open),
+	}
+	if len(st.Days) > 0 && st.Days[0].Day != st.Days[len(st.Days)-1].Day {
+		f.Days = st.Days
+	}
+	for _, x := range st.Failures {
+		f.Failures = append(f.Failures, failureLine{x, plain(x.Err), kindWord(x.Kind), jobPath(x.Job)})
+	}
+	for _, b := range st.Batches {
+		f.Batches = append(f.Batches, lineOfBatch(queue.BatchRow{Batch: b}))
+	}
+	if st.State != queue.RunDone {
+		counts, err := s.Store.JobCounts(ctx, st.Pipeline)
+		if err != nil {
+			return f, err
+		}
+		f.Jobs = jobLinks(counts)
+	}
+	return f, nil
+}
+
 // run tells one run.
 func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 	id, err := idOf(r)
@@ -253,45 +306,10 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, r, err)
 		return
 	}
-	st, err := s.Store.RunStory(r.Context(), id)
+	f, err := s.runFacts(r.Context(), id)
 	if err != nil {
 		s.broken(w, r, err)
 		return
 	}
-	data := struct {
-		runLine
-		Story    queue.RunStory
-		Phases   []phase
-		Lanes    []laneUse
-		Days     []queue.DayUse // when it took more than one
-		Money    []moneyLine
-		InVain   []moneyLine
-		Longest  []walkLine
-		Open     []walkLine
-		Failures []failureLine
-		Jobs     []jobLink // of its pipeline, while it is under way
-		Batches  []batchLine
-		Dead     int
-	}{
-		runLine: s.runLine(st.RunRow), Story: st, Phases: phases(st.Run, s.Store.Now()), Lanes: lanes(st), Money: moneyLines(st.Used), InVain: moneyLines(st.InVain),
-		Longest: walkLines(st.Longest), Open: walkLines(st.Open),
-	}
-	if len(st.Days) > 0 && st.Days[0].Day != st.Days[len(st.Days)-1].Day {
-		data.Days = st.Days
-	}
-	for _, f := range st.Failures {
-		data.Failures = append(data.Failures, failureLine{f, plain(f.Err), kindWord(f.Kind), jobPath(f.Job)})
-	}
-	for _, b := range st.Batches {
-		data.Batches = append(data.Batches, lineOfBatch(queue.BatchRow{Batch: b}))
-	}
-	if st.State != queue.RunDone {
-		counts, err := s.Store.JobCounts(r.Context(), st.Pipeline)
-		if err != nil {
-			s.broken(w, r, err)
-			return
-		}
-		data.Jobs = jobLinks(counts)
-	}
-	s.render(w, r, http.StatusOK, "run", say("Run"), data)
+	s.render(w, r, http.StatusOK, "run", say("Run"), f)
 }
