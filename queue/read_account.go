@@ -30,6 +30,7 @@ type AccountRow struct {
 	Name    string    // the name it goes by now, when that is another
 	Seen    int       // records that its lists had shown when they last had all ended; -1 never
 	Silent  time.Time // its newest record, when it has been silent far beyond its habit since
+	Gap     bool      // something of it was not seen
 	Walks   []WalkRow
 	Results
 }
@@ -45,9 +46,6 @@ type WalkRow struct {
 	Walk
 	Ended time.Time
 }
-
-// Gap reports whether the walk has left something unseen.
-func (w WalkRow) Gap() bool { return w.State == WalkUnfinished || w.Cuts > 0 }
 
 const accountColumns = `t.pipeline, t.target, t.state, t.misses, t.total, t.checked_at, t.note, t.uid, t.name, coalesce(t.shown, -1), t.silent_since`
 
@@ -138,6 +136,13 @@ func (s *Store) results(ctx context.Context, all []AccountRow) error {
 			}
 			ids = append(ids, w.ID)
 		}
+		gaps, err := list(ctx, s.read, `select distinct account from v_gaps where pipeline = ? and account in `+in+` and state <> 'walking'`, append([]any{pipeline}, args...), scanText)
+		if err != nil {
+			return err
+		}
+		for _, target := range gaps {
+			at[AccountID{pipeline, target}].Gap = true
+		}
 	}
 	if len(ids) == 0 {
 		return nil
@@ -174,6 +179,7 @@ type AccountPost struct {
 	Stream, Key              string
 	At                       time.Time
 	State                    string // new, skipped, asked, dead, matching, done
+	Caption                  string // its beginning
 	Mentions, Places, Review int
 }
 
@@ -231,11 +237,11 @@ func (s *Store) AccountStory(ctx context.Context, id AccountID) (st AccountStory
 		func(r *sql.Rows) (c AccountCount, err error) { return c, r.Scan(&c.State, &c.N) }); err != nil {
 		return st, s.explain(err)
 	}
-	if st.Newest, err = list(ctx, s.read, `select r.stream, r.key, r.at, `+postState+`, (select count(*) from mention m where m.record = r.id), (select count(*) from mention m where m.record = r.id and m.state = 'place'),
+	if st.Newest, err = list(ctx, s.read, `select r.stream, r.key, r.at, `+postState+`, case when json_valid(r.data) then substr(coalesce(json_extract(r.data, '$.caption'), ''), 1, 120) else '' end, (select count(*) from mention m where m.record = r.id), (select count(*) from mention m where m.record = r.id and m.state = 'place'),
 		(select count(*) from mention m where m.record = r.id and m.state = 'review')
 		from (select r.id from `+accountRecords+` join record r on r.id = x.record order by r.at desc, r.id desc limit ?) n join record r on r.id = n.id left join question q on q.id = r.question order by r.at desc, r.id desc`, append(slices.Clone(of), accountPosts),
 		func(r *sql.Rows) (p AccountPost, err error) {
-			return p, r.Scan(&p.Stream, &p.Key, instant{&p.At}, &p.State, &p.Mentions, &p.Places, &p.Review)
+			return p, r.Scan(&p.Stream, &p.Key, instant{&p.At}, &p.State, &p.Caption, &p.Mentions, &p.Places, &p.Review)
 		}); err != nil {
 		return st, s.explain(err)
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"sumbi/queue"
@@ -21,17 +22,14 @@ type accountLine struct {
 
 func lineOfAccount(a queue.AccountRow) accountLine {
 	l := accountLine{AccountRow: a, Path: accountPath(a.Pipeline, a.Target)}
-	gap, walking := false, false
-	for _, w := range a.Walks {
-		gap, walking = gap || w.Gap(), walking || w.State == queue.WalkWalking
-	}
+	walking := slices.ContainsFunc(a.Walks, func(w queue.WalkRow) bool { return w.State == queue.WalkWalking })
 	for _, b := range []struct {
 		state string
 		is    bool
 	}{
 		{a.State, a.State != "ok"},
 		{"silent", a.State == "ok" && !a.Silent.IsZero()},
-		{"gap", gap},
+		{"gap", a.Gap},
 		{"renamed", a.Name != ""},
 		{"walking", walking},
 	} {

@@ -194,11 +194,28 @@ func distinct(all []string, chosen string) []string {
 	return slices.Compact(all)
 }
 
-// storyLine is one thing that went wrong with a job.
+// storyLine is what went wrong with a job, as often as it did in a row.
 type storyLine struct {
 	queue.JobError
 	Plain string
 	Long  bool // the error has more than one line
+	N     int
+	Since time.Time // the first one, when there are several
+	From  int       // its attempt
+}
+
+// storyLines puts together what is the same.
+func storyLines(all []queue.JobError) (lines []storyLine) {
+	for _, x := range all {
+		if n := len(lines); n > 0 && lines[n-1].Err == x.Err {
+			last := &lines[n-1]
+			last.N++
+			last.JobError = x
+			continue
+		}
+		lines = append(lines, storyLine{JobError: x, Plain: plain(x.Err), Long: strings.Contains(x.Err, "\n"), N: 1, Since: x.At, From: x.Attempt})
+	}
+	return lines
 }
 
 // job tells one job.
@@ -212,6 +229,12 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.broken(w, r, err)
 		return
+	}
+	if j.State == "ready" || j.State == "waiting" {
+		j.State = "ready"
+		if j.Due.After(s.Store.Now()) {
+			j.State = "waiting"
+		}
 	}
 	over := j.State == "done"
 	if over {
@@ -240,9 +263,7 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request) {
 		Back      string
 		OutboxOf  string // the sink that it delivers to
 	}{jobLine: lines[0], Over: over, LanePath: addressOf("/jobs", url.Values{"lane": {j.Lane}}), Back: jobPath(id)}
-	for _, x := range story {
-		data.Story = append(data.Story, storyLine{x, plain(x.Err), strings.Contains(x.Err, "\n")})
-	}
+	data.Story = storyLines(story)
 	live := j.State != "dead"
 	data.Droppable = !over && j.State != "running" && (!live || (j.Kind != string(queue.KindBatch) && j.Kind != string(queue.KindDeliver)))
 	data.Drop = addressOf("/jobs/ask", url.Values{"do": {"drop"}, "id": {strconv.FormatInt(id, 10)}, "back": {"/jobs"}})
