@@ -71,3 +71,6 @@ func (s *Server) Watched() (feeds, watchers int) {
 
 // CloseLive ends what is live and waits for it.
 func (s *Server) CloseLive() { s.hub.close() }
+
+// Plain says in plain words what an error means.
+var Plain = plain
