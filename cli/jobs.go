@@ -107,7 +107,7 @@ type jobsRetryCmd struct {
 
 // Run lets jobs live again.
 func (c jobsRetryCmd) Run(e *env) error {
-	return e.each(c.IDs, c.All, jobs.RetryOne, "goes on")
+	return e.each(c.IDs, c.All, jobs.Retry, "goes on")
 }
 
 type jobsDropCmd struct {

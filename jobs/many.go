@@ -8,19 +8,7 @@ import (
 	"sumbi/queue"
 )
 
-// RetryOne lets what was given up live again, and a waiting job come at once. id is the number of a job or the id of a question.
-func RetryOne(tx *queue.Tx, id string) error {
-	if n, err := strconv.ParseInt(id, 10, 64); err == nil {
-		return tx.Revive(n)
-	}
-	pipeline, err := tx.ReviveQuestion(id)
-	if err != nil {
-		return err
-	}
-	return WantBatch(tx, pipeline)
-}
-
-// DropOne removes a job for good, or lets a dead question rest. id is as for RetryOne.
+// DropOne removes a job for good, or lets a dead question rest. id is as for Retry.
 func DropOne(tx *queue.Tx, id string) error {
 	if n, err := strconv.ParseInt(id, 10, 64); err == nil {
 		return Drop(tx, n)

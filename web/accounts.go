@@ -9,7 +9,7 @@ import (
 )
 
 func (s *Server) accountsRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /accounts", s.accounts)
+	mux.HandleFunc("GET /accounts", s.accountList)
 	mux.HandleFunc("GET /accounts/{pipeline}/{target}", s.account)
 }
 
@@ -43,8 +43,8 @@ func lineOfAccount(a queue.AccountRow) accountLine {
 	return l
 }
 
-// accounts lists whom sumbi follows.
-func (s *Server) accounts(w http.ResponseWriter, r *http.Request) {
+// accountList lists whom sumbi follows.
+func (s *Server) accountList(w http.ResponseWriter, r *http.Request) {
 	f := queue.AccountFilter{Pipeline: r.FormValue("pipeline"), State: r.FormValue("state"), Name: r.FormValue("name")}
 	after := queue.AccountID{Pipeline: r.FormValue("after_pipeline"), Target: r.FormValue("after")}
 	rows, err := s.Store.Accounts(r.Context(), f, after, rowsShown+1)

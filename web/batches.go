@@ -8,7 +8,7 @@ import (
 )
 
 func (s *Server) batchesRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /batches", s.batches)
+	mux.HandleFunc("GET /batches", s.batchList)
 	mux.HandleFunc("GET /batches/{id}", s.batch)
 }
 
@@ -31,8 +31,8 @@ func lineOfBatch(b queue.BatchRow) batchLine {
 	return l
 }
 
-// batches lists what was put to the model.
-func (s *Server) batches(w http.ResponseWriter, r *http.Request) {
+// batchList lists what was put to the model.
+func (s *Server) batchList(w http.ResponseWriter, r *http.Request) {
 	f := queue.BatchFilter{Pipeline: r.FormValue("pipeline"), State: r.FormValue("state")}
 	rows, err := s.Store.Batches(r.Context(), f, numberOf(r, "before"), rowsShown+1)
 	if err != nil {

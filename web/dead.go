@@ -9,7 +9,7 @@ import (
 )
 
 func (s *Server) deadRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /dead", s.dead)
+	mux.HandleFunc("GET /dead", s.deadList)
 	mux.HandleFunc("GET /dead/questions", s.deadQuestions)
 }
 
@@ -20,8 +20,8 @@ type deadLine struct {
 	Look, Retry, Drop string // addresses
 }
 
-// dead lists what was given up by cause.
-func (s *Server) dead(w http.ResponseWriter, r *http.Request) {
+// deadList lists what was given up by cause.
+func (s *Server) deadList(w http.ResponseWriter, r *http.Request) {
 	groups, err := s.Store.DeadGroups(r.Context())
 	if err != nil {
 		s.broken(w, r, err)

@@ -5,6 +5,8 @@ import (
 	"html/template"
 	"net/netip"
 	"time"
+
+	"sumbi/queue"
 )
 
 // SetClock makes s live by another clock. It comes before Handler.
@@ -74,3 +76,23 @@ func (s *Server) CloseLive() { s.hub.close() }
 
 // Plain says in plain words what an error means.
 var Plain = plain
+
+// Speed is how a rate is drawn.
+func Speed(r Rate) (now, bound float64, line string) {
+	s := newSpeed(r)
+	return s.Now, s.Bound, s.Line
+}
+
+// Together follows what several machines call.
+type Together struct{ t together }
+
+// Seconds counts what was called since the last look.
+func (t *Together) Seconds(now time.Time, r Rate, limits []queue.Limit) []int {
+	return t.t.seconds(now, r, limits)
+}
+
+// Slowly keeps what was read.
+type Slowly struct{ k slowly[int] }
+
+// Read returns what is kept, or reads.
+func (k *Slowly) Read(f func() (int, error)) (int, error) { return k.k.read(f) }

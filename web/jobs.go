@@ -15,7 +15,7 @@ import (
 )
 
 func (s *Server) jobsRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /jobs", s.jobs)
+	mux.HandleFunc("GET /jobs", s.jobList)
 	mux.HandleFunc("GET /jobs/{id}", s.job)
 	mux.HandleFunc("GET /jobs/ask", s.askJobs)
 	mux.HandleFunc("POST /jobs/do", s.doJobs)
@@ -109,8 +109,8 @@ func jobFilter(r *http.Request) queue.JobFilter {
 // jobStates are the states in the order in which they are of interest.
 var jobStates = []string{"dead", "running", "ready", "waiting"}
 
-// jobs lists what there is to do and what was given up.
-func (s *Server) jobs(w http.ResponseWriter, r *http.Request) {
+// jobList lists what there is to do and what was given up.
+func (s *Server) jobList(w http.ResponseWriter, r *http.Request) {
 	f := jobFilter(r)
 	f.Most = 0
 	rows, err := s.Store.FindJobs(r.Context(), f, numberOf(r, "before"), rowsShown+1)
@@ -399,7 +399,7 @@ func (s *Server) askJobs(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusBadRequest, say("Nothing is selected."), say("Go back and choose what is meant."))
 		return
 	}
-	c := confirmation{Title: say("Try again?"), Text: say("%d selected. Each goes on where it was; that may ask the upstreams, and cost, again."), Args: n, Action: "/jobs/do", Button: say("Try again"), Back: x.back}
+	c := confirmation{Title: say("Retry?"), Text: say("%d selected. Each goes on where it was; that may ask the upstreams, and cost, again."), Args: n, Action: "/jobs/do", Button: say("Retry"), Back: x.back}
 	if x.do == "drop" {
 		c.Title, c.Text, c.Button, c.Danger = say("Drop for good?"), say("%d selected. They are never done: a page that was still to come leaves a gap that the next run makes good, a match ends without a place, a question is never asked again."), say("Drop"), true
 	}
@@ -442,7 +442,7 @@ func (s *Server) doJobs(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, r, err)
 		return
 	}
-	f := jobs.RetryOne
+	f := jobs.Retry
 	if x.do == "drop" {
 		f = jobs.DropOne
 	}
@@ -472,6 +472,6 @@ func (s *Server) doJobs(w http.ResponseWriter, r *http.Request) {
 	case x.do == "drop":
 		s.done(w, r, x.back, say("Dropped: %d"), done)
 	default:
-		s.done(w, r, x.back, say("Tried again: %d"), done)
+		s.done(w, r, x.back, say("Retried: %d"), done)
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func (s *Server) runsRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("GET /runs", s.runs)
+	mux.HandleFunc("GET /runs", s.runList)
 	mux.HandleFunc("GET /runs/{id}", s.run)
 	s.watch("run", liveView{blocks: []string{"run-now"}, data: func(ctx context.Context, arg string) (any, error) {
 		id, err := strconv.ParseInt(arg, 10, 64)
@@ -44,8 +44,8 @@ func (s *Server) runLine(r queue.RunRow) runLine {
 	return l
 }
 
-// runs lists what was run.
-func (s *Server) runs(w http.ResponseWriter, r *http.Request) {
+// runList lists what was run.
+func (s *Server) runList(w http.ResponseWriter, r *http.Request) {
 	pipeline := r.FormValue("pipeline")
 	rows, err := s.Store.Runs(r.Context(), pipeline, numberOf(r, "before"), rowsShown+1)
 	if err != nil {

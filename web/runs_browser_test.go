@@ -155,7 +155,7 @@ func TestJobsByHand(t *testing.T) {
 	p.Click(`button[value="retry"]`)
 	p.Wait(`document.querySelector("dialog[open] .primary") === document.activeElement`)
 	p.Press(kb.Enter)
-	p.Wait(`document.querySelector(".said")?.innerText === "Tried again: 2"`)
+	p.Wait(`document.querySelector(".said")?.innerText === "Retried: 2"`)
 	if !browsertest.Eval[bool](p, `location.search.includes("kind=match") && location.search.includes("state=dead")`) {
 		t.Error("the filter is lost")
 	}

@@ -45,8 +45,17 @@ type Server struct {
 	Verify  func(h http.Header, body []byte, now time.Time) (id, batch string, err error)
 	Metrics http.Handler                                 // nil = none
 	Status  func(ctx context.Context, w io.Writer) error // what is going on as text, for who asks for no page
+	// Pipelines are those that are configured.
+	Pipelines []*jobs.Pipeline
+	// Rates returns how fast this process calls each upstream; nil = not known.
+	Rates func() []Rate
+	// Forecast says what a run of a pipeline would do, without asking anybody; nil = not known. The error is for people.
+	Forecast func(ctx context.Context, pipeline string) (Forecast, error)
+	// Opened is told where Listen listens; nil = nobody asks.
+	Opened func(net.Addr)
 
 	views       map[string]*template.Template // by language
+	closed      *http.ServeMux                // what wants the token
 	nav         []link
 	policy      string           // what a browser may do with an answer
 	now         func() time.Time // time.Now, but for tests
@@ -58,12 +67,19 @@ type Server struct {
 	lives       map[string]liveView
 	hub         hub
 	beat        time.Duration // liveBeat, but for tests
+	situation   slowly[situation]
+	together    together
+
+	refusedWebhooks counter
 }
 
 // Handler returns the routes.
 func (s *Server) Handler() http.Handler {
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.beat == 0 {
+		s.beat = liveBeat
 	}
 	s.views, s.policy = viewsAt(s.Store.Now), s.contentPolicy()
 	open := map[string]http.Handler{"/healthz": get(s.health), webhookPath: post(s.webhook)}
@@ -72,13 +88,11 @@ func (s *Server) Handler() http.Handler {
 	}
 	// What is not open asks for the token before it tells whether it is there at all.
 	closed := http.NewServeMux()
+	s.closed = closed
 	closed.HandleFunc("POST /logout", s.logout)
 	closed.HandleFunc("POST /look", s.chooseLook)
 	if s.Metrics != nil {
 		closed.Handle("GET /metrics", s.Metrics)
-	}
-	if s.beat == 0 {
-		s.beat = liveBeat
 	}
 	closed.HandleFunc("GET /events", s.events)
 	s.overviewRoutes(closed)
@@ -87,10 +101,7 @@ func (s *Server) Handler() http.Handler {
 	s.accountsRoutes(closed)
 	s.batchesRoutes(closed)
 	s.deadRoutes(closed)
-	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool {
-		_, pattern := closed.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: l.Path}})
-		return pattern == ""
-	})
+	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool { return !s.serves(l.Path) })
 	guarded := s.guard(s.missing(closed))
 	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := open[r.URL.Path]
@@ -103,6 +114,13 @@ func (s *Server) Handler() http.Handler {
 			guarded.ServeHTTP(w, r)
 		}
 	}))
+}
+
+// serves reports whether there is a view at path, which may have a query.
+func (s *Server) serves(path string) bool {
+	path, _, _ = strings.Cut(path, "?")
+	_, pattern := s.closed.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: path}})
+	return pattern != ""
 }
 
 // contentPolicy says what a browser may do with an answer: show it with our own style, script and pictures, send its forms back
@@ -171,6 +189,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 	}
 	id, batch, err := s.Verify(r.Header, body, s.Store.Now())
 	if err != nil {
+		s.refusedWebhooks.add(s.now())
 		if more, ok := s.badWebhooks.say(s.now()); ok {
 			s.Log.Warn("webhook refused", "err", err, "more_since_the_last_line", more)
 		}
@@ -227,6 +246,9 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 		_ = srv.Shutdown(end)
 	})()
 	s.Log.Info("listening", "addr", l.Addr().String())
+	if s.Opened != nil {
+		s.Opened(l.Addr())
+	}
 	if err := srv.Serve(&crowd{Listener: l, room: make(chan struct{}, mostConnections)}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
