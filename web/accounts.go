@@ -13,6 +13,9 @@ func (s *Server) accountsRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /accounts/{pipeline}/{target}", s.account)
 }
 
+// accountsShown is how many accounts a list shows at once: what each has brought is counted when it is shown.
+const accountsShown = 25
+
 // accountLine is an account in a list.
 type accountLine struct {
 	queue.AccountRow
@@ -47,7 +50,7 @@ func lineOfAccount(a queue.AccountRow) accountLine {
 func (s *Server) accountList(w http.ResponseWriter, r *http.Request) {
 	f := queue.AccountFilter{Pipeline: r.FormValue("pipeline"), State: r.FormValue("state"), Name: r.FormValue("name")}
 	after := queue.AccountID{Pipeline: r.FormValue("after_pipeline"), Target: r.FormValue("after")}
-	rows, err := s.Store.Accounts(r.Context(), f, after, rowsShown+1)
+	rows, err := s.Store.Accounts(r.Context(), f, after, accountsShown+1)
 	if err != nil {
 		s.broken(w, r, err)
 		return
@@ -78,9 +81,9 @@ func (s *Server) accountList(w http.ResponseWriter, r *http.Request) {
 	if after != (queue.AccountID{}) {
 		data.First = sameWith(r, "after", "", "after_pipeline", "")
 	}
-	if len(rows) > rowsShown {
-		rows = rows[:rowsShown]
-		last := rows[rowsShown-1].AccountID
+	if len(rows) > accountsShown {
+		rows = rows[:accountsShown]
+		last := rows[accountsShown-1].AccountID
 		data.Next = sameWith(r, "after_pipeline", last.Pipeline, "after", last.Target)
 	}
 	for _, a := range rows {
