@@ -222,3 +222,6 @@ const Forget = forget
 
 // MostFates is how many causes are kept of a batch.
 const MostFates = mostFates
+
+// Unclean reports whether the process before was ended in the middle of its work.
+func (s *Store) Unclean() bool { return s.freed }
