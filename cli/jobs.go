@@ -117,12 +117,7 @@ type jobsDropCmd struct {
 
 // Run removes jobs.
 func (c jobsDropCmd) Run(e *env) error {
-	return e.each(c.IDs, c.All, func(tx *queue.Tx, id string) error {
-		if n, err := strconv.ParseInt(id, 10, 64); err == nil {
-			return jobs.Drop(tx, n)
-		}
-		return tx.DropQuestion(id)
-	}, "dropped")
+	return e.each(c.IDs, c.All, jobs.DropOne, "dropped")
 }
 
 // each does f for every id, each in a transaction of its own, and says so.

@@ -112,6 +112,9 @@ func Reasons(lang, text string) (all []string) {
 	return all
 }
 
+// Plain says in plain words what an error means.
+var Plain = plain
+
 // Speed is how a rate is drawn.
 func Speed(r Rate) (now, bound float64, line string) {
 	s := newSpeed(r)

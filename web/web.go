@@ -111,6 +111,11 @@ func (s *Server) Handler() http.Handler {
 	s.reviewRoutes(closed)
 	s.placeRoutes(closed)
 	s.postRoutes(closed)
+	s.runsRoutes(closed)
+	s.jobsRoutes(closed)
+	s.accountsRoutes(closed)
+	s.batchesRoutes(closed)
+	s.deadRoutes(closed)
 	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool { return !s.serves(l.Path) })
 	guarded := s.guard(s.missing(closed))
 	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
