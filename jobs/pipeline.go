@@ -73,6 +73,7 @@ type Engine struct {
 	Notify func(ctx context.Context, troubles []adapters.Notice) error
 
 	worker  *queue.Worker
+	pulse   pulse
 	batches batchMemory
 	asking  asking
 	budget  budget
