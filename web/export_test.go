@@ -33,3 +33,12 @@ const (
 	FloodTries  = floodTries
 	FloodTime   = floodTime
 )
+
+// How the page writes times.
+var (
+	Ago  = ago
+	When = when
+)
+
+// StaticURL is the address of a file of static/.
+var StaticURL = staticURL

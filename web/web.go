@@ -1,15 +1,18 @@
-// Package web is what sumbi listens with: health for the platform, webhooks from upstreams, metrics and a plain status.
+// Package web is what sumbi listens with: the page for people, health for the platform, webhooks from upstreams, metrics and a
+// plain status.
 package web
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -41,13 +44,16 @@ type Server struct {
 	// ("" for events that are about something else). nil refuses all webhooks.
 	Verify  func(h http.Header, body []byte, now time.Time) (id, batch string, err error)
 	Metrics http.Handler                                 // nil = none
-	Status  func(ctx context.Context, w io.Writer) error // the text of the status page
+	Status  func(ctx context.Context, w io.Writer) error // what is going on as text, for who asks for no page
 
 	Health   Health          // nil: nothing is known of the work of this process
 	Stopping <-chan struct{} // closed when this process was told to stop; nil never
 	// Webhooked is told what became of each webhook: accepted, repeated, other (about nothing of ours), refused or failed. May be nil.
 	Webhooked func(result string)
 
+	views       map[string]*template.Template // by language
+	nav         []link
+	policy      string           // what a browser may do with an answer
 	now         func() time.Time // time.Now, but for tests
 	sessions    sessions
 	tries       tries
@@ -61,25 +67,44 @@ func (s *Server) Handler() http.Handler {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.views, s.policy = viewsAt(s.Store.Now), s.contentPolicy()
 	open := map[string]http.Handler{livePath: get(s.live), readyPath: get(s.ready), webhookPath: post(s.webhook)}
 	if s.Token != "" {
 		open["/login"] = methods{http.MethodGet: s.loginForm, http.MethodHead: s.loginForm, http.MethodPost: s.login}
 	}
 	// What is not open asks for the token before it tells whether it is there at all.
 	closed := http.NewServeMux()
-	closed.HandleFunc("GET /{$}", s.status)
 	closed.HandleFunc("POST /logout", s.logout)
+	closed.HandleFunc("POST /look", s.chooseLook)
 	if s.Metrics != nil {
 		closed.Handle("GET /metrics", s.Metrics)
 	}
-	guarded := s.guard(closed)
+	s.overviewRoutes(closed)
+	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool {
+		_, pattern := closed.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: l.Path}})
+		return pattern == ""
+	})
+	guarded := s.guard(s.missing(closed))
 	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h := open[r.URL.Path]; h != nil {
+		h := open[r.URL.Path]
+		switch {
+		case h != nil:
 			h.ServeHTTP(w, r)
-			return
+		case strings.HasPrefix(r.URL.Path, staticPath):
+			get(s.static).ServeHTTP(w, r)
+		default:
+			guarded.ServeHTTP(w, r)
 		}
-		guarded.ServeHTTP(w, r)
 	}))
+}
+
+// contentPolicy says what a browser may do with an answer: show it with our own style, script and pictures, send its forms back
+// here, ask here for more, and nothing else.
+func (s *Server) contentPolicy() string {
+	return strings.Join([]string{
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
+		"form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+	}, "; ")
 }
 
 // methods answers each method of one path; others get 405.
@@ -99,18 +124,12 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h(w, r)
 }
 
+// status is the overview for who asks for no page.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	var text strings.Builder
 	if err := s.Status(r.Context(), &text); err != nil {
 		s.Log.Error("status", "err", err)
 		http.Error(w, "the status cannot be read", http.StatusInternalServerError)
-		return
-	}
-	if html(r) {
-		s.page(w, http.StatusOK, "status", struct {
-			Text     string
-			LoggedIn bool
-		}{text.String(), s.cookie(r) != ""})
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
