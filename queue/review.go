@@ -253,14 +253,8 @@ func (s *Store) Labelled(ctx context.Context, f func(l Label, data json.RawMessa
 
 // LabelOf returns the label of a mention; ErrNotFound when it has none.
 func (s *Store) LabelOf(ctx context.Context, mention int64) (Label, error) {
-	ls, err := list(ctx, s.read, `select `+labelColumns+` from mention m join label l on l.id = m.label where m.id = ?`, []any{mention}, scanLabel)
-	if err == nil && len(ls) == 0 {
-		return Label{}, ErrNotFound
-	}
-	if err != nil {
-		return Label{}, s.explain(err)
-	}
-	return ls[0], nil
+	l, err := labelOf(ctx, s.read, mention)
+	return l, s.explain(err)
 }
 
 // ByHand is the reason of a decision that a person has made.
