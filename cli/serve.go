@@ -10,9 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"sumbi/adapters/openai"
@@ -49,19 +46,25 @@ func (sv serveCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), queueMetrics{s}, bookMetrics{s})
-	b, err := e.Build(e.ctx, c, s, reg, e.log)
+	m := newMetrics(s, c, e.Version)
+	b, err := e.Build(e.ctx, c, s, m.reg, e.log)
 	if err != nil {
 		return err
 	}
+	b.Engine.Notify = m.counted(b.Engine.Notify)
 	defer b.closeLimits(e.ctx)
 	e.log.Info("serving", "state", c.State, "pipelines", len(c.Pipelines))
 	g, ctx := errgroup.WithContext(e.ctx)
-	g.Go(func() error { return b.Engine.Serve(ctx) })
+	// Who asks is answered until the work has come to its end, which may take a while after it was told to.
+	answering, end := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error {
+		defer end()
+		return b.Engine.Serve(ctx)
+	})
 	if c.Listen != "" && c.Listen != "-" {
 		w := &web.Server{
-			Store: s, Log: e.log, Token: c.Secrets.Token, ProxyHeader: sv.ProxyHeader, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+			Store: s, Log: e.log, Token: c.Secrets.Token, ProxyHeader: sv.ProxyHeader, Metrics: m.handler(), Webhooked: m.webhooked,
+			Health: b.Engine, Stopping: ctx.Done(),
 			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
 		}
 		if secret := c.Secrets.OpenAIWebhook; secret != "" {
@@ -69,7 +72,7 @@ func (sv serveCmd) Run(e *env) error {
 				return openai.VerifyWebhook(secret, h, body, now)
 			}
 		}
-		g.Go(func() error { return w.Listen(ctx, c.Listen) })
+		g.Go(func() error { return w.Listen(answering, c.Listen) })
 	}
 	// A stop that comes in the middle of the start is an orderly one, too.
 	if err := g.Wait(); err != nil && (e.ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
@@ -77,42 +80,6 @@ func (sv serveCmd) Run(e *env) error {
 	}
 	e.log.Info("stopped")
 	return nil
-}
-
-// queueMetrics counts jobs at each scrape.
-type queueMetrics struct{ s *queue.Store }
-
-var (
-	jobsDesc   = prometheus.NewDesc("sumbi_jobs", "Jobs in the state file.", []string{"lane", "kind", "state"}, nil)
-	outageDesc = prometheus.NewDesc("sumbi_outage_since_seconds", "Since when an upstream does not answer; absent while it does.", []string{"upstream"}, nil)
-)
-
-// Describe names what Collect gives.
-func (queueMetrics) Describe(ch chan<- *prometheus.Desc) {
-	ch <- jobsDesc
-	ch <- outageDesc
-}
-
-// Collect counts.
-func (q queueMetrics) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	counts, err := q.s.Counts(ctx)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(jobsDesc, err)
-		return
-	}
-	for _, c := range counts {
-		ch <- prometheus.MustNewConstMetric(jobsDesc, prometheus.GaugeValue, float64(c.N), c.Lane, c.Kind, c.State)
-	}
-	outages, err := q.s.Outages(ctx)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(outageDesc, err)
-		return
-	}
-	for _, o := range outages {
-		ch <- prometheus.MustNewConstMetric(outageDesc, prometheus.GaugeValue, float64(o.Since.Unix()), o.Upstream)
-	}
 }
 
 type healthcheckCmd struct {

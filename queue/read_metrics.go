@@ -24,10 +24,11 @@ func (s *Store) Figures(ctx context.Context) ([]Figure, error) {
 		union all select 'dead', pipeline, 'question', count(*) from question where state = 'dead' group by pipeline
 		union all select 'gap', pipeline, '', count(*) from v_gaps where state <> 'walking' group by pipeline
 		union all select 'lane_stop', '', lane, 1 from lane_stop
-		union all select 'mention', '', 'all', count(*) from mention
-		union all select 'mention', '', 'waiting', count(*) from mention where state = 'waiting'
-		union all select 'mention', '', 'review', count(*) from mention where state = 'review'
+		union all select 'mention', '', 'none', (select count(*) from mention) - (select count(*) from mention where place is not null)
+			- (select count(*) from mention where state = 'review') - (select count(*) from mention where state = 'waiting')
 		union all select 'mention', '', 'place', count(*) from mention where place is not null
+		union all select 'mention', '', 'review', count(*) from mention where state = 'review'
+		union all select 'mention', '', 'waiting', count(*) from mention where state = 'waiting'
 		union all select 'outbox', '', sink, count(*) from outbox group by sink
 		union all select 'place', '', '', count(*) from place
 		union all select 'question', pipeline, 'waiting', count(*) from question where state = 'waiting' group by pipeline
