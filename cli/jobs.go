@@ -107,16 +107,7 @@ type jobsRetryCmd struct {
 
 // Run lets jobs live again.
 func (c jobsRetryCmd) Run(e *env) error {
-	return e.each(c.IDs, c.All, func(tx *queue.Tx, id string) error {
-		if n, err := strconv.ParseInt(id, 10, 64); err == nil {
-			return tx.Revive(n)
-		}
-		pipeline, err := tx.ReviveQuestion(id)
-		if err != nil {
-			return err
-		}
-		return jobs.WantBatch(tx, pipeline)
-	}, "goes on")
+	return e.each(c.IDs, c.All, jobs.RetryOne, "goes on")
 }
 
 type jobsDropCmd struct {
@@ -126,12 +117,7 @@ type jobsDropCmd struct {
 
 // Run removes jobs.
 func (c jobsDropCmd) Run(e *env) error {
-	return e.each(c.IDs, c.All, func(tx *queue.Tx, id string) error {
-		if n, err := strconv.ParseInt(id, 10, 64); err == nil {
-			return jobs.Drop(tx, n)
-		}
-		return tx.DropQuestion(id)
-	}, "dropped")
+	return e.each(c.IDs, c.All, jobs.DropOne, "dropped")
 }
 
 // each does f for every id, each in a transaction of its own, and says so.
