@@ -392,13 +392,13 @@ func (tx *Tx) Revive(id int64) error {
 		return err
 	}
 	if taken {
-		return fmt.Errorf("job %d is running", id)
+		return refuse("job %d is running", id)
 	}
 	if state == "dead" && j.Key != "" {
 		var other int64
 		switch err := tx.one(`select id from job where key = ? and state = 'live'`, []any{j.Key}, &other); {
 		case err == nil:
-			return fmt.Errorf("job %d cannot live again: job %d already does the same work; drop this one", id, other)
+			return refuse("job %d cannot live again: job %d already does the same work; drop this one", id, other)
 		case !errors.Is(err, ErrNotFound):
 			return err
 		}

@@ -30,6 +30,13 @@ var ErrNotFound = errors.New("not found")
 
 var errGuest = errors.New("this process does not work on the state")
 
+// RefusedError says why something cannot be done as things stand. Nothing is wrong with the state.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return e.Reason }
+
+func refuse(format string, args ...any) error { return &RefusedError{fmt.Sprintf(format, args...)} }
+
 // missing is an ErrNotFound that says what is missing and what to do.
 type missing string
 

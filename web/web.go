@@ -50,6 +50,7 @@ type Server struct {
 	Stopping <-chan struct{} // closed when this process was told to stop; nil never
 	// Webhooked is told what became of each webhook: accepted, repeated, other (about nothing of ours), refused or failed. May be nil.
 	Webhooked func(result string)
+	Acts      Acts
 
 	views       map[string]*template.Template // by language
 	nav         []link
@@ -79,6 +80,7 @@ func (s *Server) Handler() http.Handler {
 	if s.Metrics != nil {
 		closed.Handle("GET /metrics", s.Metrics)
 	}
+	s.apiRoutes(closed)
 	s.overviewRoutes(closed)
 	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool {
 		_, pattern := closed.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: l.Path}})
