@@ -57,6 +57,7 @@ func (s *Server) apiRoutes(mux *http.ServeMux) {
 	for _, r := range apiRoutes() {
 		api.HandleFunc(r.method+" "+apiVersion+r.path, func(w http.ResponseWriter, req *http.Request) { s.answer(w, req, r) })
 	}
+	mux.HandleFunc(strings.TrimSuffix(apiPath, "/"), http.NotFound)
 	mux.HandleFunc(apiPath, func(w http.ResponseWriter, r *http.Request) {
 		if _, pattern := api.Handler(r); pattern != "" {
 			api.ServeHTTP(w, r)
