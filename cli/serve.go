@@ -14,6 +14,7 @@ import (
 
 	"sumbi/adapters/openai"
 	"sumbi/config"
+	"sumbi/jobs"
 	"sumbi/queue"
 	"sumbi/web"
 )
@@ -64,7 +65,7 @@ func (sv serveCmd) Run(e *env) error {
 	if c.Listen != "" && c.Listen != "-" {
 		w := &web.Server{
 			Store: s, Log: e.log, Token: c.Secrets.Token, ProxyHeader: sv.ProxyHeader, Metrics: m.handler(), Webhooked: m.webhooked,
-			Health: b.Engine, Stopping: ctx.Done(),
+			Health: b.Engine, Stopping: ctx.Done(), Acts: e.acts(c),
 			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
 		}
 		if secret := c.Secrets.OpenAIWebhook; secret != "" {
@@ -80,6 +81,21 @@ func (sv serveCmd) Run(e *env) error {
 	}
 	e.log.Info("stopped")
 	return nil
+}
+
+// acts is what can be done here over HTTP.
+func (e *env) acts(c *config.Config) web.Acts {
+	a := web.Acts{Account: config.Account, Rules: func(pipeline string) (queue.One, string, error) {
+		p, err := c.Pipeline(pipeline)
+		if err != nil {
+			return queue.One{}, "", err
+		}
+		return jobs.Together(p.Finders, c.Naver.Keep == "own"), p.Finders[0], nil
+	}}
+	for _, p := range c.Pipelines {
+		a.Pipelines = append(a.Pipelines, p.Name)
+	}
+	return a
 }
 
 type healthcheckCmd struct {

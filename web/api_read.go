@@ -29,6 +29,7 @@ func apiReads() []apiRoute {
 		{get, "/accounts/{pipeline}/{account}", nil, (*Server).apiAccount},
 		{get, "/batches", []string{"pipeline", "state", "limit", "after"}, (*Server).apiBatches},
 		{get, "/batches/{id}", nil, (*Server).apiBatch},
+		{get, "/places", []string{"name", "category", "area", "pipeline", "account", "from", "to", "ad", "limit", "after"}, (*Server).apiPlaces},
 		{get, "/places/{id}", []string{"limit", "after"}, (*Server).apiPlace},
 		{get, "/posts/{stream}/{key}", nil, (*Server).apiPost},
 		{get, "/reviews", []string{"pipeline", "post", "all", "limit", "after"}, (*Server).apiReviews},

@@ -279,11 +279,69 @@ func TestAPIReads(t *testing.T) {
 	}
 }
 
+// TestAPIPlaces filters places, and looks at each that is found whether it is one of those.
+func TestAPIPlaces(t *testing.T) {
+	t.Parallel()
+	a := bigHouse(t)
+	first := items(a.get("/places", nil, "?limit=50"))
+	one := a.get("/places/{id}", []string{first[20]["id"].(string)}, "")
+	m := one["mentions"].(map[string]any)["items"].([]any)[0].(map[string]any)
+	taken, err := time.Parse(time.RFC3339, m["takenAt"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := queue.Day(taken)
+	account := m["account"].(string)
+	area, _, _ := strings.Cut(one["roadAddress"].(string), " ")
+	category, _, _ := strings.Cut(one["category"].(string), ">")
+	for _, f := range []url.Values{
+		{"name": {one["name"].(string)}},
+		{"area": {area}, "account": {account}},
+		{"category": {category}, "from": {day}, "to": {day}},
+		{"account": {account}, "ad": {"true"}},
+		{"account": {account}, "ad": {"false"}, "pipeline": {"matzip"}},
+	} {
+		f.Set("limit", "20")
+		var found []map[string]any
+		for v := a.get("/places", nil, "?"+f.Encode()); ; v = a.get("/places", nil, "?"+f.Encode()+"&after="+url.QueryEscape(v["next"].(string))) {
+			if found = append(found, items(v)...); v["next"] == nil || len(found) > 0 {
+				break
+			}
+		}
+		if len(found) == 0 {
+			t.Errorf("%v finds nothing", f)
+		}
+		for _, p := range found {
+			whole := a.get("/places/{id}", []string{p["id"].(string)}, "?limit=200")
+			var named []any
+			for _, x := range whole["mentions"].(map[string]any)["items"].([]any) {
+				x := x.(map[string]any)
+				at, _ := time.Parse(time.RFC3339, x["takenAt"].(string))
+				ad, _ := x["fields"].(map[string]any)["ad"].(bool)
+				if (f.Get("account") == "" || x["account"] == account) && (f.Get("from") == "" || queue.Day(at) == day) && (f.Get("ad") == "" || fmt.Sprint(ad) == f.Get("ad")) {
+					named = append(named, x)
+				}
+			}
+			if !strings.Contains(p["name"].(string), f.Get("name")) || !strings.Contains(fmt.Sprint(p["roadAddress"], p["address"]), f.Get("area")) || !strings.Contains(fmt.Sprint(p["category"]), f.Get("category")) || len(named) == 0 {
+				t.Errorf("%v finds %v, named by %d", f, p, len(named))
+			}
+		}
+	}
+	if found := items(a.get("/places", nil, "?account="+url.QueryEscape(account)+"&to=2000-01-01")); len(found) != 0 {
+		t.Errorf("before all posts: %v", found)
+	}
+}
+
 // TestAPIPages wants every list to come to its end, with nothing twice and nothing left out.
 func TestAPIPages(t *testing.T) {
 	t.Parallel()
 	a := bigHouse(t)
-	for path, key := range map[string]string{"/runs": "id", "/batches": "id", "/jobs?state=dead": "id", "/accounts": "account", "/accounts?state=gap": "account"} {
+	account := items(a.get("/accounts", nil, "?limit=1&state=ok"))[0]["account"].(string)
+	lists := map[string]string{
+		"/runs": "id", "/batches": "id", "/jobs?state=dead": "id", "/accounts": "account", "/accounts?state=gap": "account",
+		"/places?account=" + account: "id", "/places?ad=true&from=2026-11-01&to=2026-11-03": "id",
+	}
+	for path, key := range lists {
 		whole := map[string]bool{}
 		for _, limit := range []int{200, 7} {
 			part, order := map[string]bool{}, []string{}
@@ -322,7 +380,7 @@ func TestAPIMistakes(t *testing.T) {
 	t.Parallel()
 	ho := newHouse(t, token, func(w *web.Server) { w.Acts = acts() })
 	a := newAsker(ho)
-	values := map[string][]string{"limit": {"0", "-1", "201", "1e2", "x", "", "99999999999999999999", "１"}, "after": {"x", "-1", "0", "1.5", "' or 1=1 --", "99999999999999999999"}, "state": {"맛집", "DEAD", "dead "}, "kind": {"x"}, "all": {"1", "yes"}}
+	values := map[string][]string{"limit": {"0", "-1", "201", "1e2", "x", "", "99999999999999999999", "１"}, "after": {"x", "-1", "0", "1.5", "' or 1=1 --", "99999999999999999999"}, "state": {"맛집", "DEAD", "dead "}, "kind": {"x"}, "all": {"1", "yes"}, "ad": {"1", "맛"}, "from": {"2026-13-01", "2026-11-20T00:00:00Z", "", "어제"}, "to": {"20261120", "2026-02-30"}}
 	for route, params := range web.APIRoutes() {
 		method, path, _ := strings.Cut(route, " ")
 		at := make([]string, strings.Count(path, "{"))
@@ -337,7 +395,7 @@ func TestAPIMistakes(t *testing.T) {
 		for _, p := range params {
 			bad = append(bad, "?"+p+"=1&"+p+"=1")
 			for _, v := range values[p] {
-				if p != "after" || !strings.Contains(path, "/accounts") || v == "x" {
+				if p != "after" || !strings.Contains(path, "/accounts") && path != "/api/v1/places" || v == "x" && path != "/api/v1/places" {
 					bad = append(bad, "?"+p+"="+url.QueryEscape(v))
 				}
 			}
@@ -596,7 +654,7 @@ func TestAPIClosed(t *testing.T) {
 // TestAPIIsQuick measures each answer over the large state.
 func TestAPIIsQuick(t *testing.T) {
 	a := bigHouse(t)
-	for _, path := range []string{"/status", "/pipelines", "/runs", "/jobs", "/jobs?state=dead", "/dead", "/accounts", "/batches", "/reviews?limit=20", "/accounts?state=gap"} {
+	for _, path := range []string{"/status", "/pipelines", "/runs", "/jobs", "/jobs?state=dead", "/dead", "/accounts", "/batches", "/reviews?limit=20", "/accounts?state=gap", "/places?ad=true", "/places?to=2000-01-01", "/places?account=nobody"} {
 		began := time.Now()
 		if r := a.ask("GET", "/api/v1"+path, "", bearer(token)); r.StatusCode != 200 {
 			t.Fatalf("%s: %s", path, r.Status)
