@@ -99,10 +99,11 @@ func (e *env) acts(c *config.Config) web.Acts {
 }
 
 type healthcheckCmd struct {
-	URL string `help:"What to ask, instead of the configured address." placeholder:"URL"`
+	URL   string `help:"What to ask, instead of the configured address." placeholder:"URL"`
+	Ready bool   `help:"Ask whether it is ready, /readyz, instead of whether it is alive, /healthz."`
 }
 
-// Run asks /healthz.
+// Run asks /healthz or /readyz.
 func (h healthcheckCmd) Run(e *env) error {
 	url := h.URL
 	if url == "" {
@@ -120,7 +121,11 @@ func (h healthcheckCmd) Run(e *env) error {
 		if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
 			host = "127.0.0.1"
 		}
-		url = "http://" + net.JoinHostPort(host, port) + "/healthz"
+		path := "/healthz"
+		if h.Ready {
+			path = "/readyz"
+		}
+		url = "http://" + net.JoinHostPort(host, port) + path
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, 5*time.Second)
 	defer cancel()
