@@ -8,8 +8,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -28,6 +30,7 @@ import (
 	"sumbi/config"
 	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/web"
 )
 
 //go:embed schema.sql
@@ -103,7 +106,7 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 		}
 		e.Pipelines = append(e.Pipelines, jobs.Matzip(pl))
 	}
-	return &cli.Built{Engine: e, Pace: instagramClient.Pace, Close: b.close, Limits: b.limits, Checks: b.checks(source, batcher, finders)}, nil
+	return &cli.Built{Engine: e, Pace: instagramClient.Pace, Rates: b.rates, Close: b.close, Limits: b.limits, Checks: b.checks(source, batcher, finders)}, nil
 }
 
 // batcher wires the model alone; nothing is remembered.
@@ -247,6 +250,16 @@ func (b *builder) checks(source adapters.Source, batcher jobs.Batcher, finders m
 		checks = append(checks, cli.Check{Name: "mongo", Do: b.ping})
 	}
 	return checks
+}
+
+// rates are how fast the upstreams are called, by name.
+func (b *builder) rates() (all []web.Rate) {
+	for _, name := range slices.Sorted(maps.Keys(b.clients)) {
+		cl := b.clients[name]
+		limit, _ := cl.Pace()
+		all = append(all, web.Rate{Upstream: name, Limit: limit, Seconds: cl.Recent()})
+	}
+	return all
 }
 
 func (b *builder) limits() []rest.LimitInfo {

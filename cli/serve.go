@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -12,11 +11,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"sumbi/adapters/openai"
 	"sumbi/config"
-	"sumbi/jobs"
 	"sumbi/queue"
-	"sumbi/web"
 )
 
 type serveCmd struct {
@@ -63,16 +59,8 @@ func (sv serveCmd) Run(e *env) error {
 		return b.Engine.Serve(ctx)
 	})
 	if c.Listen != "" && c.Listen != "-" {
-		w := &web.Server{
-			Store: s, Log: e.log, Token: c.Secrets.Token, ProxyHeader: sv.ProxyHeader, Metrics: m.handler(), Webhooked: m.webhooked,
-			Health: b.Engine, Stopping: ctx.Done(), Acts: e.acts(c),
-			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
-		}
-		if secret := c.Secrets.OpenAIWebhook; secret != "" {
-			w.Verify = func(h http.Header, body []byte, now time.Time) (string, string, error) {
-				return openai.VerifyWebhook(secret, h, body, now)
-			}
-		}
+		w := e.page(c, s, b, m)
+		w.ProxyHeader, w.Stopping = sv.ProxyHeader, ctx.Done()
 		g.Go(func() error { return w.Listen(answering, c.Listen) })
 	}
 	// A stop that comes in the middle of the start is an orderly one, too.
@@ -81,21 +69,6 @@ func (sv serveCmd) Run(e *env) error {
 	}
 	e.log.Info("stopped")
 	return nil
-}
-
-// acts is what can be done here over HTTP.
-func (e *env) acts(c *config.Config) web.Acts {
-	a := web.Acts{Account: config.Account, Rules: func(pipeline string) (queue.One, string, error) {
-		p, err := c.Pipeline(pipeline)
-		if err != nil {
-			return queue.One{}, "", err
-		}
-		return jobs.Together(p.Finders, c.Naver.Keep == "own"), p.Finders[0], nil
-	}}
-	for _, p := range c.Pipelines {
-		a.Pipelines = append(a.Pipelines, p.Name)
-	}
-	return a
 }
 
 type healthcheckCmd struct {

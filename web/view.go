@@ -21,7 +21,6 @@ import (
 
 	"github.com/BurntSushi/toml"
 
-	"sumbi/jobs"
 	"sumbi/queue"
 )
 
@@ -330,7 +329,7 @@ func funcs(lang string, now func() time.Time) template.FuncMap {
 		"ago":    func(t time.Time) string { return ago(lang, now(), t) }, // 3 min ago, in 2 h
 		"dur":    func(d time.Duration) string { return span(lang, d) },   // 3 min
 		"n":      grouped,                                                 // 12,345
-		"money":  jobs.Dollars,                                            // micro-dollars: $1.25
+		"money":  dollars,                                                 // micro-dollars: $1.25
 		"bytes":  size,                                                    // 1.2 MB
 		"static": staticURL,                                               // of a file of static/
 		"list":   func(all ...any) []any { return all },
@@ -382,6 +381,16 @@ func day(t time.Time) string {
 	return t.In(korea).Format(time.DateOnly)
 }
 
+// moment is a time of this year as a text says it, in one piece.
+func moment(lang string, t time.Time) string {
+	t = t.In(korea)
+	layout := "2\u00a0Jan\u00a015:04"
+	if lang == korean {
+		layout = "1월\u00a02일\u00a015:04"
+	}
+	return t.Format(layout)
+}
+
 // ago is how far t is from now, in words.
 func ago(lang string, now, t time.Time) string {
 	switch d := now.Sub(t); {
@@ -430,6 +439,18 @@ func grouped(n any) string {
 		s = s[:i] + "," + s[i:]
 	}
 	return sign + s
+}
+
+// dollars writes micro-dollars to the cent, and what is less than that to four digits.
+func dollars(micro int64) string {
+	switch {
+	case micro == 0:
+		return "$0"
+	case micro > -10_000 && micro < 10_000:
+		return fmt.Sprintf("$%.4f", float64(micro)/1e6)
+	default:
+		return fmt.Sprintf("$%.2f", float64(micro)/1e6)
+	}
 }
 
 func size(n int64) string {

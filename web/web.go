@@ -45,14 +45,24 @@ type Server struct {
 	Verify  func(h http.Header, body []byte, now time.Time) (id, batch string, err error)
 	Metrics http.Handler                                 // nil = none
 	Status  func(ctx context.Context, w io.Writer) error // what is going on as text, for who asks for no page
+	// Pipelines are those that are configured.
+	Pipelines []*jobs.Pipeline
+	// Rates returns how fast this process calls each upstream; nil = not known.
+	Rates func() []Rate
+	// Forecast says what a run of a pipeline would do, without asking anybody; nil = not known. The error is for people.
+	Forecast func(ctx context.Context, pipeline string) (Forecast, error)
+	// Opened is told where Listen listens; nil = nobody asks.
+	Opened func(net.Addr)
 
 	Health   Health          // nil: nothing is known of the work of this process
 	Stopping <-chan struct{} // closed when this process was told to stop; nil never
 	// Webhooked is told what became of each webhook: accepted, repeated, other (about nothing of ours), refused or failed. May be nil.
 	Webhooked func(result string)
-	Acts      Acts
+	// Account is an account as the configuration would name it; its error says what is wrong with the name.
+	Account func(name string) (string, error)
 
 	views       map[string]*template.Template // by language
+	closed      *http.ServeMux                // what wants the token
 	nav         []link
 	policy      string           // what a browser may do with an answer
 	now         func() time.Time // time.Now, but for tests
@@ -61,12 +71,24 @@ type Server struct {
 	badTokens   rarely
 	badWebhooks rarely
 	badHealth   rarely
+	badReads    rarely
+	lives       map[string]liveView
+	hub         hub
+	beat        time.Duration // liveBeat, but for tests
+	totals      slowly[queue.Totals]
+	situation   slowly[situation]
+	together    together
+
+	refusedWebhooks counter
 }
 
 // Handler returns the routes.
 func (s *Server) Handler() http.Handler {
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.beat == 0 {
+		s.beat = liveBeat
 	}
 	s.views, s.policy = viewsAt(s.Store.Now), s.contentPolicy()
 	open := map[string]http.Handler{livePath: get(s.live), readyPath: get(s.ready), webhookPath: post(s.webhook)}
@@ -75,17 +97,16 @@ func (s *Server) Handler() http.Handler {
 	}
 	// What is not open asks for the token before it tells whether it is there at all.
 	closed := http.NewServeMux()
+	s.closed = closed
 	closed.HandleFunc("POST /logout", s.logout)
 	closed.HandleFunc("POST /look", s.chooseLook)
 	if s.Metrics != nil {
 		closed.Handle("GET /metrics", s.Metrics)
 	}
 	s.apiRoutes(closed)
+	closed.HandleFunc("GET /events", s.events)
 	s.overviewRoutes(closed)
-	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool {
-		_, pattern := closed.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: l.Path}})
-		return pattern == ""
-	})
+	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool { return !s.serves(l.Path) })
 	guarded := s.guard(s.missing(closed))
 	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := open[r.URL.Path]
@@ -98,6 +119,13 @@ func (s *Server) Handler() http.Handler {
 			guarded.ServeHTTP(w, r)
 		}
 	}))
+}
+
+// serves reports whether there is a view at path, which may have a query.
+func (s *Server) serves(path string) bool {
+	path, _, _ = strings.Cut(path, "?")
+	_, pattern := s.closed.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: path}})
+	return pattern != ""
 }
 
 // contentPolicy says what a browser may do with an answer: show it with our own style, script and pictures, send its forms back
@@ -155,6 +183,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 	}
 	id, batch, err := s.Verify(r.Header, body, s.Store.Now())
 	if err != nil {
+		s.refusedWebhooks.add(s.now())
 		if more, ok := s.badWebhooks.say(s.now()); ok {
 			s.Log.Warn("webhook refused", "err", err, "more_since_the_last_line", more)
 		}
@@ -221,12 +250,17 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 		Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		MaxHeaderBytes: 16 << 10, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelError),
 	}
+	srv.RegisterOnShutdown(s.hub.close)
+	defer s.hub.close()
 	defer context.AfterFunc(ctx, func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_ = srv.Shutdown(end)
 	})()
 	s.Log.Info("listening", "addr", l.Addr().String())
+	if s.Opened != nil {
+		s.Opened(l.Addr())
+	}
 	if err := srv.Serve(&crowd{Listener: l, room: make(chan struct{}, mostConnections)}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
