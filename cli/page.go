@@ -20,6 +20,11 @@ func (e *env) page(c *config.Config, s *queue.Store, b *Built, m *metrics) *web.
 		Status:    func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
 		Pipelines: b.Engine.Pipelines, Rates: b.Rates,
 		Forecast: func(ctx context.Context, pipeline string) (web.Forecast, error) { return forecast(ctx, c, s, pipeline) },
+		Together: func(pipeline string) (queue.One, string, error) {
+			one, lane := togetherBy(c, pipeline)
+			return one, lane, nil
+		},
+		Look: b.Engine.Look, By: e.Getenv("USER"),
 	}
 	if secret := c.Secrets.OpenAIWebhook; secret != "" {
 		w.Verify = func(h http.Header, body []byte, now time.Time) (string, string, error) {

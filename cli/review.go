@@ -49,21 +49,27 @@ const defaultConfig = "sumbi.toml"
 // together says which places are one and who searches first, by the configuration of a pipeline, "" for the first. Its
 // defaults hold only where no configuration is named and there is none: another one's rules would merge other places.
 func (e *env) together(pipeline string) (one queue.One, lane string, err error) {
-	finders, own := jobs.DefaultFinders(), false
 	c, err := config.Load(e.flags.Config, e.Getenv)
 	if err != nil {
 		if _, gone := os.Stat(e.flags.Config); e.flags.Config == defaultConfig && errors.Is(gone, fs.ErrNotExist) {
-			return jobs.Together(finders, own), finders[0], nil
+			finders := jobs.DefaultFinders()
+			return jobs.Together(finders, false), finders[0], nil
 		}
 		return one, "", err
 	}
-	own = c.Naver.Keep == "own"
+	one, lane = togetherBy(c, pipeline)
+	return one, lane, nil
+}
+
+// togetherBy is together by a configuration that is read already.
+func togetherBy(c *config.Config, pipeline string) (one queue.One, lane string) {
+	finders := jobs.DefaultFinders()
 	for i, p := range c.Pipelines {
 		if p.Name == pipeline || (pipeline == "" && i == 0) {
 			finders = p.Finders
 		}
 	}
-	return jobs.Together(finders, own), finders[0], nil
+	return jobs.Together(finders, c.Naver.Keep == "own"), finders[0]
 }
 
 // label decides a mention and says so.

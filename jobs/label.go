@@ -303,6 +303,14 @@ func PostOf(m queue.Mention) (f PostFacts) {
 	return f
 }
 
+// AskedText is the text of a caption that was put to the model by this id; "" when another text or prompt was.
+func AskedText(caption, id string) string {
+	if is, text := question(caption); is == id {
+		return text
+	}
+	return ""
+}
+
 // FieldsOf reads what the model answered for a mention; what cannot be read is empty but for the name.
 func FieldsOf(m queue.Mention) Restaurant {
 	r, err := fieldsOf(m.Fields)

@@ -69,7 +69,10 @@ func (s *Store) PlaceStories(ctx context.Context, place string, before MentionsB
 	if !before.At.IsZero() {
 		at = stamp(before.At)
 	}
-	ms, err := list(ctx, s.read, `select `+storyColumns+` from `+storyTables+` where m.place = ? and (r.at < ? or (r.at = ? and m.id < ?)) order by r.at desc, m.id desc limit ?`,
+	// What is long is read of those alone that are shown.
+	ms, err := list(ctx, s.read, `select `+storyColumns+` from `+storyTables+` where m.id in (
+			select x.id from mention x join record y on y.id = x.record where x.place = ? and (y.at < ? or (y.at = ? and x.id < ?)) order by y.at desc, x.id desc limit ?
+		) order by r.at desc, m.id desc`,
 		[]any{place, at, at, before.ID, n}, scanStory)
 	return ms, s.explain(err)
 }
@@ -201,16 +204,4 @@ func (s *Store) RecordStory(ctx context.Context, stream, key string) (RecordStor
 func (s *Store) RecordMentions(ctx context.Context, record int64) ([]MentionStory, error) {
 	ms, err := list(ctx, s.read, `select `+storyColumns+` from `+storyTables+` where m.record = ? order by m.n`, []any{record}, scanStory)
 	return ms, s.explain(err)
-}
-
-// MentionStory reads one mention; ErrNotFound when it has gone.
-func (s *Store) MentionStory(ctx context.Context, id int64) (MentionStory, error) {
-	ms, err := list(ctx, s.read, `select `+storyColumns+` from `+storyTables+` where m.id = ?`, []any{id}, scanStory)
-	if err == nil && len(ms) == 0 {
-		err = ErrNotFound
-	}
-	if err != nil {
-		return MentionStory{}, s.explain(err)
-	}
-	return ms[0], nil
 }

@@ -138,8 +138,16 @@ func (s *Store) Reviews(ctx context.Context, f ReviewFilter, after int64, n int)
 
 // CountReviews counts what Reviews would return in all.
 func (s *Store) CountReviews(ctx context.Context, f ReviewFilter) (n int, err error) {
-	err = one(ctx, s.read, `select count(*) from mention m join record r on r.id = m.record where (m.state = 'review' or ? = 1) and (? = '' or r.key = ?) and (? = '' or m.pipeline = ?)`,
-		[]any{flag(f.All), f.Post, f.Post, f.Pipeline, f.Pipeline}, &n)
+	// What waits has an index of its own, which needs its condition alone.
+	from, where := `mention m`, `m.state = 'review'`
+	if f.All {
+		where = `m.id > 0`
+	}
+	args := []any{f.Pipeline, f.Pipeline}
+	if f.Post != "" {
+		from, where, args = from+` join record r on r.id = m.record`, where+` and r.key = ?`, append([]any{f.Post}, args...)
+	}
+	err = one(ctx, s.read, `select count(*) from `+from+` where `+where+` and (? = '' or m.pipeline = ?)`, args, &n)
 	return n, s.explain(err)
 }
 

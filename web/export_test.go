@@ -4,8 +4,10 @@ import (
 	"context"
 	"html/template"
 	"net/netip"
+	"strings"
 	"time"
 
+	"sumbi/jobs"
 	"sumbi/queue"
 )
 
@@ -88,6 +90,36 @@ func (s *Server) Watched() (feeds, watchers int) {
 
 // CloseLive ends what is live and waits for it.
 func (s *Server) CloseLive() { s.hub.close() }
+
+// Evidence is a caption with its marks, KIND:TEXT or KIND+q:TEXT where it is quoted, and what it does not have.
+func Evidence(caption string, r jobs.Restaurant) (marked, absent string) {
+	pieces, all := evidence(caption, r)
+	var parts, without []string
+	for _, p := range pieces {
+		kind := p.Kind
+		if p.Quoted {
+			kind += "+q"
+		}
+		if kind != "" {
+			kind += ":"
+		}
+		parts = append(parts, kind+p.Text)
+	}
+	for _, s := range all {
+		if s.Absent {
+			without = append(without, s.Kind)
+		}
+	}
+	return strings.Join(parts, "|"), strings.Join(without, " ")
+}
+
+// Reasons is why something was decided, in a language.
+func Reasons(lang, text string) (all []string) {
+	for _, r := range reasons(lang, text) {
+		all = append(all, r.Text)
+	}
+	return all
+}
 
 // Speed is how a rate is drawn.
 func Speed(r Rate) (now, bound float64, line string) {

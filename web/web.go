@@ -45,6 +45,12 @@ type Server struct {
 	Verify  func(h http.Header, body []byte, now time.Time) (id, batch string, err error)
 	Metrics http.Handler                                 // nil = none
 	Status  func(ctx context.Context, w io.Writer) error // what is going on as text, for who asks for no page
+	// Together says which entries of the finders are one place, by the configuration of a pipeline, "" for the first, and in
+	// which lane its mentions are matched anew. nil: the defaults.
+	Together func(pipeline string) (one queue.One, lane string, err error)
+	// Look searches the finders of a mention's pipeline for words of a person's own. nil: there are none.
+	Look func(ctx context.Context, m queue.Mention, words string) ([]queue.Option, []queue.Asked, error)
+	By   string // who decides where the visitor has not said who he is
 	// Pipelines are those that are configured.
 	Pipelines []*jobs.Pipeline
 	// Rates returns how fast this process calls each upstream; nil = not known.
@@ -61,6 +67,8 @@ type Server struct {
 	// Account is an account as the configuration would name it; its error says what is wrong with the name.
 	Account func(name string) (string, error)
 
+	reviewed    reviewed
+	packer      queue.Packer
 	views       map[string]*template.Template // by language
 	closed      *http.ServeMux                // what wants the token
 	nav         []link
@@ -106,6 +114,9 @@ func (s *Server) Handler() http.Handler {
 	s.apiRoutes(closed)
 	closed.HandleFunc("GET /events", s.events)
 	s.overviewRoutes(closed)
+	s.reviewRoutes(closed)
+	s.placeRoutes(closed)
+	s.postRoutes(closed)
 	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool { return !s.serves(l.Path) })
 	guarded := s.guard(s.missing(closed))
 	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
