@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ type apiMoney struct {
 	Budget   int64 `json:"budgetMicroUsd,omitempty"`
 }
 
-func money(s queue.Spent, budget int64) apiMoney { return apiMoney{s.Booked, s.Reserved, budget} }
+func moneyJSON(s queue.Spent, budget int64) apiMoney { return apiMoney{s.Booked, s.Reserved, budget} }
 
 type apiMachine struct {
 	ID      string    `json:"id"`
@@ -146,7 +147,7 @@ func (s *Server) apiStatus(q *query) (any, error) {
 	})
 	read(func() error {
 		_, _, month, err := st.Spending(ctx, "")
-		v.Month, v.RunBudget = money(month, st.Terms().Month), st.Terms().Run
+		v.Month, v.RunBudget = moneyJSON(month, st.Terms().Month), st.Terms().Run
 		return err
 	})
 	read(func() error { return v.trouble(ctx, st) })
@@ -226,14 +227,14 @@ func (s *Server) apiPipelines(q *query) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range s.Acts.Pipelines {
-		if !contains(names, name) {
-			names = append(names, name)
+	for _, p := range s.Pipelines {
+		if !slices.Contains(names, p.Name) {
+			names = append(names, p.Name)
 		}
 	}
 	all := pageOf[apiPipeline]{Items: []apiPipeline{}}
 	for _, name := range names {
-		p := apiPipeline{Name: name, Runs: contains(s.Acts.Pipelines, name), State: "idle"}
+		p := apiPipeline{Name: name, Runs: s.configured(name), State: "idle"}
 		sc, err := s.Store.Schedule(q.Context(), name)
 		if err != nil {
 			return nil, err
@@ -917,8 +918,8 @@ type apiReview struct {
 	Searches   []apiSearch    `json:"searches"`
 }
 
-// review is a mention as a person needs it to decide.
-func (s *Server) review(q *query, id int64) (any, error) {
+// reviewJSON is a mention as a person needs it to decide.
+func (s *Server) reviewJSON(q *query, id int64) (any, error) {
 	m, err := s.Store.MentionStory(q.Context(), id)
 	if err != nil {
 		return nil, absent(err, fmt.Sprintf("mention %d, or its post has been read anew", id), "/reviews")
@@ -946,7 +947,7 @@ func (s *Server) apiReviewOf(q *query) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.review(q, id)
+	return s.reviewJSON(q, id)
 }
 
 func (s *Server) apiReviews(q *query) (any, error) {
@@ -969,7 +970,7 @@ func (s *Server) apiReviews(q *query) (any, error) {
 			page.Next = &next
 			break
 		}
-		r, err := s.review(q, m.ID)
+		r, err := s.reviewJSON(q, m.ID)
 		if e, gone := errors.AsType[*apiError](err); gone && e.status == http.StatusNotFound {
 			continue // read anew while this was read
 		}

@@ -142,29 +142,21 @@ func items(v map[string]any) (all []map[string]any) {
 	return all
 }
 
-// acts is a configuration of one pipeline.
-func acts() web.Acts {
-	return web.Acts{
-		Pipelines: []string{"matzip"},
-		Account: func(name string) (string, error) {
-			if name = strings.TrimPrefix(name, "@"); strings.ContainsAny(name, " /") || name == "" {
-				return "", errors.New("this is no account")
-			}
-			return name, nil
-		},
-		Rules: func(pipeline string) (queue.One, string, error) {
-			if pipeline != "matzip" {
-				return queue.One{}, "", errors.New("not configured")
-			}
-			return jobs.Together(jobs.DefaultFinders(), false), "naver", nil
-		},
+// acts gives a server a configuration of one pipeline.
+func acts(s *web.Server) {
+	s.Pipelines = []*jobs.Pipeline{{Name: "matzip"}}
+	s.Account = func(name string) (string, error) {
+		if name = strings.TrimPrefix(name, "@"); strings.ContainsAny(name, " /") || name == "" {
+			return "", errors.New("this is no account")
+		}
+		return name, nil
 	}
 }
 
 func bigHouse(t *testing.T) *asker {
 	t.Helper()
 	s := bigtest.Open(t, postgres)
-	ho := newHouse(t, token, func(w *web.Server) { w.Store, w.Acts = s, acts() })
+	ho := newHouse(t, token, func(w *web.Server) { w.Store = s }, acts)
 	return newAsker(ho)
 }
 
@@ -378,7 +370,7 @@ func TestAPIPages(t *testing.T) {
 // TestAPIMistakes asks for what there is not, in every way.
 func TestAPIMistakes(t *testing.T) {
 	t.Parallel()
-	ho := newHouse(t, token, func(w *web.Server) { w.Acts = acts() })
+	ho := newHouse(t, token, acts)
 	a := newAsker(ho)
 	values := map[string][]string{"limit": {"0", "-1", "201", "1e2", "x", "", "99999999999999999999", "１"}, "after": {"x", "-1", "0", "1.5", "' or 1=1 --", "99999999999999999999"}, "state": {"맛집", "DEAD", "dead "}, "kind": {"x"}, "all": {"1", "yes"}, "ad": {"1", "맛"}, "from": {"2026-13-01", "2026-11-20T00:00:00Z", "", "어제"}, "to": {"20261120", "2026-02-30"}}
 	for route, params := range web.APIRoutes() {
@@ -436,7 +428,7 @@ func TestAPIMistakes(t *testing.T) {
 // TestAPIBodies sends what is no request.
 func TestAPIBodies(t *testing.T) {
 	t.Parallel()
-	a := newAsker(newHouse(t, token, func(w *web.Server) { w.Acts = acts() }))
+	a := newAsker(newHouse(t, token, acts))
 	const path = "/api/v1/runs"
 	for name, tt := range map[string]struct {
 		body   string
@@ -484,7 +476,7 @@ func TestAPIBodies(t *testing.T) {
 // TestAPIRuns asks for runs.
 func TestAPIRuns(t *testing.T) {
 	t.Parallel()
-	a := newAsker(newHouse(t, token, func(w *web.Server) { w.Acts = acts() }))
+	a := newAsker(newHouse(t, token, acts))
 	const path = "/api/v1/runs"
 	status, v, _ := a.call("POST", path, nil, "", `{"pipeline":"matzip","accounts":["@먹보","nike"],"full":true}`)
 	if status != 201 || v["state"] != "asked" || v["full"] != true || fmt.Sprint(v["accounts"]) != "[먹보 nike]" {
@@ -609,7 +601,7 @@ func TestAPITexts(t *testing.T) {
 // TestAPITags wants an answer to be sent again only when it has changed, and HEAD to say what GET says.
 func TestAPITags(t *testing.T) {
 	t.Parallel()
-	ho := newHouse(t, token, func(w *web.Server) { w.Acts = acts() })
+	ho := newHouse(t, token, acts)
 	const path = "/api/v1/runs"
 	first := ho.ask("GET", path, "", bearer(token))
 	tag := first.Header.Get("ETag")

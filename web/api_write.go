@@ -4,20 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"sumbi/jobs"
 	"sumbi/queue"
 )
-
-// Acts is what the configuration says about what can be done here.
-type Acts struct {
-	// Pipelines are those that can be asked to run.
-	Pipelines []string
-	// Account is an account as the configuration would name it; its error says what is wrong with the name.
-	Account func(name string) (string, error)
-	// Rules says which places are one, and in which lane a mention is matched first, by the configuration of a pipeline.
-	Rules func(pipeline string) (one queue.One, lane string, err error)
-}
 
 func apiWrites() []apiRoute {
 	return []apiRoute{
@@ -40,14 +31,14 @@ func (s *Server) apiAskRun(q *query) (any, error) {
 	if err := q.body(&ask); err != nil {
 		return nil, err
 	}
-	if !contains(s.Acts.Pipelines, ask.Pipeline) {
+	if !s.configured(ask.Pipeline) {
 		return nil, &apiError{http.StatusNotFound, fmt.Sprintf("there is no pipeline %q; GET %s/pipelines lists them", ask.Pipeline, apiVersion)}
 	}
 	if len(ask.Accounts) > mostTargets {
 		return nil, wrong("these are %d accounts; name at most %d, or none for all", len(ask.Accounts), mostTargets)
 	}
 	for i, a := range ask.Accounts {
-		name, err := s.Acts.Account(a)
+		name, err := s.Account(a)
 		if err != nil {
 			return nil, wrong("account %d: %s", i+1, err)
 		}
@@ -75,13 +66,9 @@ func (s *Server) apiAskRun(q *query) (any, error) {
 	return runJSON(queue.RunRow{Run: run}), nil
 }
 
-func contains(all []string, s string) bool {
-	for _, x := range all {
-		if x == s {
-			return true
-		}
-	}
-	return false
+// configured reports whether this process has a pipeline of that name.
+func (s *Server) configured(pipeline string) bool {
+	return slices.ContainsFunc(s.Pipelines, func(p *jobs.Pipeline) bool { return p.Name == pipeline })
 }
 
 func (s *Server) apiRetry(q *query) (any, error) { return nil, s.settle(q, "retried", jobs.RetryOne) }
@@ -140,9 +127,12 @@ func (s *Server) apiReview(q *query) (any, error) {
 		}
 		d.Version = now.Version()
 	}
-	one, lane, err := s.Acts.Rules(m.Pipeline)
-	if err != nil {
+	if !s.configured(m.Pipeline) {
 		return nil, conflict("the pipeline %s of this mention is not configured here, so what is one place is not known; decide it where it is", m.Pipeline)
+	}
+	one, lane, err := s.rulesOf(m.Pipeline)
+	if err != nil {
+		return nil, err
 	}
 	choice := jobs.None
 	choices, _, err := jobs.Choices(q.Context(), s.Store, m)
@@ -165,12 +155,12 @@ func (s *Server) apiReview(q *query) (any, error) {
 		if _, err := jobs.UnlabelSeen(q.Context(), s.Store, m, d.Version, nil, lane, one); err != nil {
 			return nil, err
 		}
-		return s.review(q, id)
+		return s.reviewJSON(q, id)
 	case d.Decision != decideNone:
 		return nil, wrong("decision cannot be %q; it is one of %s, %s, %s", d.Decision, decidePlace, decideNone, decideUndo)
 	}
 	if _, _, err := jobs.LabelSeen(q.Context(), s.Store, id, d.Version, choices, choice, d.By, one); err != nil {
 		return nil, absent(err, fmt.Sprintf("mention %d any more: its post has been read anew", id), "/reviews")
 	}
-	return s.review(q, id)
+	return s.reviewJSON(q, id)
 }
