@@ -205,3 +205,15 @@ func (s *Store) RecordMentions(ctx context.Context, record int64) ([]MentionStor
 	ms, err := list(ctx, s.read, `select `+storyColumns+` from `+storyTables+` where m.record = ? order by m.n`, []any{record}, scanStory)
 	return ms, s.explain(err)
 }
+
+// MentionStory reads one mention; ErrNotFound when it has gone.
+func (s *Store) MentionStory(ctx context.Context, id int64) (MentionStory, error) {
+	ms, err := list(ctx, s.read, `select `+storyColumns+` from `+storyTables+` where m.id = ?`, []any{id}, scanStory)
+	if err == nil && len(ms) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return MentionStory{}, s.explain(err)
+	}
+	return ms[0], nil
+}

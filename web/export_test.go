@@ -49,6 +49,18 @@ var (
 // StaticURL is the address of a file of static/.
 var StaticURL = staticURL
 
+// APIRoutes are method and path of everything below /api/v1, with its parameters.
+func APIRoutes() map[string][]string {
+	all := map[string][]string{}
+	for _, r := range apiRoutes() {
+		all[r.method+" "+apiVersion+r.path] = r.query
+	}
+	return all
+}
+
+// OpenAPI is the description that is served.
+func OpenAPI() []byte { return openAPI }
+
 // Bounds of what is live.
 const (
 	LiveMost  = liveMost
