@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
+	"runtime"
 	"slices"
 	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/lmittmann/tint"
-	"github.com/mattn/go-isatty"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sumbi/adapters/rest"
@@ -82,7 +81,8 @@ type env struct {
 	ctx   context.Context
 	flags *flags
 	log   *slog.Logger
-	tty   bool // Stdout is a terminal
+	out   *screen     // Stdout, for people
+	logs  *besideLive // Stderr; nil when it is no terminal
 }
 
 // usageError ends the program with status 2.
@@ -112,11 +112,13 @@ func (a App) Run(ctx context.Context) int {
 			return exitUsage
 		}
 	}
-	e := &env{App: &a, ctx: ctx, flags: &f}
-	if out, ok := a.Stdout.(*os.File); ok {
-		e.tty = isatty.IsTerminal(out.Fd())
+	e := &env{App: &a, ctx: ctx, flags: &f, out: screenOf(a.Stdout, a.Getenv)}
+	logs := a.Stderr
+	if _, ok := terminal(a.Stderr); ok {
+		e.logs = &besideLive{Writer: a.Stderr}
+		logs = e.logs
 	}
-	e.log = a.logger(f)
+	e.log = a.logger(f, logs)
 	if err := k.Run(e); err != nil {
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			return exitFailed
@@ -132,16 +134,15 @@ func (a App) Run(ctx context.Context) int {
 	return exitDone
 }
 
-func (a App) logger(f flags) *slog.Logger {
+func (a App) logger(f flags, out io.Writer) *slog.Logger {
 	level := slog.LevelInfo
 	if f.Verbose {
 		level = slog.LevelDebug
 	}
 	if f.JSON {
-		return slog.New(slog.NewJSONHandler(a.Stderr, &slog.HandlerOptions{Level: level}))
+		return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level}))
 	}
-	out, ok := a.Stderr.(*os.File)
-	return slog.New(tint.NewTextHandler(a.Stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !ok || !isatty.IsTerminal(out.Fd())}))
+	return slog.New(tint.NewTextHandler(out, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !colored(a.Stderr, a.Getenv)}))
 }
 
 // config reads the configuration; --state overrides what it says.
@@ -217,10 +218,15 @@ func need(c *config.Config, names ...string) error {
 	return nil
 }
 
-type versionCmd struct{}
+type versionCmd struct {
+	jsonFlag
+}
 
 // Run prints the version.
-func (versionCmd) Run(e *env) error {
+func (c versionCmd) Run(e *env) error {
+	if c.JSON {
+		return e.document("version", struct{ Version, Go, OS, Arch string }{e.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+	}
 	fmt.Fprintln(e.Stdout, "sumbi", e.Version)
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mattn/go-isatty"
+	"golang.org/x/term"
 
 	"sumbi/adapters"
 	"sumbi/config"
@@ -125,7 +125,7 @@ func (c evalExtractCmd) send(e *env, x *jobs.Extractor, captions []*jobs.Labelle
 // agreed asks a person at a terminal; elsewhere nobody agrees.
 func (e *env) agreed(question string) bool {
 	in, ok := e.Stdin.(*os.File)
-	if !ok || !isatty.IsTerminal(in.Fd()) {
+	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return false
 	}
 	fmt.Fprint(e.Stdout, question)
