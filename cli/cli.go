@@ -73,6 +73,8 @@ type flags struct {
 	Doctor      doctorCmd      `cmd:"" help:"Check configuration, keys, upstreams, state file and clock."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running serve whether it is well."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Completion  completionCmd  `cmd:"" help:"Print what lets a shell complete verbs, flags and names."`
+	Complete    completeCmd    `cmd:"" hidden:"" help:"What the scripts of completion ask."`
 }
 
 // env is what a verb works with.
@@ -103,7 +105,7 @@ func (a App) Run(ctx context.Context) int {
 		return status
 	}
 	if err != nil {
-		fmt.Fprintf(a.Stderr, "sumbi: %v; `sumbi --help` shows the verbs\n", err)
+		fmt.Fprintln(a.Stderr, "sumbi:", wrongWords(p.Model.Node, err))
 		return exitUsage
 	}
 	if f.State != "" {

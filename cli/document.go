@@ -93,6 +93,12 @@ func write(b *bytes.Buffer, v reflect.Value) error {
 		}
 		b.WriteByte(']')
 		return nil
+	case reflect.Map:
+		if v.Len() == 0 {
+			b.WriteString("{}")
+			return nil
+		}
+		return encode(b, v.Interface())
 	case reflect.Struct:
 		b.WriteByte('{')
 		if _, err := fields(b, v, 0); err != nil {

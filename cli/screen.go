@@ -131,16 +131,15 @@ func clip(text string, cells int) string {
 	if uniseg.StringWidth(text) <= cells {
 		return text
 	}
-	var b strings.Builder
-	have := 0
-	for g := uniseg.NewGraphemes(text); g.Next(); {
-		if have+g.Width() > cells-1 {
+	rest, state, have := text, -1, 0
+	for have < cells && rest != "" {
+		_, next, width, s := uniseg.FirstGraphemeClusterInString(rest, state)
+		if have+width > cells-1 {
 			break
 		}
-		have += g.Width()
-		b.WriteString(g.Str())
+		rest, state, have = next, s, have+width
 	}
-	return b.String() + "…"
+	return text[:len(text)-len(rest)] + "…"
 }
 
 func pad(text string, cells int, right bool) string {

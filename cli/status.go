@@ -130,6 +130,10 @@ type limitStatus struct {
 	Reason    string // why it is held or stopped
 }
 
+func limitOf(l queue.Limit) limitStatus {
+	return limitStatus{l.Name, l.Day, l.Used, l.PerSecond, l.Guard, l.HeldUntil, l.Stopped, l.Reason}
+}
+
 // readStatus reads what is going on; idle says that no process works on the file.
 func readStatus(ctx context.Context, s *queue.Store, idle bool) (*status, error) {
 	r := statusReader{ctx: ctx, s: s}
@@ -150,7 +154,7 @@ func readStatus(ctx context.Context, s *queue.Store, idle bool) (*status, error)
 	st.Waits = got(&r, func(ctx context.Context) ([]queue.BudgetWait, error) { return jobs.BudgetWaits(ctx, s) })
 	st.Outages = got(&r, s.Outages)
 	for _, l := range got(&r, s.Limits) {
-		st.Limits = append(st.Limits, limitStatus{l.Name, l.Day, l.Used, l.PerSecond, l.Guard, l.HeldUntil, l.Stopped, l.Reason})
+		st.Limits = append(st.Limits, limitOf(l))
 	}
 	st.Jobs = got(&r, s.Counts)
 	st.Batches = got(&r, s.OpenBatches)
