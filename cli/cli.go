@@ -33,9 +33,8 @@ type Built struct {
 	Engine *jobs.Engine
 	Limits func() []rest.LimitInfo
 	// Pace returns the calls a second that the crawl's credentials allow together, and those that are made of them; 0 unlimited.
-	Pace   func() (limit, pace float64)
-	Checks []Check               // what doctor asks the upstreams
-	Close  func(context.Context) // lets the limits remember
+	Pace  func() (limit, pace float64)
+	Close func(context.Context) // lets the limits remember
 }
 
 // App is the program apart from its process.
@@ -44,11 +43,13 @@ type App struct {
 	Version string
 	Build   func(ctx context.Context, c *config.Config, s *queue.Store, reg prometheus.Registerer, log *slog.Logger) (*Built, error)
 	Batcher func(c *config.Config) (b jobs.Batcher, end func(context.Context)) // the model alone, without a state file
-	Args    []string
-	Getenv  func(string) string
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
+	// Checks wires the upstreams alone, over the limits of s, which may be nil. heard is told of each answer.
+	Checks func(c *config.Config, s *queue.Store, heard rest.Listener) Checks
+	Args   []string
+	Getenv func(string) string
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
 }
 
 type flags struct {
