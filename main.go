@@ -31,6 +31,7 @@ import (
 	"sumbi/config"
 	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/web"
 )
 
 //go:embed schema.sql
@@ -106,7 +107,7 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 		}
 		e.Pipelines = append(e.Pipelines, jobs.Matzip(pl))
 	}
-	return &cli.Built{Engine: e, Pace: instagramClient.Pace, Close: b.close, Limits: b.limits}, nil
+	return &cli.Built{Engine: e, Pace: instagramClient.Pace, Rates: b.rates, Close: b.close, Limits: b.limits}, nil
 }
 
 // batcher wires the model alone; nothing is remembered.
@@ -290,6 +291,16 @@ func ping(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	return errors.Join(m.Ping(ctx), m.Close(ctx))
+}
+
+// rates are how fast the upstreams are called, by name.
+func (b *builder) rates() (all []web.Rate) {
+	for _, name := range slices.Sorted(maps.Keys(b.clients)) {
+		cl := b.clients[name]
+		limit, _ := cl.Pace()
+		all = append(all, web.Rate{Upstream: name, Limit: limit, Seconds: cl.Recent()})
+	}
+	return all
 }
 
 func (b *builder) limits() []rest.LimitInfo {

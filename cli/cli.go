@@ -19,6 +19,7 @@ import (
 	"sumbi/config"
 	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/web"
 )
 
 // The exit statuses.
@@ -34,6 +35,7 @@ type Built struct {
 	Limits func() []rest.LimitInfo
 	// Pace returns the calls a second that the crawl's credentials allow together, and those that are made of them; 0 unlimited.
 	Pace  func() (limit, pace float64)
+	Rates func() []web.Rate     // how fast each upstream is called
 	Close func(context.Context) // lets the limits remember
 }
 

@@ -169,6 +169,7 @@ type departure struct {
 	next     http.RoundTripper
 	upstream string
 	traces   bool // next tells when it has a connection
+	recent   *recent
 }
 
 func newDeparture(o Options, base *url.URL) *departure {
@@ -230,5 +231,6 @@ func (d *departure) leave(ctx context.Context, t *trip) error {
 		return err
 	}
 	adapters.CountCall(ctx, d.upstream)
+	d.recent.count(time.Now())
 	return nil
 }
