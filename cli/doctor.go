@@ -78,9 +78,9 @@ func (x *examination) say(f finding) {
 	if f.Text != "" {
 		text += ": " + f.Text
 	}
-	x.out.mark(st, word, " %s", text)
+	x.out.hang(len(word)+1, st, word, " "+text)
 	if f.Fix != "" {
-		x.out.say("       %s", f.Fix)
+		x.out.hang(0, plainly, "", "       "+f.Fix)
 	}
 }
 

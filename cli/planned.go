@@ -94,7 +94,7 @@ func (v planCmd) planDocument(e *env, c *config.Config, in jobs.PlanInput, p job
 
 // planTable prints the forecast itself.
 func planTable(w *screen, c *config.Config, in jobs.PlanInput, p jobs.Plan) {
-	t := table{columns: []column{{head: "WHAT"}, {head: "REQUESTS", right: true}, {head: "TIME"}}}
+	t := table{columns: []column{{head: "WHAT"}, {head: "REQUESTS", right: true}, {head: "TIME", least: 24, wraps: true}}}
 	pages := p.Crawl.Pages + p.LookUps
 	note := "-"
 	if pages > 0 {

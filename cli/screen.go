@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -91,10 +90,15 @@ func (s *screen) say(format string, args ...any) { s.mark(plainly, "", format, a
 
 // mark is say behind a word that stands out.
 func (s *screen) mark(st style, word, format string, args ...any) {
-	text := harmless(word + fmt.Sprintf(format, args...))
+	s.hang(2, st, word, fmt.Sprintf(format, args...))
+}
+
+// hang is mark, with what follows the first line indented by so many more cells.
+func (s *screen) hang(by int, st style, word, text string) {
+	text = harmless(word + text)
 	lines := []string{text}
 	if s.width > 0 {
-		lines = wrapped(text, s.width)
+		lines = wrapped(text, s.width, by)
 	}
 	if rest, ok := strings.CutPrefix(lines[0], word); ok {
 		lines[0] = s.paint(st, word) + rest
@@ -105,8 +109,8 @@ func (s *screen) mark(st style, word, format string, args ...any) {
 }
 
 // wrapped breaks a text between words into lines of at most width cells; a word that is longer stands alone. What follows
-// the first line is indented by two more.
-func wrapped(text string, width int) []string {
+// the first line is indented by so many more.
+func wrapped(text string, width, by int) []string {
 	body := strings.TrimLeft(text, " ")
 	indent := text[:len(text)-len(body)]
 	var lines []string
@@ -116,7 +120,7 @@ func wrapped(text string, width int) []string {
 		w := uniseg.StringWidth(word)
 		if !empty && have+1+w > width {
 			lines = append(lines, line)
-			line, have, empty = indent+"  ", len(indent)+2, true
+			line, have, empty = indent+strings.Repeat(" ", by), len(indent)+by, true
 		}
 		if !empty {
 			line, have = line+" ", have+1
@@ -155,6 +159,7 @@ type column struct {
 	head  string
 	least int  // it may be cut to so many cells; 0: never
 	right bool // numbers
+	wraps bool // instead of being cut
 }
 
 // styled is a value that stands out.
@@ -226,18 +231,33 @@ func (s *screen) table(t *table) {
 		heads[i] = styled{c.head, bold}
 	}
 	for _, row := range append([][]styled{heads}, t.rows...) {
-		var b strings.Builder
+		lines := make([][]string, len(row))
+		most := 1
 		for i, c := range row {
-			text := pad(clip(c.text, ws[i]), ws[i], t.columns[i].right)
-			if i == len(row)-1 {
-				text = strings.TrimRight(text, " ")
+			lines[i] = []string{clip(c.text, ws[i])}
+			if t.columns[i].wraps {
+				lines[i] = wrapped(c.text, ws[i], 0)
 			}
-			b.WriteString(s.paint(c.style, text))
-			if i < len(row)-1 {
-				b.WriteString(gap)
-			}
+			most = max(most, len(lines[i]))
 		}
-		fmt.Fprintln(s, strings.TrimRight(b.String(), " "))
+		for n := range most {
+			var b strings.Builder
+			for i, c := range row {
+				text := ""
+				if n < len(lines[i]) {
+					text = lines[i][n]
+				}
+				text = pad(text, ws[i], t.columns[i].right)
+				if i == len(row)-1 {
+					text = strings.TrimRight(text, " ")
+				}
+				b.WriteString(s.paint(c.style, text))
+				if i < len(row)-1 {
+					b.WriteString(gap)
+				}
+			}
+			fmt.Fprintln(s, strings.TrimRight(b.String(), " "))
+		}
 	}
 }
 
@@ -255,12 +275,12 @@ func (s *screen) records(t *table) {
 			if c.text == "" || c.text == "-" {
 				continue
 			}
-			for j, line := range wrapped(c.text, max(s.width-heads-len(gap), 1)) {
+			for j, line := range wrapped(c.text, max(s.width-heads-len(gap), 1), 0) {
 				head := ""
 				if j == 0 {
 					head = t.columns[i].head
 				}
-				fmt.Fprintln(s, s.paint(bold, pad(head, heads, false))+gap+s.paint(cmp.Or(c.style, plainly), strings.TrimLeft(line, " ")))
+				fmt.Fprintln(s, s.paint(bold, pad(head, heads, false))+gap+s.paint(c.style, line))
 			}
 		}
 	}
