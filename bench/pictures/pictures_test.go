@@ -9,6 +9,8 @@ package pictures_test
 import (
 	"bufio"
 	"flag"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,6 +33,13 @@ const (
 	most   = 1_000_000 // bytes of all pictures together
 	cols   = 100
 )
+
+// views are the parts of the page, besides the overview, of which a picture is taken at the end of the demo where the page
+// leads to them.
+var views = regexp.MustCompile(`href="/(map|review)"`)
+
+// matching is a line of progress with most to see: some places are found, others are being looked for.
+var matching = regexp.MustCompile(`mentions [1-9]\d+ of`)
 
 // TestPictures looks whether every picture that a README shows is there, and that they are not too large.
 func TestPictures(t *testing.T) {
@@ -163,7 +172,7 @@ func TestMakeTerminal(t *testing.T) {
 
 	s.run("plan", "matzip", "--probe")
 	term := s.start("run", "matzip")
-	half := regexp.MustCompile(`^[━─]+  ?[2-6]\d% `)
+	half := regexp.MustCompile(`^[━─]+ .* pages [3-5]\d of about`)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for !slices.ContainsFunc(term.Lines(), half.MatchString) {
@@ -210,33 +219,55 @@ func TestMakePage(t *testing.T) {
 	if err := demo.Start(); err != nil {
 		t.Fatal(err)
 	}
-	url := ""
+	url, taken := "", false
 	for lines := bufio.NewScanner(pipe); lines.Scan(); {
 		if u, ok := strings.CutPrefix(lines.Text(), "the page: "); ok {
 			url = u
 		}
-		// In the middle of the run there is most to see.
-		if url != "" && strings.HasPrefix(lines.Text(), "10s ") {
+		if url != "" && !taken && matching.MatchString(lines.Text()) {
 			page(t, url, "en", "page")
 			page(t, url, "ko", "page-ko")
+			taken = true
 		}
 		if strings.HasPrefix(lines.Text(), "the page stays open") {
 			break
 		}
 	}
-	if url == "" {
+	if !taken {
 		t.Fatal("the demo shows no page")
 	}
-	for _, view := range []string{"map", "review"} {
-		page(t, url+view, "en", view)
-		page(t, url+view, "ko", view+"-ko")
+	for _, m := range views.FindAllStringSubmatch(get(t, url), -1) {
+		page(t, url+m[1], "en", m[1])
+		page(t, url+m[1], "ko", m[1]+"-ko")
 	}
 	_ = demo.Process.Signal(os.Interrupt)
 	_ = demo.Wait()
 }
 
+// get reads the page as a browser does that runs no script.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept", "text/html")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // page takes one picture of an address as a desktop with a light theme shows it.
 func page(t *testing.T, url, language, name string) {
 	t.Helper()
-	browsertest.Open(t, url, browsertest.Options{Width: 1440, Height: 900, Language: language}).Screenshot(name)
+	t.Run(name, func(t *testing.T) {
+		browsertest.Open(t, url, browsertest.Options{Width: 1440, Height: 900, Language: language}).Screenshot(name)
+	})
 }
