@@ -20,6 +20,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sumbi/cli/clitest"
 	"sumbi/sim"
 	"sumbi/web/browsertest"
@@ -45,18 +47,22 @@ var matching = regexp.MustCompile(`mentions [1-9]\d+ of`)
 func TestPictures(t *testing.T) {
 	t.Parallel()
 	shown := map[string]bool{}
+	var same []string
 	for _, name := range []string{"README.md", "README.ko.md"} {
 		text, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		n := 0
+		var here []string
 		for _, m := range regexp.MustCompile(`docs/pictures/([\w.-]+)`).FindAllStringSubmatch(string(text), -1) {
 			shown[m[1]] = true
-			n++
+			here = append(here, strings.Replace(m[1], "-ko.", ".", 1))
 		}
-		if n == 0 {
-			t.Errorf("%s shows no picture", name)
+		if same == nil {
+			same = here
+		}
+		if diff := cmp.Diff(same, here); diff != "" || len(here) == 0 {
+			t.Errorf("%s does not show the pictures of README.md (-want +got):\n%s", name, diff)
 		}
 	}
 	files, err := os.ReadDir(folder)
