@@ -128,7 +128,7 @@ func (d demoCmd) show(e *env, w *web.Server) (shown bool, hide func()) {
 		fmt.Fprintf(e.Stdout, "the page: http://%s/\n", a)
 		return true, func() {
 			cancel()
-			<-end
+			_ = <-end // it was told to
 		}
 	case err := <-end:
 		cancel()
