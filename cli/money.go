@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,36 +9,6 @@ import (
 	"sumbi/jobs"
 	"sumbi/queue"
 )
-
-// statusMoney prints what this month and the open runs have spent, and what was in vain.
-func statusMoney(ctx context.Context, w io.Writer, s *queue.Store) error {
-	t := s.Terms()
-	_, _, month, err := s.Spending(ctx, "")
-	if err != nil {
-		return err
-	}
-	used, wasted, err := s.Books(ctx)
-	if err != nil || len(used) == 0 {
-		return err
-	}
-	fmt.Fprintf(w, "money: this month %s", spent(month, t.Month))
-	runs, err := s.OpenRuns(ctx)
-	if err != nil {
-		return err
-	}
-	for _, r := range runs {
-		_, of, _, err := s.Spending(ctx, r.Pipeline)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "; run %d %s", r.ID, spent(of, t.Run))
-	}
-	fmt.Fprintln(w)
-	for _, x := range wasted {
-		fmt.Fprintf(w, "in vain: %s, %s %s: %s\n", x.Upstream, grouped(int(x.N)), x.What, jobs.Dollars(x.MicroUSD))
-	}
-	return nil
-}
 
 // spent writes what is spent of a budget; 0 is no budget.
 func spent(s queue.Spent, of int64) string {

@@ -212,7 +212,7 @@ func notNegative(d *time.Duration) func() string {
 func oneOf(s *string, known []string) func() string {
 	return func() string {
 		if !slices.Contains(known, *s) {
-			return fmt.Sprintf("is unknown: %q; %s", *s, suggest(*s, known))
+			return fmt.Sprintf("is unknown: %q; %s", *s, Suggest(*s, known))
 		}
 		return ""
 	}

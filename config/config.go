@@ -184,7 +184,7 @@ func (c *Config) Pipeline(name string) (Pipeline, error) {
 	if len(names) == 0 {
 		return Pipeline{}, &Error{File: c.Path, Msg: fmt.Sprintf("there is no pipeline %q: add a [[pipeline]] section", name)}
 	}
-	return Pipeline{}, &Error{File: c.Path, Msg: fmt.Sprintf("there is no pipeline %q: %s", name, suggest(name, names))}
+	return Pipeline{}, &Error{File: c.Path, Msg: fmt.Sprintf("there is no pipeline %q: %s", name, Suggest(name, names))}
 }
 
 // Error is a mistake of the user in the file or the environment, as one sentence that says what to do.

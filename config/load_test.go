@@ -148,6 +148,7 @@ func TestMistakes(t *testing.T) {
 		want string // the whole sentence, or its beginning when it ends in …
 	}{
 		"unknown key":             {"[openai]\nmodle = 1", nil, `sumbi.toml:2: unknown key "modle" in [openai]: did you mean "model"?`},
+		"two letters swapped":     {"[naver]\nkepe = 'own'", nil, `sumbi.toml:2: unknown key "kepe" in [naver]: did you mean "keep"?`},
 		"unknown key far away":    {"[mongo]\nuser = 1", nil, `sumbi.toml:2: unknown key "user" in [mongo]: known are collection, database`},
 		"unknown section":         {"\n[opnai]\nmodel = 'x'", nil, `sumbi.toml:2: unknown key "opnai" at the top of the file: did you mean "openai"?`},
 		"unknown key of pipeline": {pipeline + "fulevery = '1h'", nil, `sumbi.toml:5: unknown key "fulevery" in [pipeline]: did you mean "full_every"?`},
