@@ -60,7 +60,7 @@ func TestRotation(t *testing.T) {
 		{"cleared by age", []string{"access_token=x; Max-Age=0", "refresh_token=x; Max-Age=0"}, "", "", adapters.ReasonLogin},
 		{"cleared by date", []string{"access_token=deleted; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "refresh_token=deleted; Expires=Thu, 01 Jan 1970 00:00:00 GMT"}, "", "", adapters.ReasonLogin},
 		{"one cleared", []string{cleared("access_token")}, "", "", ""},
-		{"damaged", []string{"access_token", "=", "refresh_token=\x00", ";;;"}, "", "", ""},
+		{"damaged", []string{"access_token", "=", "refresh_token=가", ";;;"}, "", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
