@@ -332,8 +332,8 @@ func TestErrors(t *testing.T) {
 		sent   []string
 		text   string
 	}{
-		{"too slow", says(200, sample(t, "res_getstats_error_57014.json")), alive, adapters.Temporary, adapters.ReasonSlow, time.Hour, []string{"v2 GetStats"}, "57014"},
-		{"too slow with 500", says(500, sample(t, "res_getstats_error_57014.json")), alive, adapters.Temporary, adapters.ReasonSlow, time.Hour, []string{"v2 GetStats"}, "57014"},
+		{"too slow", says(200, sample(t, "res_getstats_error_57014.json")), alive, adapters.Temporary, adapters.ReasonSlow, 2 * time.Hour, []string{"v2 GetStats"}, "57014"},
+		{"too slow with 500", says(500, sample(t, "res_getstats_error_57014.json")), alive, adapters.Temporary, adapters.ReasonSlow, 2 * time.Hour, []string{"v2 GetStats"}, "57014"},
 		{"post is gone", says(200, sample(t, "res_getstats_error_not_found.json")), alive, adapters.Permanent, adapters.ReasonGone, 0, []string{"v2 GetStats"}, "not found"},
 		{"not yours, alive", says(200, sample(t, "res_getstats_error_not_yours.json")), alive, adapters.Permanent, adapters.ReasonGone, 0, []string{"v2 GetStats", "v3 currentUser"}, "is not this user's any more"},
 		{"not yours, ended", says(200, sample(t, "res_getstats_error_not_yours.json")), ended, adapters.NeedsHuman, adapters.ReasonLogin, 0, []string{"v2 GetStats", "v3 currentUser"}, "log in again"},
@@ -359,7 +359,7 @@ func TestErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			up := &script{v2: tt.v2, v3: tt.v3}
-			s := scripted(t, up, velog.Options{})
+			s := scripted(t, up, velog.Options{Slow: 2 * time.Hour})
 			have := believed()
 			p, err := s.Fetch(t.Context(), adapters.Query{List: velog.ListStats, Target: "example", Of: postID, Credential: have})
 			e := adapters.Classify(err)
