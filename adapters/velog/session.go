@@ -102,8 +102,8 @@ func (c *session) belongsTo(u *user) bool {
 	switch {
 	case u.ID != c.claimed:
 		return false
-	case c.userID != "":
-		return u.ID == c.userID // under whatever name
+	case c.userID != "": // the same, as open has seen: under whatever name
+		return true
 	default:
 		return c.target == "" || u.Username == c.target || u.ID == c.target
 	}

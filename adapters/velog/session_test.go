@@ -216,6 +216,20 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
+// TestClaimsProveNothing has velog say that a session is another user's than its tokens name.
+func TestClaimsProveNothing(t *testing.T) {
+	t.Parallel()
+	up := &script{v3: says(200, strings.ReplaceAll(sample(t, "res_current_user_v3_200.json"), userID, otherID))}
+	s := scripted(t, up, velog.Options{})
+	have := adapters.Credential{Values: map[string]string{velog.AccessToken: believed().Values[velog.AccessToken], velog.RefreshToken: believed().Values[velog.RefreshToken]}}
+	for _, target := range []string{"", "example", otherID, userID} {
+		got, err := s.Authenticate(t.Context(), target, have)
+		if e := adapters.Classify(err); e == nil || e.Reason != adapters.ReasonLogin || len(got.Values) > 0 {
+			t.Errorf("for %q: got %v, %v", target, got.Values, err)
+		}
+	}
+}
+
 // TestMonth lives a month with velog: sessions are renewed before they end, none is used for another user, and no call is made
 // with one that has ended once that is known.
 func TestMonth(t *testing.T) {
@@ -314,5 +328,42 @@ func TestManyAtOnce(t *testing.T) {
 	wg.Wait()
 	if n := w.velog.Stats().All.Foreign; n != 0 {
 		t.Errorf("%d calls for another user", n)
+	}
+}
+
+// TestCache asks for statistics through the cache in front of the older server.
+func TestCache(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{Velog: sim.VelogOptions{Users: 1}})
+	s := w.source(sim.VelogCDNPath, velog.Options{})
+	u := w.velog.Users()[0]
+	c, err := s.Authenticate(t.Context(), u.Username, session(u))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := adapters.Query{List: velog.ListStats, Target: u.Username, ID: u.ID, Of: w.published(u.Username)[0], Credential: c}
+	for _, step := range []struct {
+		wait    time.Duration
+		asOf    time.Duration // since the start
+		renewed bool
+	}{
+		{0, 0, false},
+		{10 * time.Minute, 0, false},
+		{10 * time.Minute, 0, false}, // stale
+		{time.Minute, 20 * time.Minute, false},
+		{24 * time.Hour, 24*time.Hour + 21*time.Minute, true}, // the session is renewed at the other server
+		{time.Minute, 24*time.Hour + 21*time.Minute, false},
+	} {
+		w.velog.Advance(step.wait)
+		p, err := s.Fetch(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := p.Records[0].Time.Sub(start); at != step.asOf || (p.Credential != nil) != step.renewed {
+			t.Errorf("after %s more: as of %s, renewed %v, want %s, %v", step.wait, at, p.Credential != nil, step.asOf, step.renewed)
+		}
+		if p.Credential != nil {
+			q.Credential = *p.Credential
+		}
 	}
 }
