@@ -153,7 +153,7 @@ func acts(s *web.Server) {
 	}
 }
 
-func bigHouse(t *testing.T) *asker {
+func bigAsker(t *testing.T) *asker {
 	t.Helper()
 	s := bigtest.Open(t, postgres)
 	ho := newHouse(t, token, func(w *web.Server) { w.Store = s }, acts)
@@ -204,7 +204,7 @@ func listOf(v any) []any {
 // TestAPIReads asks for everything of a large state, and holds every answer against the description.
 func TestAPIReads(t *testing.T) {
 	t.Parallel()
-	a := bigHouse(t)
+	a := bigAsker(t)
 	st := a.get("/status", nil, "")
 	if got, _ := st["places"].(json.Number).Int64(); got != bigtest.Places {
 		t.Errorf("%d places", got)
@@ -274,7 +274,7 @@ func TestAPIReads(t *testing.T) {
 // TestAPIPlaces filters places, and looks at each that is found whether it is one of those.
 func TestAPIPlaces(t *testing.T) {
 	t.Parallel()
-	a := bigHouse(t)
+	a := bigAsker(t)
 	first := items(a.get("/places", nil, "?limit=50"))
 	one := a.get("/places/{id}", []string{first[20]["id"].(string)}, "")
 	m := one["mentions"].(map[string]any)["items"].([]any)[0].(map[string]any)
@@ -327,7 +327,7 @@ func TestAPIPlaces(t *testing.T) {
 // TestAPIPages wants every list to come to its end, with nothing twice and nothing left out.
 func TestAPIPages(t *testing.T) {
 	t.Parallel()
-	a := bigHouse(t)
+	a := bigAsker(t)
 	account := items(a.get("/accounts", nil, "?limit=1&state=ok"))[0]["account"].(string)
 	lists := map[string]string{
 		"/runs": "id", "/batches": "id", "/jobs?state=dead": "id", "/accounts": "account", "/accounts?state=gap": "account",
@@ -497,7 +497,7 @@ func TestAPIRuns(t *testing.T) {
 // TestAPIJobs retries and drops.
 func TestAPIJobs(t *testing.T) {
 	t.Parallel()
-	a := bigHouse(t)
+	a := bigAsker(t)
 	dead := items(a.get("/jobs", nil, "?state=dead&limit=3"))
 	id := func(i int) []string { return []string{fmt.Sprint(dead[i]["id"])} }
 	if status, v, _ := a.call("POST", "/api/v1/jobs/{id}/retry", id(0), "", ""); status != 204 {
@@ -533,7 +533,7 @@ func TestAPIJobs(t *testing.T) {
 // TestAPIReview decides, changes and takes back, and is not done by who has not seen the last decision.
 func TestAPIReview(t *testing.T) {
 	t.Parallel()
-	a := bigHouse(t)
+	a := bigAsker(t)
 	const path = "/api/v1/reviews/{mention}"
 	m := items(a.get("/reviews", nil, "?limit=1&pipeline=matzip"))[0]
 	at := []string{fmt.Sprint(m["id"])}
@@ -572,7 +572,7 @@ func TestAPIReview(t *testing.T) {
 // TestAPITexts wants other people's texts to arrive as they are, and to be nothing but text on the way.
 func TestAPITexts(t *testing.T) {
 	t.Parallel()
-	a := bigHouse(t)
+	a := bigAsker(t)
 	left := bigtest.Nasty()
 	after := ""
 	for pages := 0; len(left) > 0 && pages < 20; pages++ {
@@ -645,7 +645,7 @@ func TestAPIClosed(t *testing.T) {
 
 // TestAPIIsQuick measures each answer over the large state.
 func TestAPIIsQuick(t *testing.T) {
-	a := bigHouse(t)
+	a := bigAsker(t)
 	for _, path := range []string{"/status", "/pipelines", "/runs", "/jobs", "/jobs?state=dead", "/dead", "/accounts", "/batches", "/reviews?limit=20", "/accounts?state=gap", "/places?ad=true", "/places?to=2000-01-01", "/places?account=nobody"} {
 		began := time.Now()
 		if r := a.ask("GET", "/api/v1"+path, "", bearer(token)); r.StatusCode != 200 {

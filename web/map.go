@@ -117,7 +117,7 @@ func mapBoxOf(text string) mapBox {
 // mapPageData is what the view shows.
 type mapPageData struct {
 	Filter                      mapFilter
-	Accounts, Categories, Areas []choice
+	Accounts, Categories, Areas []mapChoice
 	List                        mapListData
 	Panel                       *mapPanel
 	Tiles                       Tiles

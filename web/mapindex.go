@@ -137,7 +137,7 @@ type mapIndex struct {
 	ranked   []int32      // places, those named most first
 	near     []int32      // places with a position, neighbours beside each other
 
-	accounts, categories, areas []choice // what there is to filter by, with the places of each
+	accounts, categories, areas []mapChoice // what there is to filter by, with the places of each
 	accountOf                   map[string]int32
 	accountNames                []string
 }
@@ -157,8 +157,8 @@ type mapMention struct {
 	ad      bool
 }
 
-// choice is something to filter by, and how many places it leaves.
-type choice struct {
+// mapChoice is something to filter by, and how many places it leaves.
+type mapChoice struct {
 	Value, Text string
 	N           int
 }
@@ -192,7 +192,7 @@ func readMap(ctx context.Context, store *queue.Store, before *mapIndex) (*mapInd
 	g, reading := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		return store.MapPlaces(reading, func(p queue.MapPlace) {
-			m := mapPlace{id: p.ID, name: p.Name, folded: fold(p.Name), category: shared(kindOf(p.Category)), area: shared(areaOf(p.Address))}
+			m := mapPlace{id: p.ID, name: p.Name, folded: searchable(p.Name), category: shared(kindOf(p.Category)), area: shared(areaOf(p.Address))}
 			if p.Lat != 0 && p.Lng != 0 && math.Abs(p.Lat) <= 90 && math.Abs(p.Lng) <= 180 {
 				m.lat, m.lng = int32(math.Round(p.Lat*degree)), int32(math.Round(p.Lng*degree))
 			}
@@ -309,7 +309,7 @@ func (x *mapIndex) count() {
 			accounts[x.accountNames[a]] = n
 		}
 	}
-	x.accounts, x.categories, x.areas = choices(accounts, 0), choices(categories, '>'), choices(areas, ' ')
+	x.accounts, x.categories, x.areas = mapChoices(accounts, 0), mapChoices(categories, '>'), mapChoices(areas, ' ')
 }
 
 // prefixes are a text's beginnings up to each separator, and the text itself; none of an empty one.
@@ -327,16 +327,16 @@ func prefixes(s string, separator rune) func(yield func(string) bool) {
 }
 
 // choices lists what was counted in the order of the texts. What is part of another is set in below it.
-func choices(counts map[string]int, separator rune) []choice {
-	all := make([]choice, 0, len(counts))
+func mapChoices(counts map[string]int, separator rune) []mapChoice {
+	all := make([]mapChoice, 0, len(counts))
 	for value, n := range counts {
 		text := value
 		if i := strings.LastIndex(value, string(separator)); separator != 0 && i >= 0 {
 			text = strings.Repeat("\u2003", strings.Count(value, string(separator))) + value[i+len(string(separator)):]
 		}
-		all = append(all, choice{value, text, n})
+		all = append(all, mapChoice{value, text, n})
 	}
-	slices.SortFunc(all, func(a, b choice) int { return strings.Compare(a.Value, b.Value) })
+	slices.SortFunc(all, func(a, b mapChoice) int { return strings.Compare(a.Value, b.Value) })
 	return all
 }
 
@@ -371,8 +371,8 @@ func areaOf(address string) string {
 	return short + " " + words[1]
 }
 
-// fold is a text as it is compared with what somebody searches.
-func fold(s string) string {
+// searchable is a text as it is compared with what somebody searches.
+func searchable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
 			return -1
@@ -405,7 +405,7 @@ func (x *mapIndex) chosen(f mapFilter, of []int32) []int32 {
 		account = a
 	}
 	from, to := instants(f.From, f.To)
-	query := fold(f.Query)
+	query := searchable(f.Query)
 	byMention := account >= 0 || from > 0 || to < math.MaxInt64 || f.Ad != ""
 	says := func(m mapMention) bool {
 		return (account < 0 || m.account == account) && int64(m.at) >= from && int64(m.at) < to && (f.Ad == "" || m.ad == (f.Ad == "yes"))

@@ -126,8 +126,6 @@ func entryIDs(es []queue.PlaceEntry) []string {
 	return ids
 }
 
-func placePath(id string) string { return "/places/" + url.PathEscape(id) }
-
 // askMerge asks before another place is made a part of this one.
 func (s *Server) askMerge(w http.ResponseWriter, r *http.Request) {
 	into, other, err := s.pair(r)

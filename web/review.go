@@ -590,8 +590,3 @@ func webLink(link string) string {
 
 // Known reports whether something of the finder's text is there to be read.
 func (c choice) Known() bool { return c.Name != "" }
-
-// postPath is where a post is shown.
-func postPath(stream, key string) string {
-	return "/posts/" + url.PathEscape(stream) + "/" + url.PathEscape(key)
-}
