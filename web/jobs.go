@@ -374,8 +374,8 @@ func (x selection) group() queue.DeadGroup {
 	return queue.DeadGroup{What: queue.DeadQuestion, Pipeline: x.f.Pipeline, Cause: x.f.Cause, Most: x.f.Most}
 }
 
-// find returns what of the selection there is: up to n ids, and how many in all.
-func (s *Server) find(ctx context.Context, x selection, n int) (ids []string, all int, err error) {
+// selected returns what of the selection there is: up to n ids, and how many in all.
+func (s *Server) selected(ctx context.Context, x selection, n int) (ids []string, all int, err error) {
 	switch {
 	case !x.all:
 		return x.ids, len(x.ids), nil
@@ -405,7 +405,7 @@ func (s *Server) askJobs(w http.ResponseWriter, r *http.Request) {
 		}
 		x.f.Most = most
 	}
-	_, n, err := s.find(r.Context(), x, 0)
+	_, n, err := s.selected(r.Context(), x, 0)
 	if err != nil {
 		s.broken(w, r, err)
 		return
@@ -452,7 +452,7 @@ func (s *Server) doJobs(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusBadRequest, say("This is not how to ask for it."), say("Go to the overview and take the way from there."))
 		return
 	}
-	ids, _, err := s.find(r.Context(), x, x.count)
+	ids, _, err := s.selected(r.Context(), x, x.count)
 	if err != nil {
 		s.broken(w, r, err)
 		return
