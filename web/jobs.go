@@ -198,10 +198,25 @@ func distinct(all []string, chosen string) []string {
 type storyLine struct {
 	queue.JobError
 	Plain string
-	Long  bool // the error has more than one line
+	Short string // the beginning of the error where that is long; "" where it is shown whole
 	N     int
 	Since time.Time // the first one, when there are several
 	From  int       // its attempt
+}
+
+// errorShown is how much of an error is shown at once, in characters.
+const errorShown = 300
+
+// beginning is the first line of an error, or what of it is shown at once; "" when that is all of it.
+func beginning(err string) string {
+	line, _, more := strings.Cut(err, "\n")
+	if r := []rune(line); len(r) > errorShown {
+		line, more = string(r[:errorShown]), true
+	}
+	if !more {
+		return ""
+	}
+	return line + "…"
 }
 
 // storyLines puts together what is the same.
@@ -213,7 +228,7 @@ func storyLines(all []queue.JobError) (lines []storyLine) {
 			last.JobError = x
 			continue
 		}
-		lines = append(lines, storyLine{JobError: x, Plain: plain(x.Err), Long: strings.Contains(x.Err, "\n"), N: 1, Since: x.At, From: x.Attempt})
+		lines = append(lines, storyLine{JobError: x, Plain: plain(x.Err), Short: beginning(x.Err), N: 1, Since: x.At, From: x.Attempt})
 	}
 	return lines
 }

@@ -36,7 +36,7 @@ var stateBadges = map[string]badge{
 	"gap":        {"warn", say("has a gap")},
 	"short":      {"warn", say("fewer posts than it says")},
 	"choosing":   {"idle", say("being chosen")},
-	"chosen":     {"idle", say("chosen")},
+	"chosen":     {"idle", say("lines chosen")},
 	"uploaded":   {"idle", say("uploaded")},
 	"creating":   {"idle", say("being created")},
 	"reading":    {"ok", say("being read")},
