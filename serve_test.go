@@ -88,6 +88,12 @@ func (s *served) term() {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		s.w.t.Fatal(err)
 	}
+	s.ended()
+}
+
+// ended waits for an end in order that was asked for.
+func (s *served) ended() {
+	s.w.t.Helper()
 	select {
 	case err := <-s.done:
 		if err != nil {
@@ -238,7 +244,7 @@ func TestServeStopsInOrder(t *testing.T) {
 	if !strings.Contains(said, "stopping") {
 		t.Errorf("/readyz after SIGTERM said %q", said)
 	}
-	sv.term()
+	sv.ended()
 	js, err := s.Jobs(t.Context(), "", "", 1000)
 	if err != nil {
 		t.Fatal(err)

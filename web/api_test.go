@@ -653,7 +653,7 @@ func TestAPIIsQuick(t *testing.T) {
 		}
 		took := time.Since(began)
 		t.Logf("%s: %s", path, took.Round(time.Millisecond))
-		if took > 10*time.Second { // far above what is seen; a machine may be busy
+		if took > time.Minute { // far above what is seen; a machine may be busy
 			t.Errorf("%s takes %s", path, took)
 		}
 	}
