@@ -74,6 +74,15 @@ func (s *Server) Watched() (feeds, watchers int) {
 	return len(s.hub.feeds), s.hub.n
 }
 
+// Join watches a view as a browser does that is slow to take what is sent.
+func (s *Server) Join(ctx context.Context, view string) (<-chan []byte, error) {
+	w, err := s.join(ctx, feedKey{view: view}, english)
+	if err != nil {
+		return nil, err
+	}
+	return w.events, nil
+}
+
 // CloseLive ends what is live and waits for it.
 func (s *Server) CloseLive() { s.hub.close() }
 
