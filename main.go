@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -43,7 +44,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once: from the first one on they have their usual effect again.
 	context.AfterFunc(ctx, stop)
-	app := cli.App{Schema: schema, Version: version, Build: build, Batcher: batcher, Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
+	app := cli.App{Schema: schema, Version: version, Build: build, Batcher: batcher, Checks: checks, Args: os.Args[1:], Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr}
 	os.Exit(app.Run(ctx))
 }
 
@@ -80,7 +81,7 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 		if err != nil {
 			return nil, err
 		}
-		b.closers, b.ping = append(b.closers, m.Close), m.Ping
+		b.closers = append(b.closers, m.Close)
 		sink = m
 		b.lane(e, nil, "mongo", 1, 5*time.Minute, 0)
 	}
@@ -106,7 +107,7 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 		}
 		e.Pipelines = append(e.Pipelines, jobs.Matzip(pl))
 	}
-	return &cli.Built{Engine: e, Pace: instagramClient.Pace, Rates: b.rates, Close: b.close, Limits: b.limits, Checks: b.checks(source, batcher, finders)}, nil
+	return &cli.Built{Engine: e, Pace: instagramClient.Pace, Rates: b.rates, Close: b.close, Limits: b.limits}, nil
 }
 
 // batcher wires the model alone; nothing is remembered.
@@ -149,11 +150,11 @@ type builder struct {
 	metrics *rest.Metrics
 	clients map[string]*rest.Client
 	closers []func(context.Context) error
-	ping    func(context.Context) error // MongoDB; nil when it is not used
+	heard   rest.Listener // may be nil
 }
 
 func (b *builder) client(o rest.Options) *rest.Client {
-	o.Metrics, o.Private = b.metrics, b.c.AllowPrivate
+	o.Metrics, o.Private, o.Heard = b.metrics, b.c.AllowPrivate, b.heard
 	cl := rest.New(o)
 	b.clients[o.Upstream] = cl
 	b.closers = append(b.closers, cl.Close)
@@ -216,40 +217,80 @@ func (b *builder) held(lane string) (until time.Time, reason string) {
 	return until, reason
 }
 
-// checks are one cheap call of each upstream that a pipeline uses.
-func (b *builder) checks(source adapters.Source, batcher jobs.Batcher, finders map[string]jobs.Finder) []cli.Check {
-	used := map[string]bool{}
+// checks wires one cheap call with each key that is set, over the limits of store, which may be nil.
+func checks(c *config.Config, store *queue.Store, heard rest.Listener) cli.Checks {
+	b := &builder{c: c, heard: heard, clients: map[string]*rest.Client{}}
+	if store != nil {
+		b.mem = remember(store)
+	}
+	all := b.rapidAPI()
+	if c.Secrets.OpenAI != "" {
+		_, model := b.openai()
+		all = append(all, cli.Check{Name: "openai, list of batches", Upstream: "openai", Do: func(ctx context.Context) error {
+			_, _, err := model.Find(ctx, "doctor", time.Now())
+			return err
+		}})
+	}
+	set := map[string]bool{"naver": c.Secrets.NaverID != "" && c.Secrets.NaverSecret != "", "kakao": c.Secrets.Kakao != ""}
+	finders := b.finders()
+	for _, name := range slices.Sorted(maps.Keys(finders)) {
+		if !set[name] {
+			continue
+		}
+		unused := "no pipeline searches with it"
+		for _, p := range c.Pipelines {
+			if slices.Contains(p.Finders, name) {
+				unused = ""
+			}
+		}
+		all = append(all, cli.Check{Name: name + ", one search", Upstream: name, Unused: unused, Do: func(ctx context.Context) error {
+			_, err := finders[name].Find(ctx, "서울 김밥")
+			return err
+		}})
+	}
+	if c.Secrets.Mongo != "" {
+		all = append(all, cli.Check{Name: "mongo", Upstream: "mongo", Do: func(ctx context.Context) error { return ping(ctx, c) }})
+	}
+	return cli.Checks{All: all, Close: b.close}
+}
+
+// rapidAPI asks for one page with each key.
+func (b *builder) rapidAPI() (all []cli.Check) {
+	c := b.c.Instagram
 	account := ""
 	for _, p := range b.c.Pipelines {
-		for _, f := range p.Finders {
-			used[f] = true
-		}
 		if accounts, err := p.ReadAccounts(b.c.Dir()); err == nil && account == "" {
 			account = accounts[0]
 		}
 	}
-	checks := []cli.Check{
-		{Name: "instagram, one page of " + account, Do: func(ctx context.Context) error {
+	if account == "" {
+		return nil
+	}
+	host := instagram.HostOf(c.BaseURL, c.Host)
+	limits := instagram.Limits(b.c.Secrets.RapidAPI, host, c.PerSecond, b.mem)
+	for i, l := range limits {
+		name := "instagram, one page of " + account
+		if len(limits) > 1 {
+			name += fmt.Sprintf(" with key %d of %d", i+1, len(limits))
+		}
+		source := instagram.New(instagram.Options{BaseURL: c.BaseURL, Host: host, Client: b.client(rest.Options{
+			Upstream: "instagram", BaseURL: c.BaseURL, Timeout: c.Timeout, Limits: []*rest.Limit{l}, Classify: instagram.Classify,
+		})})
+		all = append(all, cli.Check{Name: name, Upstream: "instagram", Do: func(ctx context.Context) error {
 			_, err := source.Fetch(ctx, adapters.Query{List: "posts", Target: account})
 			return err
-		}},
-		{Name: "openai, list of batches", Do: func(ctx context.Context) error {
-			_, _, err := batcher.Find(ctx, "doctor", time.Now())
-			return err
-		}},
+		}})
 	}
-	for name, f := range finders {
-		if used[name] {
-			checks = append(checks, cli.Check{Name: name + ", one search", Do: func(ctx context.Context) error {
-				_, err := f.Find(ctx, "서울 김밥")
-				return err
-			}})
-		}
+	return all
+}
+
+// ping asks MongoDB whether it is there.
+func ping(ctx context.Context, c *config.Config) error {
+	m, err := mongo.Open(ctx, mongo.Options{URI: c.Secrets.Mongo, Database: c.Mongo.Database, Collection: func(string) string { return c.Mongo.Collection }})
+	if err != nil {
+		return err
 	}
-	if b.ping != nil {
-		checks = append(checks, cli.Check{Name: "mongo", Do: b.ping})
-	}
-	return checks
+	return errors.Join(m.Ping(ctx), m.Close(ctx))
 }
 
 // rates are how fast the upstreams are called, by name.

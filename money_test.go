@@ -250,7 +250,7 @@ func TestBudget(t *testing.T) {
 	w.mustRun("doctor")
 	w.mustRun("run", "matzip")
 	after := w.sums(`select upstream, requests, micro_usd from v_run_spend where run = 0`)
-	if diff := gocmp.Diff(map[string][]int64{"instagram": {1, instagramPrice}, "naver": {1, naverPrice}, "openai": {1, 0}}, after); diff != "" || before["instagram"] == nil {
+	if diff := gocmp.Diff(map[string][]int64{"instagram": {1, instagramPrice}, "kakao": {1, 0}, "naver": {1, naverPrice}, "openai": {1, 0}}, after); diff != "" || before["instagram"] == nil {
 		t.Errorf("the calls of doctor are not booked (-want +got):\n%s", diff)
 	}
 	w.priced("[openai]\nmodel = 'gpt-맛'\n")

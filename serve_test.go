@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -150,7 +151,10 @@ func TestServe(t *testing.T) {
 	if code, _ := sv.get("/healthz", ""); code != http.StatusOK {
 		t.Errorf("/healthz without a token: %d", code)
 	}
-	for _, path := range []string{"/", "/metrics"} {
+	if code, body := sv.get("/readyz", ""); code != http.StatusOK {
+		t.Errorf("/readyz: %d %s", code, body)
+	}
+	for _, path := range []string{"/", "/metrics", "/api/v1/status", "/api/v1/places", "/openapi.yaml"} {
 		if code, _ := sv.get(path, ""); code != http.StatusUnauthorized {
 			t.Errorf("%s without a token: %d, want 401", path, code)
 		}
@@ -161,8 +165,21 @@ func TestServe(t *testing.T) {
 			t.Errorf("%s with the token: %d %q", path, code, body)
 		}
 	}
-	if out := w.mustRun("healthcheck", "--url", "http://"+sv.addr+"/healthz"); out != "ok\n" {
-		t.Errorf("healthcheck says %q", out)
+	for _, path := range []string{"/healthz", "/readyz"} {
+		if out := w.mustRun("healthcheck", "--url", "http://"+sv.addr+path); out != "ok\n" {
+			t.Errorf("healthcheck says %q", out)
+		}
+	}
+	var pipelines struct {
+		Items []struct {
+			Name       string
+			Configured bool
+			LastRun    struct{ State string }
+		}
+	}
+	_, body := sv.get("/api/v1/pipelines", "열려라참깨")
+	if err := json.Unmarshal([]byte(body), &pipelines); err != nil || len(pipelines.Items) != 1 || !pipelines.Items[0].Configured || pipelines.Items[0].LastRun.State != "done" {
+		t.Errorf("pipelines: %v %s", err, body)
 	}
 
 	// A second drain is refused with a sentence; a run is handed over and followed.
@@ -204,6 +221,23 @@ func TestServeStopsInOrder(t *testing.T) {
 		r, err := s.LastRun(t.Context(), "matzip")
 		return err == nil && r.Pages > 4
 	})
+	if err := sv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	// While calls are in flight it says to everybody that it stops.
+	said := ""
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(said, "stopping") && time.Now().Before(end); {
+		resp, err := http.Get("http://" + sv.addr + "/readyz")
+		if err != nil {
+			break
+		}
+		b, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		said += string(b)
+	}
+	if !strings.Contains(said, "stopping") {
+		t.Errorf("/readyz after SIGTERM said %q", said)
+	}
 	sv.term()
 	js, err := s.Jobs(t.Context(), "", "", 1000)
 	if err != nil {

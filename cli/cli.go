@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
+	"runtime"
 	"slices"
 	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/lmittmann/tint"
-	"github.com/mattn/go-isatty"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sumbi/adapters/rest"
@@ -35,10 +34,9 @@ type Built struct {
 	Engine *jobs.Engine
 	Limits func() []rest.LimitInfo
 	// Pace returns the calls a second that the crawl's credentials allow together, and those that are made of them; 0 unlimited.
-	Pace   func() (limit, pace float64)
-	Rates  func() []web.Rate     // how fast each upstream is called
-	Checks []Check               // what doctor asks the upstreams
-	Close  func(context.Context) // lets the limits remember
+	Pace  func() (limit, pace float64)
+	Rates func() []web.Rate     // how fast each upstream is called
+	Close func(context.Context) // lets the limits remember
 }
 
 // App is the program apart from its process.
@@ -47,11 +45,13 @@ type App struct {
 	Version string
 	Build   func(ctx context.Context, c *config.Config, s *queue.Store, reg prometheus.Registerer, log *slog.Logger) (*Built, error)
 	Batcher func(c *config.Config) (b jobs.Batcher, end func(context.Context)) // the model alone, without a state file
-	Args    []string
-	Getenv  func(string) string
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
+	// Checks wires the upstreams alone, over the limits of s, which may be nil. heard is told of each answer.
+	Checks func(c *config.Config, s *queue.Store, heard rest.Listener) Checks
+	Args   []string
+	Getenv func(string) string
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
 }
 
 type flags struct {
@@ -76,6 +76,8 @@ type flags struct {
 	Doctor      doctorCmd      `cmd:"" help:"Check configuration, keys, upstreams, state file and clock."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running serve whether it is well."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Completion  completionCmd  `cmd:"" help:"Print what lets a shell complete verbs, flags and names."`
+	Complete    completeCmd    `cmd:"" hidden:"" help:"What the scripts of completion ask."`
 }
 
 // env is what a verb works with.
@@ -84,7 +86,8 @@ type env struct {
 	ctx   context.Context
 	flags *flags
 	log   *slog.Logger
-	tty   bool // Stdout is a terminal
+	out   *screen     // Stdout, for people
+	logs  *besideLive // Stderr; nil when it is no terminal
 }
 
 // usageError ends the program with status 2.
@@ -105,7 +108,7 @@ func (a App) Run(ctx context.Context) int {
 		return status
 	}
 	if err != nil {
-		fmt.Fprintf(a.Stderr, "sumbi: %v; `sumbi --help` shows the verbs\n", err)
+		fmt.Fprintln(a.Stderr, "sumbi:", wrongWords(p.Model.Node, err))
 		return exitUsage
 	}
 	if f.State != "" {
@@ -114,11 +117,13 @@ func (a App) Run(ctx context.Context) int {
 			return exitUsage
 		}
 	}
-	e := &env{App: &a, ctx: ctx, flags: &f}
-	if out, ok := a.Stdout.(*os.File); ok {
-		e.tty = isatty.IsTerminal(out.Fd())
+	e := &env{App: &a, ctx: ctx, flags: &f, out: screenOf(a.Stdout, a.Getenv)}
+	logs := a.Stderr
+	if _, ok := terminal(a.Stderr); ok {
+		e.logs = &besideLive{Writer: a.Stderr}
+		logs = e.logs
 	}
-	e.log = a.logger(f)
+	e.log = a.logger(f, logs)
 	if err := k.Run(e); err != nil {
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			return exitFailed
@@ -134,16 +139,15 @@ func (a App) Run(ctx context.Context) int {
 	return exitDone
 }
 
-func (a App) logger(f flags) *slog.Logger {
+func (a App) logger(f flags, out io.Writer) *slog.Logger {
 	level := slog.LevelInfo
 	if f.Verbose {
 		level = slog.LevelDebug
 	}
 	if f.JSON {
-		return slog.New(slog.NewJSONHandler(a.Stderr, &slog.HandlerOptions{Level: level}))
+		return slog.New(slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level}))
 	}
-	out, ok := a.Stderr.(*os.File)
-	return slog.New(tint.NewTextHandler(a.Stderr, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !ok || !isatty.IsTerminal(out.Fd())}))
+	return slog.New(tint.NewTextHandler(out, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: !colored(a.Stderr, a.Getenv)}))
 }
 
 // config reads the configuration; --state overrides what it says.
@@ -219,10 +223,15 @@ func need(c *config.Config, names ...string) error {
 	return nil
 }
 
-type versionCmd struct{}
+type versionCmd struct {
+	jsonFlag
+}
 
 // Run prints the version.
-func (versionCmd) Run(e *env) error {
+func (c versionCmd) Run(e *env) error {
+	if c.JSON {
+		return e.document("version", struct{ Version, Go, OS, Arch string }{e.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+	}
 	fmt.Fprintln(e.Stdout, "sumbi", e.Version)
 	return nil
 }

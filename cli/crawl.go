@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 
 // crawlReport prints how a run's crawl used the calls that its limit allowed, how short it could have been, and what became
 // of each call that was not made. perSecond is what the limit allows; 0 is unknown.
-func crawlReport(ctx context.Context, w io.Writer, s *queue.Store, r queue.Run, perSecond float64) error {
+func crawlReport(ctx context.Context, w *screen, s *queue.Store, r queue.Run, perSecond float64) error {
 	slots, err := s.Slots(ctx, r.ID)
 	if err != nil {
 		return err
@@ -38,9 +37,9 @@ func crawlReport(ctx context.Context, w io.Writer, s *queue.Store, r queue.Run, 
 	if chain := time.Duration(longest) * answer; chain > byRate {
 		bound, why = chain, fmt.Sprintf("the longest list: %s of %s, one after the other, so a higher limit would not help", plural(longest, "page", "pages"), short(answer))
 	}
-	fmt.Fprintf(w, "crawl: %.0f requests in %s, %.1f%% of what %g a second allow; the least is about %s (%s)\n", calls, short(took), 100*calls/total, perSecond, short(min(bound, took)), why)
+	w.say("crawl: %.0f requests in %s, %.1f%% of what %g a second allow; the least is about %s (%s)", calls, short(took), 100*calls/total, perSecond, short(min(bound, took)), why)
 	if wall := r.Crawled.Sub(r.Started); wall > took+took/10 {
-		fmt.Fprintf(w, "from its begin to its end it took %s: for %s no process worked on it\n", short(wall), short(wall-took))
+		w.say("from its begin to its end it took %s: for %s no process worked on it", short(wall), short(wall-took))
 	}
 	var lost []string
 	for _, what := range slices.SortedFunc(maps.Keys(slots), func(a, b string) int { return int(slots[b]*1000) - int(slots[a]*1000) }) {
@@ -49,7 +48,7 @@ func crawlReport(ctx context.Context, w io.Writer, s *queue.Store, r queue.Run, 
 		}
 	}
 	if len(lost) > 0 {
-		fmt.Fprintf(w, "not used: %s\n", strings.Join(lost, ", "))
+		w.say("not used: %s", strings.Join(lost, ", "))
 	}
 	return nil
 }

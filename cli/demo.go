@@ -76,13 +76,13 @@ func (d demoCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
-	reg := registry(s)
-	b, err := e.Build(e.ctx, c, s, reg, e.log)
+	m := newMetrics(s, c, e.Version)
+	b, err := e.Build(e.ctx, c, s, m.reg, e.log)
 	if err != nil {
 		return err
 	}
 	defer b.closeLimits(e.ctx)
-	shown, hide := d.show(e, e.page(c, s, b, reg))
+	shown, hide := d.show(e, e.page(c, s, b, m))
 	defer hide()
 	run, err := runCmd{Pipeline: "matzip"}.ask(e, s)
 	if err != nil {

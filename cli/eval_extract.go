@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"strings"
 	"time"
 
-	"github.com/mattn/go-isatty"
+	"golang.org/x/term"
 
 	"sumbi/adapters"
 	"sumbi/config"
@@ -22,6 +22,7 @@ type evalExtractCmd struct {
 	Batch string `help:"Take up a batch of these captions that was sent before, and pay nothing." placeholder:"ID"`
 	Again bool   `help:"Ask anew although a batch of the last two days has asked the same."`
 	Wrong bool   `help:"Print each thing that is missed, invented or not as it stands in the caption."`
+	jsonFlag
 }
 
 // Run asks the model about the captions and compares.
@@ -101,7 +102,7 @@ func (c evalExtractCmd) send(e *env, x *jobs.Extractor, captions []*jobs.Labelle
 			return "", err
 		}
 		if ok {
-			fmt.Fprintf(e.Stdout, "batch %s of %s has asked the same; it is taken up and nothing is paid (--again asks anew)\n", b.ID, b.CreatedAt.Format(time.RFC3339))
+			fmt.Fprintf(c.talk(e), "batch %s of %s has asked the same; it is taken up and nothing is paid (--again asks anew)\n", b.ID, b.CreatedAt.Format(time.RFC3339))
 			return b.ID, nil
 		}
 	}
@@ -109,7 +110,7 @@ func (c evalExtractCmd) send(e *env, x *jobs.Extractor, captions []*jobs.Labelle
 	if known {
 		cost = jobs.Dollars(asked.MicroUSD)
 	}
-	fmt.Fprintf(e.Stdout, "%s to %s: about %s tokens in, at most about %s out, together %s at the batch price\n",
+	fmt.Fprintf(c.talk(e), "%s to %s: about %s tokens in, at most about %s out, together %s at the batch price\n",
 		plural(asked.Lines, "caption", "captions"), x.Batcher.Model(), grouped(int(asked.Tokens)), grouped(int(asked.Output)), cost)
 	if !c.Yes && !e.agreed("send it? [y/N] ") {
 		return "", usageError{errors.New("nothing was sent; say --yes to pay for it")}
@@ -118,17 +119,25 @@ func (c evalExtractCmd) send(e *env, x *jobs.Extractor, captions []*jobs.Labelle
 	if err != nil {
 		return "", err
 	}
-	fmt.Fprintf(e.Stdout, "batch %s is sent; if this is interrupted, `sumbi eval extract %s --batch %s` takes it up\n", b.ID, c.File, b.ID)
+	fmt.Fprintf(c.talk(e), "batch %s is sent; if this is interrupted, `sumbi eval extract %s --batch %s` takes it up\n", b.ID, c.File, b.ID)
 	return b.ID, nil
+}
+
+// talk is where a person is told what goes on: with --json Stdout is for the document alone.
+func (c evalExtractCmd) talk(e *env) io.Writer {
+	if c.JSON {
+		return e.Stderr
+	}
+	return e.Stdout
 }
 
 // agreed asks a person at a terminal; elsewhere nobody agrees.
 func (e *env) agreed(question string) bool {
 	in, ok := e.Stdin.(*os.File)
-	if !ok || !isatty.IsTerminal(in.Fd()) {
+	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return false
 	}
-	fmt.Fprint(e.Stdout, question)
+	fmt.Fprint(e.Stderr, question)
 	answer, _ := (&lines{in: bufio.NewScanner(in)}).next(e.ctx)
 	return answer == "y" || answer == "yes"
 }
@@ -146,7 +155,7 @@ func (c evalExtractCmd) report(e *env, x *jobs.Extractor, b adapters.Batch, capt
 		return err
 	}
 	var figures jobs.Extraction
-	var told, unread strings.Builder
+	var told, unread []remark
 	asked := 0
 	for _, l := range captions {
 		a, ok := answers[l.Question().ID]
@@ -155,41 +164,96 @@ func (c evalExtractCmd) report(e *env, x *jobs.Extractor, b adapters.Batch, capt
 		}
 		switch {
 		case !ok:
-			fmt.Fprintf(&unread, "  %s: no answer came\n", safe(l.ID))
+			unread = append(unread, remark{l.ID, "no answer came"})
 			continue
 		case a.Err != nil && !ofTheModel(a.Err):
-			fmt.Fprintf(&unread, "  %s: %s\n", safe(l.ID), safe(a.Err.Error()))
+			unread = append(unread, remark{l.ID, a.Err.Error()})
 			continue
 		case a.Err != nil:
-			fmt.Fprintf(&told, "%s: %s\n", safe(l.ID), safe(a.Err.Error()))
+			told = append(told, remark{l.ID, a.Err.Error()})
 		}
 		misses, err := figures.Add(l, a.Body)
 		if err != nil {
 			return fmt.Errorf("%s: %w", l.ID, err)
 		}
 		for _, m := range misses {
-			fmt.Fprintf(&told, "%s: %s\n", safe(l.ID), safe(m))
+			told = append(told, remark{l.ID, m})
 		}
 	}
 	if asked == 0 {
 		return fmt.Errorf("batch %s has no answer to any caption of %s: it asked others, or with another prompt", b.ID, c.File)
 	}
-	if c.Wrong {
-		fmt.Fprint(e.Stdout, told.String())
+	if !c.Wrong {
+		told = nil
+	}
+	if c.JSON {
+		err = e.document("eval extract", struct {
+			Model, Prompt, Batch      string
+			Asked                     int // captions
+			Captions                  int // in the figures
+			Restaurants               share
+			Fields                    []fieldShare
+			InputTokens, OutputTokens int64
+			Known                     bool     // whether the model has a price
+			MicroUSD                  int64    // 0 while the price is not known
+			Unread                    []remark // captions that are not in the figures
+			Wrong                     []remark // only with --wrong
+		}{
+			x.Batcher.Model(), jobs.PromptVersion, b.ID, len(captions), figures.Captions, shareOf(figures.Restaurants), fieldShares(figures.Fields),
+			in, out, known, x.Price.Cost(in, out), unread, told,
+		})
+	} else {
+		c.print(e, x, captions, &figures, in, out, known, told, unread)
+	}
+	if err == nil && figures.Captions == 0 {
+		return errors.New("no caption was answered")
+	}
+	return err
+}
+
+func (c evalExtractCmd) print(e *env, x *jobs.Extractor, captions []*jobs.Labelled, figures *jobs.Extraction, in, out int64, known bool, told, unread []remark) {
+	for _, r := range told {
+		fmt.Fprintf(e.Stdout, "%s: %s\n", safe(r.Caption), safe(r.Text))
 	}
 	cost := "unknown"
 	if known {
 		cost = jobs.Dollars(x.Price.Cost(in, out))
 	}
 	fmt.Fprintf(e.Stdout, "%d of %s answered by %s, prompt %s\n%s%s tokens in, %s out, cost %s\n", figures.Captions,
-		plural(len(captions), "caption", "captions"), x.Batcher.Model(), jobs.PromptVersion, &figures, grouped(int(in)), grouped(int(out)), cost)
-	if unread.Len() > 0 {
-		fmt.Fprintf(e.Stdout, "not in the figures, for the model was not heard:\n%s", unread.String())
+		plural(len(captions), "caption", "captions"), x.Batcher.Model(), jobs.PromptVersion, figures, grouped(int(in)), grouped(int(out)), cost)
+	if len(unread) > 0 {
+		fmt.Fprintln(e.Stdout, "not in the figures, for the model was not heard:")
 	}
-	if figures.Captions == 0 {
-		return errors.New("no caption was answered")
+	for _, r := range unread {
+		fmt.Fprintf(e.Stdout, "  %s: %s\n", safe(r.Caption), safe(r.Text))
 	}
-	return nil
+}
+
+// remark is something to say of a caption.
+type remark struct{ Caption, Text string }
+
+// share is a count with its shares, which are null where nothing was counted.
+type share struct {
+	jobs.Count
+	Precision, Recall float64
+}
+
+func shareOf(c jobs.Count) share {
+	right := float64(c.Right)
+	return share{c, right / float64(c.Right+c.Wrong), right / float64(c.Right+c.Missed)}
+}
+
+type fieldShare struct {
+	Name string
+	share
+}
+
+func fieldShares(fs []jobs.Field) []fieldShare {
+	var out []fieldShare
+	for _, f := range fs {
+		out = append(out, fieldShare{f.Name, shareOf(f.Count)})
+	}
+	return out
 }
 
 // ofTheModel reports that an answer is bad by the model's doing, so that it counts.

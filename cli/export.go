@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 
 	"sumbi/jobs"
 	"sumbi/queue"
@@ -37,9 +36,9 @@ func (c exportCmd) Run(e *env) error {
 			return err
 		})
 	case c.Format == "csv":
-		err = e.placesCSV(s, w)
+		err = e.write(s, jobs.PlacesCSV(w))
 	case c.Format == "geojson":
-		err = e.placesGeoJSON(s, w)
+		err = e.write(s, jobs.PlacesGeoJSON(w))
 	default:
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
@@ -66,72 +65,11 @@ func (e *env) places(s *queue.Store, f func(jobs.PlaceDocument) error) error {
 	})
 }
 
-func (e *env) placesCSV(s *queue.Store, out io.Writer) error {
-	w := csv.NewWriter(out)
-	if err := w.Write([]string{"_id", "name", "category", "address", "roadAddress", "phone", "link", "lat", "lng", "finder", "mentionCount", "firstSeen", "lastSeen"}); err != nil {
+func (e *env) write(s *queue.Store, w jobs.PlaceWriter) error {
+	if err := e.places(s, w.Write); err != nil {
 		return err
 	}
-	err := e.places(s, func(d jobs.PlaceDocument) error {
-		lat, lng := "", ""
-		if d.Location != nil {
-			lat, lng = coordinate(d.Location.Coordinates[1]), coordinate(d.Location.Coordinates[0])
-		}
-		return w.Write([]string{
-			d.ID, cell(d.Name), optional(d.Category), optional(d.Address), optional(d.RoadAddress), optional(d.Phone), cell(d.Link), lat, lng, d.Finder,
-			strconv.Itoa(d.MentionCount), d.FirstSeen, d.LastSeen,
-		})
-	})
-	w.Flush()
-	if err != nil {
-		return err
-	}
-	return w.Error()
-}
-
-func coordinate(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
-
-// cell keeps a spreadsheet from taking what came from outside for a formula.
-func cell(s string) string {
-	if s != "" && (s[0] == '=' || s[0] == '+' || s[0] == '-' || s[0] == '@' || s[0] == '\t' || s[0] == '\r') {
-		return "'" + s
-	}
-	return s
-}
-
-func optional(s *string) string {
-	if s == nil {
-		return ""
-	}
-	return cell(*s)
-}
-
-func (e *env) placesGeoJSON(s *queue.Store, w io.Writer) error {
-	type feature struct {
-		Type       string             `json:"type"`
-		ID         string             `json:"id"`
-		Geometry   *jobs.Point        `json:"geometry"`
-		Properties jobs.PlaceDocument `json:"properties"`
-	}
-	if _, err := io.WriteString(w, `{"type":"FeatureCollection","features":[`); err != nil {
-		return err
-	}
-	sep := "\n"
-	err := e.places(s, func(d jobs.PlaceDocument) error {
-		f := feature{Type: "Feature", ID: d.ID, Geometry: d.Location, Properties: d}
-		f.Properties.Location = nil
-		b, err := json.Marshal(f)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(w, "%s%s", sep, b)
-		sep = ",\n"
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(w, "\n]}\n")
-	return err
+	return w.Close()
 }
 
 func (e *env) postsCSV(s *queue.Store, out io.Writer) error {
@@ -144,7 +82,7 @@ func (e *env) postsCSV(s *queue.Store, out io.Writer) error {
 		if err := json.Unmarshal(r.Data, &p); err != nil {
 			return err
 		}
-		return w.Write([]string{r.Key, r.Target, r.Time.UTC().Format("2006-01-02T15:04:05.000Z"), p.URL, cell(p.Caption)})
+		return w.Write([]string{r.Key, r.Target, r.Time.UTC().Format("2006-01-02T15:04:05.000Z"), p.URL, jobs.Cell(p.Caption)})
 	})
 	w.Flush()
 	if err != nil {

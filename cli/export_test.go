@@ -1,8 +1,13 @@
 package cli
 
 import (
+	"context"
+	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sumbi/adapters"
 	"sumbi/config"
 	"sumbi/jobs"
 	"sumbi/queue"
@@ -36,3 +41,10 @@ func Excerpt(caption, quote string) string { return excerpt(caption, quote) }
 
 // Safe is a text without what would steer a terminal.
 func Safe(s string) string { return safe(s) }
+
+// ServeMetrics is what serve answers at /metrics, with where the upstreams' clients register theirs, and what it tells webhooks and
+// notices to.
+func ServeMetrics(s *queue.Store, c *config.Config) (http.Handler, *prometheus.Registry, func(result string), func(func(context.Context, []adapters.Notice) error) func(context.Context, []adapters.Notice) error) {
+	m := newMetrics(s, c, "시험")
+	return m.handler(), m.reg, m.webhooked, m.counted
+}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"sumbi/jobs"
 	"sumbi/queue"
@@ -22,6 +21,7 @@ type jobsListCmd struct {
 	State string `name:"only" enum:",ready,running,waiting,dead" default:"" help:"Only these: ready, running, waiting or dead."`
 	Kind  string `enum:",page,batch,match,deliver" default:"" help:"Only these: page, batch, match or deliver."`
 	Limit int    `default:"50" help:"At most so many."`
+	jsonFlag
 }
 
 // Run lists jobs.
@@ -35,26 +35,38 @@ func (l jobsListCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	t := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "JOB\tKIND\tSTATE\tATTEMPT\tDUE\tKEY\tERROR")
-	for _, j := range js {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%d\t%s\t%s\t%s\n", j.ID, j.Kind, j.State, j.Attempt, when(j.Due), j.Key, oneLine(j.Err))
-	}
-	if l.State == "" || l.State == "dead" {
+	var questions []queue.Dead
+	if l.Kind == "" && (l.State == "" || l.State == "dead") {
 		dead, err := s.DeadOnes(e.ctx, l.Limit)
 		if err != nil {
 			return err
 		}
 		for _, d := range dead {
-			if d.What == "question" && l.Kind == "" {
-				fmt.Fprintf(t, "%s\tquestion\tdead\t%d\t%s\t%s\t%s\n", d.ID, d.Attempt, when(d.At), oneLine(d.Name), oneLine(d.Reason))
+			if d.What == "question" {
+				questions = append(questions, d)
 			}
 		}
 	}
-	return t.Flush()
+	if l.JSON {
+		return e.document("jobs list", struct {
+			Jobs      []queue.JobRow
+			Questions []queue.Dead // captions that were given up
+		}{js, questions})
+	}
+	t := table{columns: []column{
+		{head: "JOB"}, {head: "KIND"}, {head: "STATE"}, {head: "ATTEMPT", right: true}, {head: "DUE", least: 10}, {head: "KEY", least: 12}, {head: "ERROR", least: 12},
+	}}
+	for _, j := range js {
+		t.add(j.ID, j.Kind, stateStyle(j.State), j.Attempt, when(j.Due), j.Key, j.Err)
+	}
+	for _, d := range questions {
+		t.add(d.ID, "question", stateStyle("dead"), d.Attempt, when(d.At), d.Name, d.Reason)
+	}
+	e.out.table(&t)
+	return nil
 }
 
-// oneLine cuts what a table has room for.
+// oneLine cuts what a line of several things has room for.
 func oneLine(s string) string {
 	s, _, _ = strings.Cut(s, "\n")
 	if r := []rune(s); len(r) > 120 {
@@ -63,8 +75,11 @@ func oneLine(s string) string {
 	return s
 }
 
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
 type jobsShowCmd struct {
 	ID string `arg:"" help:"Number of the job; or a post: its number, address or code."`
+	jsonFlag
 }
 
 // Run shows one job.
@@ -76,26 +91,46 @@ func (c jobsShowCmd) Run(e *env) error {
 	defer s.Close()
 	id, err := strconv.ParseInt(c.ID, 10, 64)
 	if err != nil {
-		return e.showPost(s, c.ID)
+		return e.showPost(s, c.ID, c.JSON)
 	}
 	j, story, err := s.Job(e.ctx, id)
 	if errors.Is(err, queue.ErrNotFound) {
 		if n, cerr := s.CountReviews(e.ctx, queue.ReviewFilter{Post: c.ID, All: true}); cerr == nil && n > 0 {
-			return e.showPost(s, c.ID)
+			return e.showPost(s, c.ID, c.JSON)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.Stdout, "job %d: %s\n", j.ID, j.State)
+	var ms []queue.Mention
+	if j.Kind == string(queue.KindMatch) {
+		if ms, err = mentionOf(e.ctx, s, j); err != nil {
+			return err
+		}
+	}
+	told, err := readMentions(e.ctx, s, ms)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return e.document("jobs show", struct {
+			Job      queue.JobRow
+			Errors   []queue.JobError
+			Mentions []mentionStory
+		}{j, story, told})
+	}
+	e.out.say("job %d: %s", j.ID, j.State)
 	if j.Kind != "" {
-		fmt.Fprintf(e.Stdout, "kind %s, pipeline %s, lane %s, key %s, priority %d\nargs %s\nmade %s, due %s\n", j.Kind, j.Pipeline, j.Lane, j.Key, j.Priority, j.Args, when(j.Created), when(j.Due))
+		e.out.say("kind %s, pipeline %s, lane %s, key %s, priority %d", j.Kind, j.Pipeline, j.Lane, j.Key, j.Priority)
+		e.out.say("args %s", j.Args)
+		e.out.say("made %s, due %s", when(j.Created), when(j.Due))
 	}
 	for _, x := range story {
-		fmt.Fprintf(e.Stdout, "%s  attempt %d: %s\n", when(x.At), x.Attempt, x.Err)
+		e.out.say("%s  attempt %d: %s", when(x.At), x.Attempt, x.Err)
 	}
-	if j.Kind == string(queue.KindMatch) {
-		return e.showMatch(s, j)
+	for _, m := range told {
+		printPost(e.out, m.of)
+		m.print(e.out)
 	}
 	return nil
 }
@@ -117,12 +152,7 @@ type jobsDropCmd struct {
 
 // Run removes jobs.
 func (c jobsDropCmd) Run(e *env) error {
-	return e.each(c.IDs, c.All, func(tx *queue.Tx, id string) error {
-		if n, err := strconv.ParseInt(id, 10, 64); err == nil {
-			return jobs.Drop(tx, n)
-		}
-		return tx.DropQuestion(id)
-	}, "dropped")
+	return e.each(c.IDs, c.All, jobs.DropOne, "dropped")
 }
 
 // each does f for every id, each in a transaction of its own, and says so.

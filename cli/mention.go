@@ -1,16 +1,18 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/big"
 	"net/url"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
+	"sumbi/adapters"
 	"sumbi/jobs"
 	"sumbi/jobs/match"
 	"sumbi/queue"
@@ -46,7 +48,12 @@ func postKey(arg string) (string, error) {
 
 // safe is a text from outside on one line, without what would steer a terminal.
 func safe(s string) string {
-	s = strings.Map(func(r rune) rune {
+	return strings.Join(strings.Fields(harmless(s)), " ")
+}
+
+// harmless makes spaces of line breaks and tabs and leaves out what would steer a terminal.
+func harmless(s string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\r' || r == '\t':
 			return ' '
@@ -55,7 +62,6 @@ func safe(s string) string {
 		}
 		return r
 	}, s)
-	return strings.Join(strings.Fields(s), " ")
 }
 
 // shownCaption is how much of a caption stands around the part that names the shop, in characters.
@@ -81,24 +87,25 @@ func excerpt(caption, quote string) string {
 }
 
 // printPost says which post it is, and what it says of the mention.
-func printPost(w io.Writer, m queue.Mention) {
+func printPost(w *screen, m queue.Mention) {
 	post := jobs.PostOf(m)
-	fmt.Fprintf(w, "post %s of %s, %s  %s\n", m.Record.Key, safe(m.Record.Target), when(m.Record.Time)[:10], safe(post.URL))
+	w.mark(bold, "post", " %s of %s, %s  %s", m.Record.Key, safe(m.Record.Target), when(m.Record.Time)[:10], safe(post.URL))
 	if text := excerpt(post.Caption, jobs.FieldsOf(m).Quote); text != "" {
-		fmt.Fprintf(w, "  %s\n", text)
+		w.say("  %s", text)
 	}
 	if post.Place != "" {
-		fmt.Fprintf(w, "  tagged: %s\n", safe(post.Place))
+		w.say("  tagged: %s", safe(post.Place))
 	}
 }
 
 // printMention says what a post says of a restaurant, what was decided about it and why, with every candidate.
-func printMention(w io.Writer, m queue.Mention, choices []queue.Option, asked []queue.Asked) {
+func printMention(w *screen, m queue.Mention, choices []queue.Option, asked []queue.Asked) {
 	r := jobs.FieldsOf(m)
-	fmt.Fprintf(w, "mention %d: %s", m.N, safe(m.Name))
+	var text strings.Builder
+	text.WriteString(" " + safe(m.Name))
 	for _, f := range [][2]string{{"branch", r.Branch}, {"area", r.Area}, {"address", r.Address}, {"phone", r.Phone}} {
 		if f[1] != "" {
-			fmt.Fprintf(w, ", %s %s", f[0], safe(f[1]))
+			fmt.Fprintf(&text, ", %s %s", f[0], safe(f[1]))
 		}
 	}
 	var dishes []string
@@ -106,13 +113,13 @@ func printMention(w io.Writer, m queue.Mention, choices []queue.Option, asked []
 		dishes = append(dishes, safe(d.Name))
 	}
 	if len(dishes) > 0 {
-		fmt.Fprintf(w, "; menu: %s", strings.Join(dishes, ", "))
+		fmt.Fprintf(&text, "; menu: %s", strings.Join(dishes, ", "))
 	}
-	fmt.Fprintln(w)
+	w.mark(bold, fmt.Sprintf("mention %d:", m.N), "%s", text.String())
 	if m.State == "waiting" {
-		fmt.Fprintln(w, "  waiting: not matched yet")
+		w.say("  waiting: not matched yet")
 	} else {
-		fmt.Fprintf(w, "  %s, score %.3f: %s\n", m.State, m.Score, m.Reason)
+		w.mark(stateStyle(m.State).style, "  "+m.State, ", score %.3f: %s", m.Score, m.Reason)
 	}
 	post := jobs.PostOf(m)
 	for i, c := range choices {
@@ -123,34 +130,34 @@ func printMention(w io.Writer, m queue.Mention, choices []queue.Option, asked []
 		for _, a := range asked {
 			qs = append(qs, fmt.Sprintf("%s %q (%d)", a.Finder, safe(a.Query), a.Found))
 		}
-		fmt.Fprintf(w, "  searched: %s\n", strings.Join(qs, ", "))
+		w.say("  searched: %s", strings.Join(qs, ", "))
 	}
 }
 
-func printChoice(w io.Writer, n int, c queue.Option, found string, post jobs.PostFacts) {
-	mark := " "
+func printChoice(w *screen, n int, c queue.Option, found string, post jobs.PostFacts) {
+	mark, st := " ", plainly
 	if found != "" && found == jobs.KeyOf(c) {
-		mark = "*"
+		mark, st = "*", green
 	}
 	name := safe(c.Name)
 	if name == "" {
 		name = "(" + c.Finder + ", its text is not kept)"
 	}
-	fmt.Fprintf(w, " %s%2d. %s", mark, n, name)
-	for _, text := range []string{firstOf(c.RoadAddress, c.Address), c.Category, c.Phone} {
-		if text != "" {
-			fmt.Fprintf(w, "  %s", safe(text))
+	var text strings.Builder
+	for _, t := range []string{firstOf(c.RoadAddress, c.Address), c.Category, c.Phone} {
+		if t != "" {
+			text.WriteString("  " + safe(t))
 		}
 	}
 	if post.Lat != 0 && c.Lat != 0 {
-		fmt.Fprintf(w, "  %s from the tag", distance(match.Distance(post.Lat, post.Lng, c.Lat, c.Lng)))
+		fmt.Fprintf(&text, "  %s from the tag", distance(match.Distance(post.Lat, post.Lng, c.Lat, c.Lng)))
 	}
-	fmt.Fprintln(w)
+	w.mark(st, fmt.Sprintf(" %s%2d. %s", mark, n, name), "%s", text.String())
 	if c.Why != "" {
-		fmt.Fprintf(w, "      %.3f: %s\n", c.Score, c.Why)
+		w.say("      %.3f: %s", c.Score, c.Why)
 	}
 	if c.Link != "" {
-		fmt.Fprintf(w, "      %s\n", safe(c.Link))
+		w.say("      %s", safe(c.Link))
 	}
 }
 
@@ -171,7 +178,7 @@ func distance(metres float64) string {
 }
 
 // showPost prints every mention of a post with its story; queue.ErrNotFound when the file has no such post.
-func (e *env) showPost(s *queue.Store, arg string) error {
+func (e *env) showPost(s *queue.Store, arg string, asJSON bool) error {
 	key, err := postKey(arg)
 	if err != nil {
 		return err
@@ -183,53 +190,110 @@ func (e *env) showPost(s *queue.Store, arg string) error {
 	if len(ms) == 0 {
 		return fmt.Errorf("there is no job and no post with mentions %q; `sumbi jobs list` shows jobs, `select post, state from v_posts` posts", arg)
 	}
-	printPost(e.Stdout, ms[0])
+	told, err := readMentions(e.ctx, s, ms)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return e.document("jobs show", struct{ Mentions []mentionStory }{told})
+	}
+	printPost(e.out, ms[0])
+	for _, m := range told {
+		m.print(e.out)
+	}
+	return nil
+}
+
+// mentionStory is a mention with what was decided about it, and why.
+type mentionStory struct {
+	Post       postOf
+	N          int // 0 is the first of the post
+	Restaurant jobs.Restaurant
+	State      string // place, none, review, waiting
+	Place      string // its id; "" none
+	Score      float64
+	Reason     string
+	Candidates []candidate // best first
+	Searches   []queue.Asked
+	Decided    *decided // by a person
+
+	of      queue.Mention
+	choices []queue.Option
+	label   *queue.Label
+}
+
+// postOf is the post that a mention is of.
+type postOf struct {
+	ID, Account, URL, Caption, Tagged string
+	TakenAt                           time.Time
+}
+
+// candidate is an entry of a finder that could be the place.
+type candidate struct {
+	adapters.Candidate
+	Score  float64
+	Why    string
+	Chosen bool
+}
+
+// decided is a decision of a person.
+type decided struct {
+	By     string
+	At     time.Time
+	Before string // what it was before: place, none, review, waiting
+}
+
+// readMentions reads the story of each mention.
+func readMentions(ctx context.Context, s *queue.Store, ms []queue.Mention) ([]mentionStory, error) {
+	var all []mentionStory
 	for _, m := range ms {
-		if err := e.showMention(s, m); err != nil {
-			return err
+		choices, asked, err := jobs.Choices(ctx, s, m)
+		if err != nil {
+			return nil, err
+		}
+		post := jobs.PostOf(m)
+		t := mentionStory{
+			Post: postOf{m.Record.Key, m.Record.Target, post.URL, post.Caption, post.Place, m.Record.Time},
+			N:    m.N, Restaurant: jobs.FieldsOf(m), State: m.State, Place: m.Place, Score: m.Score, Reason: m.Reason, Searches: asked, of: m, choices: choices,
+		}
+		for _, c := range choices {
+			t.Candidates = append(t.Candidates, candidate{c.Candidate, c.Score, c.Why, m.Found != "" && m.Found == jobs.KeyOf(c)})
+		}
+		if m.Label != 0 {
+			l, err := s.LabelOf(ctx, m.ID)
+			switch {
+			case err == nil:
+				t.label, t.Decided = &l, &decided{l.Author, l.At, l.Was.State}
+			case !errors.Is(err, queue.ErrNotFound):
+				return nil, err
+			}
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+func (t mentionStory) print(w *screen) {
+	printMention(w, t.of, t.choices, t.Searches)
+	if l := t.label; l != nil {
+		w.say("  decided by %s, %s", firstOf(safe(l.Author), "a person"), when(l.At))
+		if l.Was.State != "waiting" {
+			w.say("  before that: %s, score %.3f: %s", l.Was.State, l.Was.Score, l.Was.Reason)
 		}
 	}
-	return nil
 }
 
-func (e *env) showMention(s *queue.Store, m queue.Mention) error {
-	choices, asked, err := jobs.Choices(e.ctx, s, m)
-	if err != nil {
-		return err
-	}
-	printMention(e.Stdout, m, choices, asked)
-	if m.Label == 0 {
-		return nil
-	}
-	l, err := s.LabelOf(e.ctx, m.ID)
-	if errors.Is(err, queue.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(e.Stdout, "  decided by %s, %s\n", firstOf(safe(l.Author), "a person"), when(l.At))
-	if l.Was.State != "waiting" {
-		fmt.Fprintf(e.Stdout, "  before that: %s, score %.3f: %s\n", l.Was.State, l.Was.Score, l.Was.Reason)
-	}
-	return nil
-}
-
-// showMatch prints the mention that a match job is about.
-func (e *env) showMatch(s *queue.Store, j queue.JobRow) error {
+// mentionOf returns the mention that a match job is about; none when its post has been read anew.
+func mentionOf(ctx context.Context, s *queue.Store, j queue.JobRow) ([]queue.Mention, error) {
 	var a struct {
 		Mention int64 `json:"mention"`
 	}
 	if json.Unmarshal([]byte(j.Args), &a) != nil {
-		return nil
+		return nil, nil
 	}
-	m, err := s.Mention(e.ctx, a.Mention)
+	m, err := s.Mention(ctx, a.Mention)
 	if errors.Is(err, queue.ErrNotFound) {
-		return nil // the post has been read anew
+		return nil, nil
 	}
-	if err != nil {
-		return err
-	}
-	printPost(e.Stdout, m)
-	return e.showMention(s, m)
+	return []queue.Mention{m}, err
 }

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,36 +9,6 @@ import (
 	"sumbi/jobs"
 	"sumbi/queue"
 )
-
-// statusMoney prints what this month and the open runs have spent, and what was in vain.
-func statusMoney(ctx context.Context, w io.Writer, s *queue.Store) error {
-	t := s.Terms()
-	_, _, month, err := s.Spending(ctx, "")
-	if err != nil {
-		return err
-	}
-	used, wasted, err := s.Books(ctx)
-	if err != nil || len(used) == 0 {
-		return err
-	}
-	fmt.Fprintf(w, "money: this month %s", spent(month, t.Month))
-	runs, err := s.OpenRuns(ctx)
-	if err != nil {
-		return err
-	}
-	for _, r := range runs {
-		_, of, _, err := s.Spending(ctx, r.Pipeline)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "; run %d %s", r.ID, spent(of, t.Run))
-	}
-	fmt.Fprintln(w)
-	for _, x := range wasted {
-		fmt.Fprintf(w, "in vain: %s, %s %s: %s\n", x.Upstream, grouped(int(x.N)), x.What, jobs.Dollars(x.MicroUSD))
-	}
-	return nil
-}
 
 // spent writes what is spent of a budget; 0 is no budget.
 func spent(s queue.Spent, of int64) string {
@@ -63,12 +31,13 @@ var (
 	wasteDesc    = prometheus.NewDesc("sumbi_waste_total", "Requests, and lines of batches, in vain; what is refused, repeated or failed.", []string{"upstream", "what"}, nil)
 	wasteUSDDesc = prometheus.NewDesc("sumbi_waste_micro_usd_total", "What they cost, in millionths of a dollar. It is part of the spending.", []string{"upstream"}, nil)
 	budgetDesc   = prometheus.NewDesc("sumbi_budget_micro_usd", "Budgets in force, in millionths of a dollar; scope is run or month.", []string{"scope"}, nil)
+	runUSDDesc   = prometheus.NewDesc("sumbi_run_micro_usd", "The unfinished run of a pipeline, in millionths of a dollar; what is spent or reserved.", []string{"pipeline", "what"}, nil)
 	monthDesc    = prometheus.NewDesc("sumbi_month_micro_usd", "This Korean month, in millionths of a dollar; what is spent or reserved.", []string{"what"}, nil)
 )
 
 // Describe names what Collect gives.
 func (bookMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{usageDesc, spendDesc, wasteDesc, wasteUSDDesc, budgetDesc, monthDesc} {
+	for _, d := range []*prometheus.Desc{usageDesc, spendDesc, wasteDesc, wasteUSDDesc, budgetDesc, monthDesc, runUSDDesc} {
 		ch <- d
 	}
 }
@@ -89,11 +58,25 @@ func (b bookMetrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(monthDesc, err)
 		return
 	}
-	gauge := func(d *prometheus.Desc, n int64, label string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), label)
+	gauge := func(d *prometheus.Desc, n int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), labels...)
 	}
 	gauge(monthDesc, month.Booked, "spent")
 	gauge(monthDesc, month.Reserved, "reserved")
+	runs, err := b.s.OpenRuns(ctx)
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(runUSDDesc, err)
+		return
+	}
+	for _, r := range runs {
+		_, of, _, err := b.s.Spending(ctx, r.Pipeline)
+		if err != nil {
+			ch <- prometheus.NewInvalidMetric(runUSDDesc, err)
+			return
+		}
+		gauge(runUSDDesc, of.Booked, r.Pipeline, "spent")
+		gauge(runUSDDesc, of.Reserved, r.Pipeline, "reserved")
+	}
 	t := b.s.Terms()
 	if t.Run > 0 {
 		gauge(budgetDesc, t.Run, "run")

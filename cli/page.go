@@ -6,10 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"sumbi/adapters/openai"
 	"sumbi/config"
 	"sumbi/jobs"
@@ -17,20 +13,19 @@ import (
 	"sumbi/web"
 )
 
-// registry has the metrics of the process and of the state.
-func registry(s *queue.Store) *prometheus.Registry {
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), queueMetrics{s}, bookMetrics{s})
-	return reg
-}
-
 // page is the page of a process that works on s.
-func (e *env) page(c *config.Config, s *queue.Store, b *Built, reg *prometheus.Registry) *web.Server {
+func (e *env) page(c *config.Config, s *queue.Store, b *Built, m *metrics) *web.Server {
 	w := &web.Server{
-		Store: s, Log: e.log, Token: c.Secrets.Token, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		Store: s, Log: e.log, Token: c.Secrets.Token, Metrics: m.handler(), Webhooked: m.webhooked, Health: b.Engine, Account: config.Account,
 		Status:    func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
+		Tiles:     web.Tiles{Address: c.Map.Tiles, Attribution: c.Map.Attribution, AttributionURL: c.Map.AttributionURL},
 		Pipelines: b.Engine.Pipelines, Rates: b.Rates,
 		Forecast: func(ctx context.Context, pipeline string) (web.Forecast, error) { return forecast(ctx, c, s, pipeline) },
+		Together: func(pipeline string) (queue.One, string, error) {
+			one, lane := togetherBy(c, pipeline)
+			return one, lane, nil
+		},
+		Look: b.Engine.Look, By: e.Getenv("USER"),
 	}
 	if secret := c.Secrets.OpenAIWebhook; secret != "" {
 		w.Verify = func(h http.Header, body []byte, now time.Time) (string, string, error) {

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"sumbi/queue"
 )
@@ -18,6 +17,7 @@ type placesListCmd struct {
 	Name   string `arg:"" optional:"" help:"Only those whose name has this in it."`
 	Merged bool   `help:"Only those that several entries of the finders were taken for, with these."`
 	Limit  int    `default:"50" help:"At most so many."`
+	jsonFlag
 }
 
 // Run lists places.
@@ -31,22 +31,33 @@ func (c placesListCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	t := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "PLACE\tNAME\tADDRESS\tFINDER\tMENTIONS\tENTRIES")
-	for _, p := range ps {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\n", p.ID, oneLine(safe(p.Name)), oneLine(safe(p.Address)), p.Finder, p.Mentions, p.Entries)
-		if !c.Merged {
-			continue
-		}
-		es, err := s.Entries(e.ctx, p.ID)
-		if err != nil {
-			return err
-		}
-		for _, x := range es {
-			fmt.Fprintf(t, "  %s\t%s\t%s\t%s\t%d\t%s\n", x.ID, oneLine(safe(x.Name)), oneLine(safe(firstOf(x.Road, x.Address))), x.Finder, x.Mentions, byHand(x))
+	type line struct {
+		queue.PlaceLine
+		Parts []queue.PlaceEntry // only with --merged
+	}
+	lines := make([]line, len(ps))
+	for i, p := range ps {
+		lines[i].PlaceLine = p
+		if c.Merged {
+			if lines[i].Parts, err = s.Entries(e.ctx, p.ID); err != nil {
+				return err
+			}
 		}
 	}
-	return t.Flush()
+	if c.JSON {
+		return e.document("places list", struct{ Places []line }{lines})
+	}
+	t := table{columns: []column{
+		{head: "PLACE"}, {head: "NAME", least: 10}, {head: "ADDRESS", least: 12}, {head: "FINDER"}, {head: "MENTIONS", right: true}, {head: "ENTRIES"},
+	}}
+	for _, p := range lines {
+		t.add(p.ID, safe(p.Name), safe(p.Address), p.Finder, p.Mentions, p.Entries)
+		for _, x := range p.Parts {
+			t.add("  "+x.ID, safe(x.Name), safe(firstOf(x.Road, x.Address)), x.Finder, x.Mentions, byHand(x))
+		}
+	}
+	e.out.table(&t)
+	return nil
 }
 
 func byHand(e queue.PlaceEntry) string {

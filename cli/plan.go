@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -22,6 +21,7 @@ type planCmd struct {
 	Targets  []string `arg:"" optional:"" help:"Only these accounts."`
 	Full     bool     `help:"Walk whole lists, not only what is new."`
 	Probe    bool     `help:"Ask for the number of posts of each account that the file does not know: one request each."`
+	jsonFlag
 }
 
 // Run forecasts a run. Without Probe it asks nobody.
@@ -45,7 +45,9 @@ func (v planCmd) Run(e *env) error {
 	in := planInput(c, p)
 	in.Targets, in.Chosen, in.Full, in.Now = targets, len(v.Targets) > 0, v.Full, time.Now()
 	if s == nil {
-		fmt.Fprintf(e.Stdout, "there is no state file %s yet: nothing is known\n", c.State)
+		if !v.JSON {
+			e.out.say("there is no state file %s yet: nothing is known", c.State)
+		}
 		return v.print(e, c, nil, in, nil)
 	}
 	defer s.Close()

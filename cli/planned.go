@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"sumbi/config"
@@ -14,71 +12,95 @@ import (
 	"sumbi/queue"
 )
 
-// print shows a plan to people. s is nil while there is no state file, probed while nobody was asked.
+// print shows a plan. s is nil while there is no state file, probed while nobody was asked.
 func (v planCmd) print(e *env, c *config.Config, s *queue.Store, in jobs.PlanInput, probed *jobs.Probed) error {
 	p := jobs.MakePlan(in)
-	w := e.Stdout
+	quotas, err := planQuotas(e.ctx, c, s, p)
+	if err != nil {
+		return err
+	}
+	budgets, err := planBudgets(e.ctx, c, s, in.Pipeline, p)
+	if err != nil {
+		return err
+	}
+	if v.JSON {
+		return v.planDocument(e, c, in, p, probed, quotas, budgets)
+	}
+	w := e.out
 	what := "only what is new, and all of accounts that are new"
 	if p.Full {
 		what = "whole lists"
 	}
 	if p.Open != 0 {
-		fmt.Fprintf(w, "run %d of %s is not finished: `sumbi run %s` goes on with it, and this is what it has left\n", p.Open, in.Pipeline, in.Pipeline)
+		w.say("run %d of %s is not finished: `sumbi run %s` goes on with it, and this is what it has left", p.Open, in.Pipeline, in.Pipeline)
 	}
-	fmt.Fprintf(w, "plan of %s: %d accounts, %s\n", in.Pipeline, p.Accounts, what)
+	w.mark(bold, "plan", " of %s: %d accounts, %s", in.Pipeline, p.Accounts, what)
 	if probed != nil {
-		fmt.Fprintf(w, "asked Instagram for the number of posts: %d requests, %d accounts answered; it is kept for the next run\n", probed.Requests, probed.Counted)
+		w.say("asked Instagram for the number of posts: %d requests, %d accounts answered; it is kept for the next run", probed.Requests, probed.Counted)
 		named(w, "gone", probed.Gone)
 		named(w, "private", probed.Private)
 		named(w, "gave no number", probed.Failed)
 	}
-	fmt.Fprintln(w)
-	if err := planTable(w, c, in, p); err != nil {
-		return err
-	}
-	fmt.Fprintln(w)
+	w.say("")
+	planTable(w, c, in, p)
+	w.say("")
 	biggerPlan(w, in, p)
-	if err := planQuotas(e.ctx, w, c, s, p); err != nil {
-		return err
-	}
-	if err := planBudget(e.ctx, w, c, s, in.Pipeline, p); err != nil {
-		return err
+	quotas.print(w)
+	for _, b := range budgets {
+		st, enough := plainly, "enough for this"
+		if !b.Enough {
+			st, enough = yellow, "NOT enough for this: the work will wait"
+		}
+		w.mark(st, "budget of "+b.Of+":", " %s: %s", spent(b.Spent, b.Budget), enough)
 	}
 	if len(p.Unknown) > 0 {
 		named(w, "their length is unknown, a guess stands for it", p.Unknown)
 		if probed == nil {
-			fmt.Fprintf(w, "  `sumbi plan %s --probe` asks for their number of posts, one request each\n", in.Pipeline)
+			w.say("  `sumbi plan %s --probe` asks for their number of posts, one request each", in.Pipeline)
 		}
 	}
 	if p.Skipped > 0 {
-		fmt.Fprintf(w, "accounts that were gone several times and are not asked again: %d\n", p.Skipped)
+		w.say("accounts that were gone several times and are not asked again: %d", p.Skipped)
 	}
 	if len(p.Assumed) > 0 {
-		fmt.Fprintln(w, "assumed, because the file does not know it yet:")
+		w.say("assumed, because the file does not know it yet:")
 		for _, a := range p.Assumed {
-			fmt.Fprintf(w, "  %s: %s\n", a.What, a.Value)
+			w.say("  %s: %s", a.What, a.Value)
 		}
 	}
 	return nil
 }
 
-// planTable prints the forecast itself.
-func planTable(w io.Writer, c *config.Config, in jobs.PlanInput, p jobs.Plan) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(what string, n int, note string) {
-		fmt.Fprintf(t, "%s\t%s", what, grouped(n))
-		if note != "" {
-			fmt.Fprintf(t, "\t%s", note)
-		}
-		fmt.Fprintln(t)
+// planDocument prints a plan for programs.
+func (v planCmd) planDocument(e *env, c *config.Config, in jobs.PlanInput, p jobs.Plan, probed *jobs.Probed, quotas planLimits, budgets []planBudget) error {
+	inPrice, outPrice, known := c.Price(c.OpenAI.Model)
+	type cost struct {
+		Model    string
+		Known    bool  // whether the model has a price
+		Tokens   int64 // micro-dollars, 0 while the price is not known
+		Requests int64 // micro-dollars, as far as requests have a price
 	}
-	fmt.Fprintln(t, "WHAT\tREQUESTS\tTIME")
+	return e.document("plan", struct {
+		Pipeline string
+		Rate     float64 // pages a second that the limits allow; 0 unlimited
+		jobs.Plan
+		Cost    cost
+		Probed  *jobs.Probed // nil: nobody was asked
+		Held    []limitStatus
+		Quotas  []planQuota
+		Budgets []planBudget
+	}{in.Pipeline, in.Rate, p, cost{c.OpenAI.Model, known, planTokens(p, inPrice, outPrice), planRequests(c, p)}, probed, quotas.Held, quotas.Finders, budgets})
+}
+
+// planTable prints the forecast itself.
+func planTable(w *screen, c *config.Config, in jobs.PlanInput, p jobs.Plan) {
+	t := table{columns: []column{{head: "WHAT"}, {head: "REQUESTS", right: true}, {head: "TIME", least: 24, wraps: true}}}
 	pages := p.Crawl.Pages + p.LookUps
 	note := "-"
 	if pages > 0 {
 		note = fmt.Sprintf("about %s; cannot be under %s", round(p.Crawl.Expected), round(p.Crawl.Bound))
 	}
-	row("Instagram pages", pages, note)
+	t.add("Instagram pages", grouped(pages), note)
 	note = "-"
 	if p.Batches > 0 {
 		note = fmt.Sprintf("%s for %s captions; each is done within 24h, often in 1h", plural(p.Batches, "batch", "batches"), grouped(p.Captions))
@@ -86,7 +108,7 @@ func planTable(w io.Writer, c *config.Config, in jobs.PlanInput, p jobs.Plan) er
 			note += ", one after the other"
 		}
 	}
-	row("OpenAI", p.OpenAI, note)
+	t.add("OpenAI", grouped(p.OpenAI), note)
 	total := pages + p.OpenAI
 	for _, s := range p.Searches {
 		note := "-"
@@ -98,15 +120,13 @@ func planTable(w io.Writer, c *config.Config, in jobs.PlanInput, p jobs.Plan) er
 			}
 			note += fmt.Sprintf(", for %s restaurants", grouped(p.Mentions))
 		}
-		row(s.Finder+" searches", s.N, note)
+		t.add(s.Finder+" searches", grouped(s.N), note)
 		total += s.N
 	}
-	row("in all", total, "")
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "\nnew posts %s, tokens %s in and %s out, cost %s\n", grouped(p.Posts), grouped(int(p.Input)), grouped(int(p.Output)), planCost(c, p))
-	return nil
+	t.add("in all", grouped(total), "")
+	w.table(&t)
+	w.say("")
+	w.say("new posts %s, tokens %s in and %s out, cost %s", grouped(p.Posts), grouped(int(p.Input)), grouped(int(p.Output)), planCost(c, p))
 }
 
 // planCost is what the plan costs, as far as prices are known.
@@ -142,85 +162,107 @@ func planRequests(c *config.Config, p jobs.Plan) int64 {
 	return sum
 }
 
-// planBudget compares the plan with what may be spent. s may be nil.
-func planBudget(ctx context.Context, w io.Writer, c *config.Config, s *queue.Store, pipeline string, p jobs.Plan) error {
+// planBudget is a budget beside a plan, in micro-dollars.
+type planBudget struct {
+	Of     string // a run, or this month
+	Budget int64
+	Spent  queue.Spent
+	Enough bool
+}
+
+// planBudgets compares the plan with what may be spent. s may be nil.
+func planBudgets(ctx context.Context, c *config.Config, s *queue.Store, pipeline string, p jobs.Plan) ([]planBudget, error) {
 	if c.Budget == (config.Budget{}) {
-		return nil
+		return nil, nil
 	}
 	var ofRun, ofMonth queue.Spent
 	if s != nil {
 		var err error
 		if _, ofRun, ofMonth, err = s.Spending(ctx, pipeline); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	in, out, _ := c.Price(c.OpenAI.Model)
 	cost := planTokens(p, in, out) + planRequests(c, p)
-	for _, b := range []struct {
-		what string
-		of   float64
-		gone queue.Spent
-	}{{"of a run", c.Budget.Run, ofRun}, {"of this month", c.Budget.Month, ofMonth}} {
-		if b.of == 0 {
+	var all []planBudget
+	for _, b := range []planBudget{{Of: "a run", Budget: config.MicroUSD(c.Budget.Run), Spent: ofRun}, {Of: "this month", Budget: config.MicroUSD(c.Budget.Month), Spent: ofMonth}} {
+		if b.Budget == 0 {
 			continue
 		}
-		enough := "enough for this"
-		if b.gone.All()+cost > config.MicroUSD(b.of) {
-			enough = "NOT enough for this: the work will wait"
-		}
-		fmt.Fprintf(w, "budget %s: %s: %s\n", b.what, spent(b.gone, config.MicroUSD(b.of)), enough)
+		b.Enough = b.Spent.All()+cost <= b.Budget
+		all = append(all, b)
 	}
-	return nil
+	return all, nil
 }
 
 // biggerPlan says whether more requests a second would help.
-func biggerPlan(w io.Writer, in jobs.PlanInput, p jobs.Plan) {
+func biggerPlan(w *screen, in jobs.PlanInput, p jobs.Plan) {
 	f := p.Crawl
 	switch {
 	case f.Pages == 0 || in.Rate <= 0:
 	case float64(f.Double) > 0.95*float64(f.Expected) && f.Chained && f.Longest > 1:
-		fmt.Fprintf(w, "a bigger Instagram plan would not help: the longest list has %s, and they come one after the other\n", plural(f.Longest, "page", "pages"))
+		w.say("a bigger Instagram plan would not help: the longest list has %s, and they come one after the other", plural(f.Longest, "page", "pages"))
 	case float64(f.Double) > 0.95*float64(f.Expected):
-		fmt.Fprintf(w, "a bigger Instagram plan would hardly help: at twice the rate the crawl takes about %s\n", round(f.Double))
+		w.say("a bigger Instagram plan would hardly help: at twice the rate the crawl takes about %s", round(f.Double))
 	default:
-		fmt.Fprintf(w, "a bigger Instagram plan would help: at %g instead of %g requests a second the crawl takes about %s\n", 2*in.Rate, in.Rate, round(f.Double))
+		w.say("a bigger Instagram plan would help: at %g instead of %g requests a second the crawl takes about %s", 2*in.Rate, in.Rate, round(f.Double))
 	}
 }
 
+// planLimits is what may be asked.
+type planLimits struct {
+	Held    []limitStatus
+	Finders []planQuota
+}
+
+// planQuota is the daily quota of a finder beside a plan.
+type planQuota struct {
+	Finder       string
+	PerDay, Used int // searches
+	Days         int // that the plan takes
+}
+
 // planQuotas compares the plan with what may be asked. s may be nil.
-func planQuotas(ctx context.Context, w io.Writer, c *config.Config, s *queue.Store, p jobs.Plan) error {
+func planQuotas(ctx context.Context, c *config.Config, s *queue.Store, p jobs.Plan) (q planLimits, err error) {
 	var limits []queue.Limit
 	if s != nil {
-		var err error
 		if limits, err = s.Limits(ctx); err != nil {
-			return err
+			return q, err
 		}
 	}
 	now := time.Now()
 	for _, l := range limits {
 		if l.HeldUntil.After(now.Add(time.Minute)) {
-			fmt.Fprintf(w, "%s is held until %s: %s\n", l.Name, when(l.HeldUntil), l.Reason)
+			q.Held = append(q.Held, limitOf(l))
 		}
 	}
-	for _, q := range p.Searches {
-		perDay, _ := finderLimits(c, q.Finder)
-		if perDay == 0 || q.N == 0 {
+	for _, f := range p.Searches {
+		perDay, _ := finderLimits(c, f.Finder)
+		if perDay == 0 || f.N == 0 {
 			continue
 		}
 		used := 0
 		for _, l := range limits {
-			if name, _, _ := strings.Cut(l.Name, "/"); name == q.Finder && l.Day == queue.Day(now) {
+			if name, _, _ := strings.Cut(l.Name, "/"); name == f.Finder && l.Day == queue.Day(now) {
 				used = max(used, l.Used)
 			}
 		}
-		if q.N <= perDay-used {
-			fmt.Fprintf(w, "quota: %s allows %s searches a day, %s are used today: enough\n", q.Finder, grouped(perDay), grouped(used))
-			continue
-		}
-		days := (q.N + used + perDay - 1) / perDay
-		fmt.Fprintf(w, "quota: %s allows %s searches a day, %s are used today: the searches are spread over %d days\n", q.Finder, grouped(perDay), grouped(used), days)
+		q.Finders = append(q.Finders, planQuota{f.Finder, perDay, used, (f.N + used + perDay - 1) / perDay})
 	}
-	return nil
+	return q, nil
+}
+
+func (q planLimits) print(w *screen) {
+	for _, l := range q.Held {
+		w.mark(yellow, l.Name, " is held until %s: %s", when(l.HeldUntil), l.Reason)
+	}
+	for _, f := range q.Finders {
+		enough := "enough"
+		if f.Days > 1 {
+			enough = fmt.Sprintf("the searches are spread over %d days", f.Days)
+		}
+		w.say("quota: %s allows %s searches a day, %s are used today: %s", f.Finder, grouped(f.PerDay), grouped(f.Used), enough)
+	}
 }
 
 func finderLimits(c *config.Config, finder string) (perDay int, perSecond float64) {
@@ -233,7 +275,7 @@ func finderLimits(c *config.Config, finder string) (perDay int, perSecond float6
 // shownNames is how many accounts a line names.
 const shownNames = 10
 
-func named(w io.Writer, what string, names []string) {
+func named(w *screen, what string, names []string) {
 	if len(names) == 0 {
 		return
 	}
@@ -241,7 +283,7 @@ func named(w io.Writer, what string, names []string) {
 	if n := len(names) - shownNames; n > 0 {
 		more = fmt.Sprintf(" and %d more", n)
 	}
-	fmt.Fprintf(w, "%s (%d): %s%s\n", what, len(names), strings.Join(names[:min(len(names), shownNames)], ", "), more)
+	w.say("%s (%d): %s%s", what, len(names), strings.Join(names[:min(len(names), shownNames)], ", "), more)
 }
 
 // grouped writes a number with a comma for each thousand.

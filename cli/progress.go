@@ -3,50 +3,50 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/schollz/progressbar/v3"
 
 	"sumbi/adapters/rest"
 	"sumbi/jobs"
 	"sumbi/queue"
 )
 
-// progress shows how far a run is until the returned function is called: one bar on a terminal, plain lines on a pipe.
+// How often progress is shown: a line of a terminal follows at once, lines in a file are few and become fewer.
+const (
+	liveEvery  = 250 * time.Millisecond
+	plainEvery = 5 * time.Second
+)
+
+// pause is the time to the next plain line of what has gone on for so long.
+func pause(since time.Duration) time.Duration {
+	switch {
+	case since < time.Minute:
+		return plainEvery
+	case since < 10*time.Minute:
+		return 6 * plainEvery
+	}
+	return 12 * plainEvery
+}
+
+// progress shows how far a run is until the returned function is called: one line that changes on a terminal, plain lines on
+// a pipe.
 func (e *env) progress(s *queue.Store, run int64, limits func() []rest.LimitInfo, rates func() (limit, pace float64)) func() {
 	ctx, cancel := context.WithCancel(e.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		m := &meter{start: time.Now(), limits: limits, rates: rates}
-		every := 5 * time.Second
-		if e.tty {
-			every = 250 * time.Millisecond
-			m.bar = progressbar.NewOptions(1, progressbar.OptionSetWriter(e.Stdout), progressbar.OptionSetWidth(24), progressbar.OptionSetPredictTime(false),
-				progressbar.OptionSetElapsedTime(false), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
+		line := newLive(e)
+		if line == nil {
+			m.plainLines(ctx, e.out, s, run)
+			return
 		}
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				if m.bar != nil {
-					_ = m.bar.Clear()
-				}
-				return
-			case <-tick.C:
-				now := time.Now()
-				if !m.looks.due(now) {
-					continue
-				}
-				if p, err := m.look(ctx, s, run); err == nil {
-					m.show(e.Stdout, p)
-				}
-				m.looks.took(now, time.Now())
-			}
+		if e.logs != nil {
+			e.logs.keepClear(line)
+			defer e.logs.keepClear(nil)
 		}
+		defer line.end()
+		m.liveLine(ctx, line, e.out, s, run)
 	})
 	return func() {
 		cancel()
@@ -54,11 +54,66 @@ func (e *env) progress(s *queue.Store, run int64, limits func() []rest.LimitInfo
 	}
 }
 
+func (m *meter) plainLines(ctx context.Context, w *screen, s *queue.Store, run int64) {
+	next := time.NewTimer(plainEvery)
+	defer next.Stop()
+	last := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-next.C:
+		}
+		if p, ok := m.read(ctx, s, run); ok {
+			if line := m.line(p); line != last {
+				w.say("%s  %s", time.Since(m.start).Round(time.Second), line)
+				last = line
+			}
+		}
+		next.Reset(pause(time.Since(m.start)))
+	}
+}
+
+func (m *meter) liveLine(ctx context.Context, line *live, w *screen, s *queue.Store, run int64) {
+	tick := time.NewTicker(liveEvery)
+	defer tick.Stop()
+	var show func(width int) string
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if p, ok := m.read(ctx, s, run); ok {
+			text, done := harmless(m.line(p)), m.share(p)
+			show = func(width int) string { return barLine(w, width, done, text) }
+		}
+		if show != nil {
+			line.show(show)
+		}
+	}
+}
+
+// barCells is how wide the bar is; a terminal that is narrower than leastForBar has none.
+const (
+	barCells    = 16
+	leastForBar = 64
+)
+
+// barLine is a bar, and as much of the text as there is room for.
+func barLine(w *screen, width int, done float64, text string) string {
+	percent := fmt.Sprintf("%3.0f%%", 100*done)
+	if width < leastForBar {
+		return clip(percent+" "+text, width)
+	}
+	full := int(done*barCells + 0.5)
+	bar := w.paint(green, strings.Repeat("━", full)) + w.paint(faint, strings.Repeat("─", barCells-full))
+	return bar + " " + clip(percent+" "+text, width-barCells-1)
+}
+
 type meter struct {
 	start  time.Time
 	limits func() []rest.LimitInfo
-	bar    *progressbar.ProgressBar
-	last   string
 	since  time.Time // of the first count
 	before int       // pages at that moment
 
@@ -67,6 +122,23 @@ type meter struct {
 
 	looks looks
 	left  jobs.Forecast // the rest of the crawl
+}
+
+// read looks how far the run is, if it is time for a look.
+func (m *meter) read(ctx context.Context, s *queue.Store, run int64) (queue.Progress, bool) {
+	now := time.Now()
+	if !m.looks.due(now) {
+		return queue.Progress{}, false
+	}
+	p, err := m.look(ctx, s, run)
+	m.looks.took(now, time.Now())
+	if err != nil {
+		return p, false
+	}
+	if m.since.IsZero() {
+		m.since, m.before = time.Now(), p.Run.Pages
+	}
+	return p, true
 }
 
 // look reads how far the run is, and forecasts the rest of its crawl.
@@ -90,24 +162,11 @@ func (m *meter) look(ctx context.Context, s *queue.Store, run int64) (queue.Prog
 	return p, nil
 }
 
-func (m *meter) show(w io.Writer, p queue.Progress) {
-	if m.since.IsZero() {
-		m.since, m.before = time.Now(), p.Run.Pages
-	}
-	line := m.line(p)
-	if m.bar == nil {
-		if line != m.last {
-			fmt.Fprintf(w, "%s  %s\n", time.Since(m.start).Round(time.Second), line)
-		}
-		m.last = line
-		return
-	}
-	// Pages, answers and matches are each a third of the way as far as their number is known.
+// share is which part of the run is done, as far as its length is known: pages, answers and matches count alike.
+func (m *meter) share(p queue.Progress) float64 {
 	total := p.Run.Pages + p.PagesLeft + p.Answered + p.Waiting + p.InBatch + p.Mentions
 	done := p.Run.Pages + p.Answered + p.Mentions - p.MentionsLeft
-	m.bar.ChangeMax(max(total, done+1))
-	m.bar.Describe(line)
-	_ = m.bar.Set(done)
+	return float64(done) / float64(max(total, done+1))
 }
 
 func (m *meter) line(p queue.Progress) string {
@@ -159,18 +218,18 @@ func (e *env) summary(ctx context.Context, s *queue.Store, r queue.Run, perSecon
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.Stdout, "run %d of %s done in %s: %d requests, %d pages, %d new posts, %d changed; %d places from %d mentions\n",
+	e.out.mark(bold, "run", " %d of %s done in %s: %d requests, %d pages, %d new posts, %d changed; %d places from %d mentions",
 		r.ID, r.Pipeline, r.Ended.Sub(r.Started).Round(100*time.Millisecond), p.Requests, r.Pages, r.Fresh, r.Changed, p.Places, p.Mentions)
-	if err := crawlReport(ctx, e.Stdout, s, r, perSecond); err != nil {
+	if err := crawlReport(ctx, e.out, s, r, perSecond); err != nil {
 		return err
 	}
-	if err := searchReport(ctx, e.Stdout, s, r); err != nil {
+	if err := searchReport(ctx, e.out, s, r); err != nil {
 		return err
 	}
 	if n, err := s.CountReviews(ctx, queue.ReviewFilter{Pipeline: r.Pipeline}); err != nil {
 		return err
 	} else if n > 0 {
-		fmt.Fprintf(e.Stdout, "%s for you to decide: `sumbi review`\n", plural(n, "mention is", "mentions are"))
+		e.out.mark(yellow, plural(n, "mention is", "mentions are"), " for you to decide: `sumbi review`")
 	}
 	troubles, err := s.Troubles(ctx)
 	if err != nil {
@@ -178,28 +237,34 @@ func (e *env) summary(ctx context.Context, s *queue.Store, r queue.Run, perSecon
 	}
 	for _, t := range troubles {
 		if t.Pipeline == r.Pipeline {
-			fmt.Fprintf(e.Stdout, "account %s is %s: %s\n", t.Target, t.State, t.Note)
+			e.out.say("account %s is %s: %s", t.Target, t.State, t.Note)
 		}
 	}
 	if gaps, err := s.Gaps(ctx, r.ID); err != nil {
 		return err
 	} else if gaps > 0 {
-		fmt.Fprintf(e.Stdout, "%s could not be walked to the end; the next run comes by again, `select * from v_gaps` shows why\n", plural(gaps, "list", "lists"))
+		e.out.say("%s could not be walked to the end; the next run comes by again, `select * from v_gaps` shows why", plural(gaps, "list", "lists"))
 	}
 	if p.Dead > 0 {
-		fmt.Fprintf(e.Stdout, "%d pieces of work were given up; `sumbi jobs list` shows them and why\n", p.Dead)
+		e.out.say("%d pieces of work were given up; `sumbi jobs list` shows them and why", p.Dead)
 	}
 	return nil
 }
 
 // searchReport says how many searches the mentions of a run took.
-func searchReport(ctx context.Context, w io.Writer, s *queue.Store, r queue.Run) error {
+func searchReport(ctx context.Context, w *screen, s *queue.Store, r queue.Run) error {
 	x, err := s.Effort(ctx, r.ID)
-	if err != nil || x.Matched == 0 {
-		return err
+	if err == nil {
+		printEffort(w, r.ID, x)
+	}
+	return err
+}
+
+func printEffort(w *screen, run int64, x queue.Effort) {
+	if x.Matched == 0 {
+		return
 	}
 	each := func(n int) float64 { return float64(n) / float64(x.Matched) }
-	fmt.Fprintf(w, "searches of run %d: %d for %s, %.2f each; a decision used %.2f answers, remembered ones included\n",
-		r.ID, x.Calls, plural(x.Matched, "mention", "mentions"), each(x.Calls), each(x.Answers))
-	return nil
+	w.say("searches of run %d: %d for %s, %.2f each; a decision used %.2f answers, remembered ones included",
+		run, x.Calls, plural(x.Matched, "mention", "mentions"), each(x.Calls), each(x.Answers))
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"sumbi/config"
 	"sumbi/jobs"
@@ -26,6 +25,7 @@ type reviewAskCmd struct {
 	Post     *string `help:"Only of this post: its number, address or code." placeholder:"POST"`
 	All      bool    `help:"What is decided, too: to correct a wrong place."`
 	List     bool    `help:"List, and ask nothing."`
+	JSON     bool    `name:"json" help:"With --list: print one JSON document, for programs."`
 	By       string  `env:"USER" help:"Who decides."`
 }
 
@@ -49,21 +49,27 @@ const defaultConfig = "sumbi.toml"
 // together says which places are one and who searches first, by the configuration of a pipeline, "" for the first. Its
 // defaults hold only where no configuration is named and there is none: another one's rules would merge other places.
 func (e *env) together(pipeline string) (one queue.One, lane string, err error) {
-	finders, own := jobs.DefaultFinders(), false
 	c, err := config.Load(e.flags.Config, e.Getenv)
 	if err != nil {
 		if _, gone := os.Stat(e.flags.Config); e.flags.Config == defaultConfig && errors.Is(gone, fs.ErrNotExist) {
-			return jobs.Together(finders, own), finders[0], nil
+			finders := jobs.DefaultFinders()
+			return jobs.Together(finders, false), finders[0], nil
 		}
 		return one, "", err
 	}
-	own = c.Naver.Keep == "own"
+	one, lane = togetherBy(c, pipeline)
+	return one, lane, nil
+}
+
+// togetherBy is together by a configuration that is read already.
+func togetherBy(c *config.Config, pipeline string) (one queue.One, lane string) {
+	finders := jobs.DefaultFinders()
 	for i, p := range c.Pipelines {
 		if p.Name == pipeline || (pipeline == "" && i == 0) {
 			finders = p.Finders
 		}
 	}
-	return jobs.Together(finders, own), finders[0], nil
+	return jobs.Together(finders, c.Naver.Keep == "own"), finders[0]
 }
 
 // label decides a mention and says so.
@@ -158,6 +164,9 @@ func (c reviewAskCmd) Run(e *env) error {
 		}
 		f.Post = key
 	}
+	if c.JSON && !c.List {
+		return usageError{errors.New("--json goes with --list")}
+	}
 	s, err := e.guest()
 	if err != nil {
 		return err
@@ -167,42 +176,50 @@ func (c reviewAskCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if n == 0 {
+	if n == 0 && !c.JSON {
 		fmt.Fprintln(e.Stdout, "nothing to review")
 		return nil
 	}
 	r := reviewer{env: e, s: s, by: c.By}
 	if c.List {
-		return r.list(f)
+		return r.list(f, c.JSON)
 	}
 	return r.ask(f, n)
 }
 
 // list prints what there is to review, one line each.
-func (r reviewer) list(f queue.ReviewFilter) error {
-	t := tabwriter.NewWriter(r.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "POST\tN\tNAME\tSTATE\tSCORE\tSUGGESTED\tREASON")
+func (r reviewer) list(f queue.ReviewFilter, asJSON bool) error {
+	var all []mentionStory
 	for after := int64(0); ; {
 		ms, err := r.s.Reviews(r.ctx, f, after, 200)
 		if err != nil {
 			return err
 		}
 		if len(ms) == 0 {
-			return t.Flush()
+			break
 		}
-		for _, m := range ms {
-			after = m.ID
-			choices, _, err := jobs.Choices(r.ctx, r.s, m)
-			if err != nil {
-				return err
-			}
-			suggested := "-"
-			if len(choices) > 0 {
-				suggested = firstOf(safe(choices[0].Name), safe(choices[0].Link), "-")
-			}
-			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%.3f\t%s\t%s\n", m.Record.Key, m.N, oneLine(safe(m.Name)), m.State, m.Score, oneLine(suggested), oneLine(m.Reason))
+		some, err := readMentions(r.ctx, r.s, ms)
+		if err != nil {
+			return err
 		}
+		all = append(all, some...)
+		after = ms[len(ms)-1].ID
 	}
+	if asJSON {
+		return r.document("review --list", struct{ Mentions []mentionStory }{all})
+	}
+	t := table{columns: []column{
+		{head: "POST"}, {head: "N", right: true}, {head: "NAME", least: 10}, {head: "STATE"}, {head: "SCORE", right: true}, {head: "SUGGESTED", least: 10}, {head: "REASON", least: 12},
+	}}
+	for _, m := range all {
+		suggested := "-"
+		if len(m.choices) > 0 {
+			suggested = firstOf(safe(m.choices[0].Name), safe(m.choices[0].Link), "-")
+		}
+		t.add(m.Post.ID, m.N, safe(m.of.Name), stateStyle(m.State), fmt.Sprintf("%.3f", m.Score), suggested, m.Reason)
+	}
+	r.out.table(&t)
+	return nil
 }
 
 // done is a decision that can be taken back.
@@ -237,8 +254,8 @@ func (r reviewer) ask(f queue.ReviewFilter, total int) error {
 		}
 		n++
 		fmt.Fprintf(r.Stdout, "\n%d of %d\n", n, max(n, total))
-		printPost(r.Stdout, m)
-		printMention(r.Stdout, m, choices, asked)
+		printPost(r.out, m)
+		printMention(r.out, m, choices, asked)
 		next, err := r.answer(in, m, choices, &undo)
 		switch {
 		case errors.Is(err, errQuit):

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"sumbi/config"
@@ -44,19 +43,25 @@ func (sv serveCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
-	reg := registry(s)
-	b, err := e.Build(e.ctx, c, s, reg, e.log)
+	m := newMetrics(s, c, e.Version)
+	b, err := e.Build(e.ctx, c, s, m.reg, e.log)
 	if err != nil {
 		return err
 	}
+	b.Engine.Notify = m.counted(b.Engine.Notify)
 	defer b.closeLimits(e.ctx)
 	e.log.Info("serving", "state", c.State, "pipelines", len(c.Pipelines))
 	g, ctx := errgroup.WithContext(e.ctx)
-	g.Go(func() error { return b.Engine.Serve(ctx) })
+	// Who asks is answered until the work has come to its end, which may take a while after it was told to.
+	answering, end := context.WithCancel(context.WithoutCancel(ctx))
+	g.Go(func() error {
+		defer end()
+		return b.Engine.Serve(ctx)
+	})
 	if c.Listen != "" && c.Listen != "-" {
-		w := e.page(c, s, b, reg)
-		w.ProxyHeader = sv.ProxyHeader
-		g.Go(func() error { return w.Listen(ctx, c.Listen) })
+		w := e.page(c, s, b, m)
+		w.ProxyHeader, w.Stopping = sv.ProxyHeader, ctx.Done()
+		g.Go(func() error { return w.Listen(answering, c.Listen) })
 	}
 	// A stop that comes in the middle of the start is an orderly one, too.
 	if err := g.Wait(); err != nil && (e.ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
@@ -66,47 +71,12 @@ func (sv serveCmd) Run(e *env) error {
 	return nil
 }
 
-// queueMetrics counts jobs at each scrape.
-type queueMetrics struct{ s *queue.Store }
-
-var (
-	jobsDesc   = prometheus.NewDesc("sumbi_jobs", "Jobs in the state file.", []string{"lane", "kind", "state"}, nil)
-	outageDesc = prometheus.NewDesc("sumbi_outage_since_seconds", "Since when an upstream does not answer; absent while it does.", []string{"upstream"}, nil)
-)
-
-// Describe names what Collect gives.
-func (queueMetrics) Describe(ch chan<- *prometheus.Desc) {
-	ch <- jobsDesc
-	ch <- outageDesc
-}
-
-// Collect counts.
-func (q queueMetrics) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	counts, err := q.s.Counts(ctx)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(jobsDesc, err)
-		return
-	}
-	for _, c := range counts {
-		ch <- prometheus.MustNewConstMetric(jobsDesc, prometheus.GaugeValue, float64(c.N), c.Lane, c.Kind, c.State)
-	}
-	outages, err := q.s.Outages(ctx)
-	if err != nil {
-		ch <- prometheus.NewInvalidMetric(outageDesc, err)
-		return
-	}
-	for _, o := range outages {
-		ch <- prometheus.MustNewConstMetric(outageDesc, prometheus.GaugeValue, float64(o.Since.Unix()), o.Upstream)
-	}
-}
-
 type healthcheckCmd struct {
-	URL string `help:"What to ask, instead of the configured address." placeholder:"URL"`
+	URL   string `help:"What to ask, instead of the configured address." placeholder:"URL"`
+	Ready bool   `help:"Ask whether it is ready, /readyz, instead of whether it is alive, /healthz."`
 }
 
-// Run asks /healthz.
+// Run asks /healthz or /readyz.
 func (h healthcheckCmd) Run(e *env) error {
 	url := h.URL
 	if url == "" {
@@ -124,7 +94,11 @@ func (h healthcheckCmd) Run(e *env) error {
 		if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
 			host = "127.0.0.1"
 		}
-		url = "http://" + net.JoinHostPort(host, port) + "/healthz"
+		path := "/healthz"
+		if h.Ready {
+			path = "/readyz"
+		}
+		url = "http://" + net.JoinHostPort(host, port) + path
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, 5*time.Second)
 	defer cancel()

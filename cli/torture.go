@@ -81,6 +81,7 @@ type torture struct {
 	early              int // starts that did not wait for their window
 	phase              string
 	shown              time.Time
+	line               *live // nil: no terminal
 }
 
 func (t *torture) run(dir string, faults sim.Faults) (ok bool, err error) {
@@ -260,20 +261,26 @@ func (t *torture) toTheEnd(s *stage) error {
 
 // show keeps one line of progress on a terminal.
 func (t *torture) show(calls map[string]int) {
-	if !t.env.tty || time.Since(t.shown) < 200*time.Millisecond {
+	if time.Since(t.shown) < 200*time.Millisecond {
 		return
 	}
 	t.shown = time.Now()
+	if t.line == nil {
+		if t.line = newLive(t.env); t.line == nil {
+			return
+		}
+	}
 	n := 0
 	for _, c := range calls {
 		n += c
 	}
-	fmt.Fprintf(t.env.Stdout, "\r\x1b[K%s  killed %d of %d, %d calls  %s", time.Since(t.began).Round(time.Second), t.kills, t.demo.Kills, n, t.phase)
+	text := fmt.Sprintf("%s  killed %d of %d, %d calls  %s", time.Since(t.began).Round(time.Second), t.kills, t.demo.Kills, n, t.phase)
+	t.line.show(func(width int) string { return clip(text, width) })
 }
 
 func (t *torture) clear() {
-	if t.env.tty {
-		fmt.Fprint(t.env.Stdout, "\r\x1b[K")
+	if t.line != nil {
+		t.line.end()
 	}
 }
 

@@ -93,7 +93,7 @@ func TestHangIsFound(t *testing.T) {
 	s := &stage{exe: exe, dir: t.TempDir(), world: sim.New(sim.Options{Accounts: 1, Posts: 1})}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	tt := &torture{env: &env{ctx: ctx}, most: 50 * time.Millisecond}
+	tt := &torture{env: &env{ctx: ctx, out: &screen{}}, most: 50 * time.Millisecond}
 	if _, err := tt.once(s, &plan{}, "60"); err == nil || !strings.Contains(err.Error(), "called nobody") {
 		t.Errorf("got %v", err)
 	}

@@ -96,6 +96,46 @@ func baseURL(s *string) func() string {
 	}
 }
 
+var (
+	tileHost  = regexp.MustCompile(`^(\{s\}\.)?([a-zA-Z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?$`)
+	tilePart  = regexp.MustCompile(`\{[^}]*\}?`)
+	tileParts = []string{"{z}", "{x}", "{y}", "{s}", "{r}"}
+)
+
+func tiles(s *string) func() string {
+	return func() string {
+		if *s == "" {
+			return ""
+		}
+		scheme, rest, _ := strings.Cut(*s, "://")
+		host, _, _ := strings.Cut(rest, "/")
+		if (scheme != "http" && scheme != "https") || !tileHost.MatchString(host) {
+			return "must be the address of a tile, such as \"https://tile.example.com/{z}/{x}/{y}.png\", or \"\" for none"
+		}
+		for _, part := range tileParts[:3] {
+			if !strings.Contains(*s, part) {
+				return "must have {z}, {x} and {y} where the number of a tile stands"
+			}
+		}
+		for _, part := range tilePart.FindAllString(*s, -1) {
+			if !slices.Contains(tileParts, part) {
+				return fmt.Sprintf("has %s: only {z}, {x}, {y}, {s} and {r} are known", part)
+			}
+		}
+		return ""
+	}
+}
+
+func webAddress(s *string) func() string {
+	return func() string {
+		u, err := url.Parse(*s)
+		if *s != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
+			return "must be an address that begins with https:// (or http://), or \"\" for none"
+		}
+		return ""
+	}
+}
+
 func filled(s *string) func() string {
 	return func() string {
 		if strings.TrimSpace(*s) == "" {
@@ -172,7 +212,7 @@ func notNegative(d *time.Duration) func() string {
 func oneOf(s *string, known []string) func() string {
 	return func() string {
 		if !slices.Contains(known, *s) {
-			return fmt.Sprintf("is unknown: %q; %s", *s, suggest(*s, known))
+			return fmt.Sprintf("is unknown: %q; %s", *s, Suggest(*s, known))
 		}
 		return ""
 	}

@@ -25,6 +25,7 @@ type Config struct {
 	Mongo     Mongo
 	Queue     Queue
 	Budget    Budget
+	Map       Map
 	Pipelines []Pipeline
 	Secrets   Secrets
 
@@ -95,6 +96,13 @@ type Budget struct {
 	Month float64 // of a Korean month, over all pipelines
 }
 
+// Map says what lies under the places on the map of the page.
+type Map struct {
+	Tiles          string // address of a tile, with {z}, {x} and {y}, and {s} for one of a, b and c; "" draws an outline of Korea alone
+	Attribution    string // whose tiles they are
+	AttributionURL string // where that leads; "" nowhere
+}
+
 // MicroUSD turns dollars into whole micro-dollars.
 func MicroUSD(dollars float64) int64 { return int64(math.Round(dollars * 1e6)) }
 
@@ -137,8 +145,13 @@ func Default() *Config {
 			Timeout:   10 * time.Second,
 			Cache:     720 * time.Hour,
 		},
-		Mongo:  Mongo{Database: "sumbi", Collection: "places"},
-		Queue:  Queue{Attempts: 12, Backoff: time.Second, BackoffMax: 5 * time.Minute},
+		Mongo: Mongo{Database: "sumbi", Collection: "places"},
+		Queue: Queue{Attempts: 12, Backoff: time.Second, BackoffMax: 5 * time.Minute},
+		Map: Map{
+			Tiles:          "https://tile.openstreetmap.org/{z}/{x}/{y}.png",
+			Attribution:    "© OpenStreetMap contributors",
+			AttributionURL: "https://www.openstreetmap.org/copyright",
+		},
 		prices: embeddedPrices(),
 	}
 }
@@ -171,7 +184,7 @@ func (c *Config) Pipeline(name string) (Pipeline, error) {
 	if len(names) == 0 {
 		return Pipeline{}, &Error{File: c.Path, Msg: fmt.Sprintf("there is no pipeline %q: add a [[pipeline]] section", name)}
 	}
-	return Pipeline{}, &Error{File: c.Path, Msg: fmt.Sprintf("there is no pipeline %q: %s", name, suggest(name, names))}
+	return Pipeline{}, &Error{File: c.Path, Msg: fmt.Sprintf("there is no pipeline %q: %s", name, Suggest(name, names))}
 }
 
 // Error is a mistake of the user in the file or the environment, as one sentence that says what to do.

@@ -81,6 +81,11 @@ func (c *Config) sections() []section {
 			{"run", &c.Budget.Run, dollars(&c.Budget.Run)},
 			{"month", &c.Budget.Month, dollars(&c.Budget.Month)},
 		}},
+		{"map", []field{
+			{"tiles", &c.Map.Tiles, tiles(&c.Map.Tiles)},
+			{"attribution", &c.Map.Attribution, nil},
+			{"attribution_url", &c.Map.AttributionURL, webAddress(&c.Map.AttributionURL)},
+		}},
 	}
 }
 

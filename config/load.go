@@ -126,7 +126,7 @@ func unknownKey(key, table string, known []string, all []section) string {
 	if table != "" {
 		where = "in [" + table + "]"
 	}
-	hint := suggest(key, known)
+	hint := Suggest(key, known)
 	if secretWord.MatchString(key) && !slices.ContainsFunc(known, func(k string) bool { return distance(key, k) < 2 }) {
 		hint = "a secret does not belong into this file, put it into the environment (see sumbi.example.toml)"
 	} else if !strings.HasPrefix(hint, "did") {

@@ -94,6 +94,8 @@ price = 0.3
 attempts = 3
 [budget]
 month = 20.5
+[map]
+tiles = ""
 
 [[pipeline]]
 kind = "matzip"
@@ -131,7 +133,7 @@ output = 2.5
 	if in != 500_000 || out != 1_250_000 || !known {
 		t.Errorf("Price = %d, %d, %v; want half of what [[price]] says", in, out, known)
 	}
-	if diff := cmp.Diff(map[string]int64{"instagram": 300}, c.RequestPrices()); diff != "" || config.MicroUSD(c.Budget.Month) != 20_500_000 || c.Budget.Run != 0 {
+	if diff := cmp.Diff(map[string]int64{"instagram": 300}, c.RequestPrices()); diff != "" || config.MicroUSD(c.Budget.Month) != 20_500_000 || c.Map.Tiles != "" || c.Map.Attribution == "" || c.Budget.Run != 0 {
 		t.Errorf("budget %v, prices (-want +got):\n%s", c.Budget, diff)
 	}
 }
@@ -146,6 +148,7 @@ func TestMistakes(t *testing.T) {
 		want string // the whole sentence, or its beginning when it ends in …
 	}{
 		"unknown key":             {"[openai]\nmodle = 1", nil, `sumbi.toml:2: unknown key "modle" in [openai]: did you mean "model"?`},
+		"two letters swapped":     {"[naver]\nkepe = 'own'", nil, `sumbi.toml:2: unknown key "kepe" in [naver]: did you mean "keep"?`},
 		"unknown key far away":    {"[mongo]\nuser = 1", nil, `sumbi.toml:2: unknown key "user" in [mongo]: known are collection, database`},
 		"unknown section":         {"\n[opnai]\nmodel = 'x'", nil, `sumbi.toml:2: unknown key "opnai" at the top of the file: did you mean "openai"?`},
 		"unknown key of pipeline": {pipeline + "fulevery = '1h'", nil, `sumbi.toml:5: unknown key "fulevery" in [pipeline]: did you mean "full_every"?`},
@@ -174,6 +177,11 @@ func TestMistakes(t *testing.T) {
 		"negative request price":  {"[kakao]\nprice = -1", nil, `sumbi.toml:2: kakao.price is -1: it must be a number of dollars, 0 or more`},
 		"negative budget":         {"[budget]\nmonth = -0.5", nil, `sumbi.toml:2: budget.month is -0.5: it must be a number of dollars, 0 or more`},
 		"budget without a price":  {"[openai]\nmodel = 'gpt-맛'\n[budget]\nrun = 5", nil, `sumbi.toml:3: there is a budget, but the price of "gpt-맛" is not known: add a [[price]] for it, or remove [budget]`},
+		"tiles of nowhere":        {"[map]\ntiles = 'tile.example/{z}/{x}/{y}'", nil, `sumbi.toml:2: map.tiles must be the address of a tile, such as "https://tile.example.com/{z}/{x}/{y}.png", or "" for none`},
+		"a way out of the policy": {"[map]\ntiles = 'https://a.example; script-src */{z}/{x}/{y}'", nil, `sumbi.toml:2: map.tiles must be the address of a tile, such as "https://tile.example.com/{z}/{x}/{y}.png", or "" for none`},
+		"one tile":                {"[map]\ntiles = 'https://tile.example/{z}/{x}.png'", nil, `sumbi.toml:2: map.tiles must have {z}, {x} and {y} where the number of a tile stands`},
+		"a part nobody knows":     {"[map]\ntiles = 'https://tile.example/{z}/{x}/{y}.png?key={key}'", nil, `sumbi.toml:2: map.tiles has {key}: only {z}, {x}, {y}, {s} and {r} are known`},
+		"whose tiles":             {"[map]\nattribution_url = 'javascript:alert(1)'", nil, `sumbi.toml:2: map.attribution_url must be an address that begins with https:// (or http://), or "" for none`},
 		"no attempts":             {"[queue]\nattempts = 0", nil, `sumbi.toml:2: queue.attempts is 0: it must be at least 1`},
 		"back-off upside down":    {"[queue]\nbackoff = '10m'", nil, `sumbi.toml:1: queue.backoff_max is shorter than queue.backoff: make it at least 10m`},
 		"dialect":                 {"[naver]\ndialect = 'hup'", nil, `sumbi.toml:2: naver.dialect is unknown: "hup"; did you mean "hub"?`},

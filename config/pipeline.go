@@ -141,7 +141,7 @@ func checkFinders(list []string) string {
 	}
 	for i, s := range list {
 		if !slices.Contains(finders(), s) {
-			return fmt.Sprintf("names an unknown finder %q: %s", s, suggest(s, finders()))
+			return fmt.Sprintf("names an unknown finder %q: %s", s, Suggest(s, finders()))
 		}
 		if slices.Contains(list[:i], s) {
 			return fmt.Sprintf("names %q twice: remove one", s)

@@ -201,6 +201,9 @@ func (s *batchStep) take(tx *queue.Tx, answers []adapters.Answer) error {
 func (s *batchStep) pay(tx *queue.Tx, in, out int64) error {
 	price := s.p.Ask.Price
 	s.b.Output += out
+	if err := tx.PayBatch(s.b.ID, price.Cost(in, out)); err != nil {
+		return err
+	}
 	s.b.Reserved = max(s.b.Reserved-price.Cost(in, out), 0)
 	if in > 0 {
 		if err := tx.Book(s.b.Run, batchLane, queue.UsedInput, in, price.Input); err != nil {

@@ -98,30 +98,86 @@ const None = -1
 // so from then on, whatever the scorer or a later reading of the post says. queue.ErrNotFound says that the post has been
 // read anew since the mention was looked at.
 func Label(ctx context.Context, s *queue.Store, mention int64, choices []queue.Option, choice int, author string, one queue.One) error {
-	return s.Tx(ctx, func(tx *queue.Tx) error {
-		m, l, err := identity(tx, mention)
-		if err != nil {
+	return s.Tx(ctx, func(tx *queue.Tx) error { return label(tx, mention, choices, choice, author, one) })
+}
+
+// Meanwhile is the error of who decides a mention that somebody else has decided since it was looked at.
+type Meanwhile struct{ Now queue.Decision }
+
+// Error implements error.
+func (m *Meanwhile) Error() string {
+	return "the mention has been decided meanwhile; look at it again"
+}
+
+// unchanged is a Meanwhile unless the decision of a mention is still the one that was seen.
+func unchanged(tx *queue.Tx, mention int64, seen string) error {
+	now, err := tx.Decision(mention)
+	if err == nil && now.Version() != seen {
+		err = &Meanwhile{now}
+	}
+	return err
+}
+
+// LabelSeen is Label for one of several people: a *Meanwhile error unless the mention is still decided as in the version that
+// was seen. It returns what is decided now, and the label that there was before, nil for none.
+func LabelSeen(ctx context.Context, s *queue.Store, mention int64, seen string, choices []queue.Option, choice int, author string, one queue.One) (now queue.Decision, before *queue.Label, err error) {
+	err = s.Tx(ctx, func(tx *queue.Tx) error {
+		if err := unchanged(tx, mention, seen); err != nil {
 			return err
 		}
-		l.State, l.Chosen, l.Author, l.Fields = string(match.None), choice, author, m.Fields
-		for _, c := range choices {
-			shown := c.Candidate
-			if c.Name == "" { // nothing of the finder's text is kept
-				shown = adapters.Candidate{Finder: c.Finder, Link: c.Link}
-			}
-			l.Shown = append(l.Shown, shown)
+		if l, err := tx.LabelOf(mention); err == nil {
+			before = &l
+		} else if !errors.Is(err, queue.ErrNotFound) {
+			return err
 		}
-		if choice != None {
-			if choice < 0 || choice >= len(choices) {
-				return fmt.Errorf("there is no candidate %d; there are %d", choice+1, len(choices))
-			}
-			if l.Found = chosen(choices[choice], m.Name); l.Found == nil {
-				return fmt.Errorf("nothing of candidate %d is kept any more; choose another, or none", choice+1)
-			}
-			l.State = string(match.Place)
+		if err := label(tx, mention, choices, choice, author, one); err != nil {
+			return err
 		}
-		return tx.SetLabel(m, l, one)
+		now, err = tx.Decision(mention)
+		return err
 	})
+	return now, before, err
+}
+
+// UnlabelSeen is Unlabel for one of several people, as LabelSeen is. With before the mention is decided again as it was by
+// that label.
+func UnlabelSeen(ctx context.Context, s *queue.Store, m queue.Mention, seen string, before *queue.Label, lane string, one queue.One) (again bool, err error) {
+	err = s.Tx(ctx, func(tx *queue.Tx) error {
+		if err := unchanged(tx, m.ID, seen); err != nil {
+			return err
+		}
+		if before != nil {
+			return tx.SetLabel(m, *before, one)
+		}
+		again, err = unlabel(tx, m, lane, one)
+		return err
+	})
+	return again, err
+}
+
+func label(tx *queue.Tx, mention int64, choices []queue.Option, choice int, author string, one queue.One) error {
+	m, l, err := identity(tx, mention)
+	if err != nil {
+		return err
+	}
+	l.State, l.Chosen, l.Author, l.Fields = string(match.None), choice, author, m.Fields
+	for _, c := range choices {
+		shown := c.Candidate
+		if c.Name == "" { // nothing of the finder's text is kept
+			shown = adapters.Candidate{Finder: c.Finder, Link: c.Link}
+		}
+		l.Shown = append(l.Shown, shown)
+	}
+	if choice != None {
+		if choice < 0 || choice >= len(choices) {
+			return fmt.Errorf("there is no candidate %d; there are %d", choice+1, len(choices))
+		}
+		if l.Found = chosen(choices[choice], m.Name); l.Found == nil {
+			return fmt.Errorf("nothing of candidate %d is kept any more; choose another, or none", choice+1)
+		}
+		l.State = string(match.Place)
+	}
+	return tx.SetLabel(m, l, one)
 }
 
 // identity reads a mention and says how it is known again.
@@ -165,12 +221,17 @@ func chosen(o queue.Option, name string) *queue.Place {
 // is matched anew, in lane.
 func Unlabel(ctx context.Context, s *queue.Store, m queue.Mention, lane string, one queue.One) (again bool, err error) {
 	err = s.Tx(ctx, func(tx *queue.Tx) error {
-		if again, err = tx.Unlabel(m.ID, one); err != nil || !again {
-			return err
-		}
-		_, err = tx.Add(matchJob(m.Pipeline, lane, m.ID))
+		again, err = unlabel(tx, m, lane, one)
 		return err
 	})
+	return again, err
+}
+
+func unlabel(tx *queue.Tx, m queue.Mention, lane string, one queue.One) (again bool, err error) {
+	if again, err = tx.Unlabel(m.ID, one); err != nil || !again {
+		return again, err
+	}
+	_, err = tx.Add(matchJob(m.Pipeline, lane, m.ID))
 	return again, err
 }
 
@@ -240,6 +301,14 @@ func PostOf(m queue.Mention) (f PostFacts) {
 		f.Place, f.Lat, f.Lng = p.Location.Name, p.Location.Lat, p.Location.Lng
 	}
 	return f
+}
+
+// AskedText is the text of a caption that was put to the model by this id; "" when another text or prompt was.
+func AskedText(caption, id string) string {
+	if is, text := question(caption); is == id {
+		return text
+	}
+	return ""
 }
 
 // FieldsOf reads what the model answered for a mention; what cannot be read is empty but for the name.

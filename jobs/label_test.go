@@ -365,3 +365,60 @@ func TestLabelRefuses(t *testing.T) {
 		w.is(`select count(*) from label`, "0")
 	})
 }
+
+// Of two people who decide the same mention only the first one's answer is stored.
+func TestLabelSeen(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.feed.put("mat", "posts", naming(posts(1, 1)))
+		w.naver.find = func(string) ([]adapters.Candidate, error) {
+			return []adapters.Candidate{place("naver", "p1식당"), far("p1식당")}, nil
+		}
+		w.run()
+		m := w.mentionOf("p1", 0)
+		version := func() string {
+			d, err := w.store.Decision(t.Context(), m.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d.Version()
+		}
+		choices, _, err := jobs.Choices(t.Context(), w.store, m)
+		if err != nil || len(choices) != 2 {
+			t.Fatal(choices, err)
+		}
+		const decided = `select m.state, coalesce(p.name, '-'), coalesce(labelled_by, '-') from v_mentions m left join place p on p.id = m.place`
+		seen := version()
+		now, before, err := jobs.LabelSeen(t.Context(), w.store, m.ID, seen, choices, 1, "김", w.one())
+		if err != nil || before != nil || now.PlaceName != "p1식당 분점" || now.Version() != version() || now.Version() == seen {
+			t.Fatalf("the first: %+v %+v %v", now, before, err)
+		}
+		first := now.Version()
+		_, _, err = jobs.LabelSeen(t.Context(), w.store, m.ID, seen, choices, jobs.None, "이", w.one())
+		meanwhile, ok := errors.AsType[*jobs.Meanwhile](err)
+		if !ok || meanwhile.Now.Author != "김" || meanwhile.Now.PlaceName != "p1식당 분점" {
+			t.Fatalf("the second: %v", err)
+		}
+		w.is(decided, "place|p1식당 분점|김")
+		time.Sleep(time.Second)
+		now, before, err = jobs.LabelSeen(t.Context(), w.store, m.ID, first, choices, jobs.None, "이", w.one())
+		if err != nil || before == nil || before.Author != "김" {
+			t.Fatalf("who has seen it: %+v %+v %v", now, before, err)
+		}
+		w.is(decided, "none|-|이")
+		if _, err := jobs.UnlabelSeen(t.Context(), w.store, m, first, nil, "naver", w.one()); err == nil {
+			t.Error("what another one has decided since is taken back")
+		}
+		w.is(decided, "none|-|이")
+		if _, err := jobs.UnlabelSeen(t.Context(), w.store, m, now.Version(), before, "naver", w.one()); err != nil {
+			t.Fatal(err)
+		}
+		w.is(decided, "place|p1식당 분점|김")
+		if again, err := jobs.UnlabelSeen(t.Context(), w.store, m, version(), nil, "naver", w.one()); err != nil || again {
+			t.Fatal(again, err)
+		}
+		w.is(decided, "place|p1식당|-")
+		if _, _, err := jobs.LabelSeen(t.Context(), w.store, 4711, seen, choices, 0, "", w.one()); !errors.Is(err, queue.ErrNotFound) {
+			t.Errorf("a mention that is not there: %v", err)
+		}
+	})
+}

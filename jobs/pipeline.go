@@ -73,6 +73,7 @@ type Engine struct {
 	Notify func(ctx context.Context, troubles []adapters.Notice) error
 
 	worker  *queue.Worker
+	pulse   pulse
 	batches batchMemory
 	asking  asking
 	budget  budget
@@ -127,7 +128,7 @@ func Drop(tx *queue.Tx, id int64) error {
 		return err
 	}
 	if !dead && (j.Kind == queue.KindBatch || j.Kind == queue.KindDeliver) {
-		return fmt.Errorf("job %d is under way and cannot be dropped; a %s that is dead can", id, j.Kind)
+		return &queue.RefusedError{Reason: fmt.Sprintf("job %d is under way and cannot be dropped; a %s that is dead can", id, j.Kind)}
 	}
 	if err := tx.Drop(id); err != nil {
 		return err

@@ -148,18 +148,26 @@ func (e *Engine) probeOnce(ctx context.Context, l queue.Lane, c Counter, target 
 	if err := e.affordCalls(ctx, "", l.Name, 1); err != nil {
 		return 0, err
 	}
-	if l.Gate != nil {
-		permitted, release, err := l.Gate.Permit(ctx)
-		if err != nil {
-			return 0, err
-		}
-		defer release()
-		ctx = permitted
+	ctx, done, err := permitted(ctx, l)
+	if err != nil {
+		return 0, err
 	}
-	if l.Deadline > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, l.Deadline)
-		defer cancel()
-	}
+	defer done()
 	return c.Count(ctx, target)
+}
+
+// permitted waits until a lane may make a call, which must end before the lane's deadline. done comes behind the call.
+func permitted(ctx context.Context, l queue.Lane) (_ context.Context, done func(), err error) {
+	done = func() {}
+	if l.Gate != nil {
+		if ctx, done, err = l.Gate.Permit(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	if l.Deadline <= 0 {
+		return ctx, done, nil
+	}
+	release := done
+	ctx, cancel := context.WithTimeout(ctx, l.Deadline)
+	return ctx, func() { cancel(); release() }, nil
 }

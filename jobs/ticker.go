@@ -76,6 +76,7 @@ func (e *Engine) drain(ctx context.Context, f func(context.Context) error) error
 		return err
 	}
 	e.worker = &queue.Worker{Store: e.Store, Lanes: e.Lanes, Handlers: e.handlers(), Log: e.Log, Grace: e.Grace}
+	e.pulse.begin(e.worker)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	work := make(chan error, 1)
@@ -123,7 +124,9 @@ func (e *Engine) addSinks(ctx context.Context) error {
 // tick starts what is due, ends what is done, and returns when run only (if not 0) has ended or cannot go on.
 func (e *Engine) tick(ctx context.Context, schedule bool, only int64) error {
 	cleaned := e.Store.Now()
+	defer e.pulse.rest()
 	for {
+		e.pulse.beat(0)
 		if now := e.Store.Now(); now.Sub(cleaned) > 24*time.Hour {
 			if err := e.Store.Clean(ctx); err != nil && ctx.Err() == nil {
 				return err
@@ -144,6 +147,7 @@ func (e *Engine) tick(ctx context.Context, schedule bool, only int64) error {
 				return &StoppedError{r.Note}
 			}
 		}
+		e.pulse.beat(next)
 		// A round a commit would be many; let them gather.
 		select {
 		case <-ctx.Done():

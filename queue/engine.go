@@ -35,6 +35,8 @@ type engine interface {
 	// explain turns what the database says into one sentence for people; other errors pass through.
 	explain(err error) error
 	check(ctx context.Context) error
+	// fit returns nil when the state answers and this process works on it.
+	fit(ctx context.Context) error
 	backup(ctx context.Context, to string, replace bool) (size int64, err error)
 	close() error
 	spool() string // directory of this process

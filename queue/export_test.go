@@ -220,5 +220,8 @@ const WaitingText = waitingText
 // Forget is how long a trouble must be over.
 const Forget = forget
 
+// MostFates is how many causes are kept of a batch.
+const MostFates = mostFates
+
 // Unclean reports whether the process before was ended in the middle of its work.
 func (s *Store) Unclean() bool { return s.freed }

@@ -177,7 +177,7 @@ func (s *Store) renew(ctx context.Context, j Job, alone bool, hold time.Duration
 
 // finish ends a job in one transaction with everything that follows from it.
 func (s *Store) finish(ctx context.Context, j Job, commit Commit, m *adapters.Meter) error {
-	return s.engine.transact(ctx, full, &j, func(tx *Tx) error {
+	return s.transact(ctx, &j, func(tx *Tx) error {
 		var hurried bool
 		err := tx.one(`select hurried from job where id = ? and run = ? and state = 'live'`+lockJobs.in(tx.s), []any{j.ID, j.run}, &hurried)
 		if errors.Is(err, ErrNotFound) {
@@ -317,7 +317,7 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		}
 		return tx.send(j)
 	}
-	return s.engine.transact(ctx, full, &j, func(tx *Tx) error {
+	return s.transact(ctx, &j, func(tx *Tx) error {
 		if err := put(tx); err != nil {
 			return err
 		}
@@ -392,13 +392,13 @@ func (tx *Tx) Revive(id int64) error {
 		return err
 	}
 	if taken {
-		return fmt.Errorf("job %d is running", id)
+		return refuse("job %d is running", id)
 	}
 	if state == "dead" && j.Key != "" {
 		var other int64
 		switch err := tx.one(`select id from job where key = ? and state = 'live'`, []any{j.Key}, &other); {
 		case err == nil:
-			return fmt.Errorf("job %d cannot live again: job %d already does the same work; drop this one", id, other)
+			return refuse("job %d cannot live again: job %d already does the same work; drop this one", id, other)
 		case !errors.Is(err, ErrNotFound):
 			return err
 		}

@@ -429,6 +429,28 @@ func busy(err error) bool {
 	return ok && e.busy
 }
 
+// Exclude keeps every other process from draining the file until release is called, and takes no part in the work itself. The error
+// is ErrLocked while another process drains it. A database that several machines share cannot be kept from them: there Exclude
+// only looks whether one works.
+func (s *Store) Exclude(ctx context.Context) (release func(), err error) {
+	if s.pg != nil {
+		ms, err := s.Machines(ctx)
+		if err == nil && len(ms) > 0 {
+			err = ErrLocked
+		}
+		return func() {}, err
+	}
+	l := flock.New(s.path+".lock", flock.SetPermissions(0o600))
+	ok, err := l.TryLock()
+	if err != nil {
+		return nil, &FileError{Path: s.path, Text: "its directory cannot be written: " + short(err) + "; make it writable or name another file with --state", Err: err}
+	}
+	if !ok {
+		return nil, ErrLocked
+	}
+	return func() { _ = l.Unlock() }, nil
+}
+
 // Workers counts the processes that drain the state, this one included.
 func (s *Store) Workers(ctx context.Context) (int, error) {
 	if s.pg != nil {

@@ -38,6 +38,30 @@ func note2(key, value string) func(tx *queue.Tx) error {
 	return func(tx *queue.Tx) error { return tx.SetMeta(key, value) }
 }
 
+func TestExclude(t *testing.T) {
+	fileOnly(t)
+	t.Parallel()
+	owner := fresh(t)
+	guest := open(t, owner.Path(), queue.Guest)
+	if _, err := guest.Exclude(t.Context()); !errors.Is(err, queue.ErrLocked) {
+		t.Errorf("beside an owner: %v, want ErrLocked", err)
+	}
+	check(t, owner.Close())
+	release, err := guest.Exclude(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	within(t, guest, note2("손님", "왔다")) // who keeps others away may still write
+	if _, err := queue.Open(t.Context(), guest.Path(), schema, queue.Owner); !errors.Is(err, queue.ErrLocked) {
+		t.Errorf("an owner is let in: %v", err)
+	}
+	release()
+	again := open(t, guest.Path(), queue.Owner)
+	if again.Unclean() {
+		t.Error("the file counts as unclean")
+	}
+}
+
 func TestOneOwnerAndGuests(t *testing.T) {
 	fileOnly(t)
 	t.Parallel()

@@ -89,12 +89,18 @@ const (
 	mentionTables = `mention m join record r on r.id = m.record left join question a on a.id = m.question left join wording w on w.id = m.reason`
 )
 
-func scanMention(r *sql.Rows) (Mention, error) {
-	var m Mention
-	var fields, data string
-	err := r.Scan(append([]any{&m.ID, &m.N, &m.Pipeline, &m.State, &m.Place, &m.Score, &m.Reason, &m.Found, &m.Label, &fields, &m.Name}, storedFields(&m.Record, &data)...)...)
-	m.Fields, m.Record.Data = json.RawMessage(fields), json.RawMessage(data)
+func scanMention(r *sql.Rows) (m Mention, err error) {
+	err = scanMentionWith(r, &m)
 	return m, err
+}
+
+// scanMentionWith scans a mention, and behind its columns what else is selected.
+func scanMentionWith(r *sql.Rows, m *Mention, more ...any) error {
+	var fields, data string
+	to := append([]any{&m.ID, &m.N, &m.Pipeline, &m.State, &m.Place, &m.Score, &m.Reason, &m.Found, &m.Label, &fields, &m.Name}, storedFields(&m.Record, &data)...)
+	err := r.Scan(append(to, more...)...)
+	m.Fields, m.Record.Data = json.RawMessage(fields), json.RawMessage(data)
+	return err
 }
 
 // Mention reads one mention with its record.

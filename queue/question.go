@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"sumbi/adapters"
@@ -122,10 +124,12 @@ func (tx *Tx) Unanswered(b int64, id, why string) error {
 // Requeue takes up to n lines without an answer out of batch b: back to waiting, or dead when they have been tried limit
 // times. count says whether the try counts. It returns how many it moved.
 func (tx *Tx) Requeue(b int64, n, limit int, count bool, why string) (moved int, err error) {
-	qs, err := list(tx.ctx, tx.tx, `select key, '', attempt, line from question where batch = ? and state = 'sent' order by line limit ?`, []any{b, n}, scanQuestion)
-	if err != nil {
+	// Their bodies stay where they are: in their place is what was wrong with the answer.
+	qs, err := list(tx.ctx, tx.tx, `select key, coalesce(err, ?), attempt, line from question where batch = ? and state = 'sent' order by line limit ?`, []any{why, b, n}, scanQuestion)
+	if err != nil || len(qs) == 0 {
 		return 0, err
 	}
+	again, dead := map[string]int{}, map[string]int{}
 	for _, q := range qs {
 		state := "waiting"
 		if count {
@@ -133,19 +137,34 @@ func (tx *Tx) Requeue(b int64, n, limit int, count bool, why string) (moved int,
 				state = "dead"
 			}
 		}
+		if state == "dead" {
+			dead[q.Body]++
+		} else {
+			again[q.Body]++
+		}
 		_, err := tx.exec(`update question set state = ?, attempt = ?, batch = null, line = null, err = coalesce(err, ?), answered_at = case when ? = 'dead' then ? end where key = ?`,
 			state, q.Attempt, why, state, stamp(tx.now), q.ID)
 		if err != nil {
 			return 0, err
 		}
 	}
-	return len(qs), nil
+	return len(qs), tx.noteFates(b, func(f *Fates) {
+		for _, why := range slices.Sorted(maps.Keys(again)) {
+			fated(&f.Again, why, again[why])
+		}
+		for _, why := range slices.Sorted(maps.Keys(dead)) {
+			fated(&f.Dead, why, dead[why])
+		}
+	})
 }
 
 // KillLine makes the question on one line of batch b dead.
 func (tx *Tx) KillLine(b int64, line int, why string) error {
-	_, err := tx.exec(`update question set state = 'dead', batch = null, line = null, err = ?, answered_at = ? where batch = ? and line = ? and state = 'sent'`, why, stamp(tx.now), b, line)
-	return err
+	n, err := tx.exec(`update question set state = 'dead', batch = null, line = null, err = ?, answered_at = ? where batch = ? and line = ? and state = 'sent'`, why, stamp(tx.now), b, line)
+	if err != nil || n == 0 {
+		return err
+	}
+	return tx.noteFates(b, func(f *Fates) { fated(&f.Dead, why, int(n)) })
 }
 
 // KillQuestion makes a waiting question dead.

@@ -28,6 +28,15 @@ var ErrStale = errors.New("somebody else has gone on with this")
 // ErrNotFound says that there is no such row.
 var ErrNotFound = errors.New("not found")
 
+var errGuest = errors.New("this process does not work on the state")
+
+// RefusedError says why something cannot be done as things stand. Nothing is wrong with the state.
+type RefusedError struct{ Reason string }
+
+func (e *RefusedError) Error() string { return e.Reason }
+
+func refuse(format string, args ...any) error { return &RefusedError{fmt.Sprintf(format, args...)} }
+
 // missing is an ErrNotFound that says what is missing and what to do.
 type missing string
 
@@ -55,6 +64,10 @@ type Store struct {
 	Now func() time.Time
 	// Buried runs in the transaction that makes a job dead, so that what waited for the job learns of it. May be nil.
 	Buried func(tx *Tx, j Job, cause error) error
+
+	// Timed is told how long each commit took that was made, from the wish for it to its end. It must return at once. May be nil;
+	// set before anything starts.
+	Timed func(took time.Duration)
 
 	// Separate gives every commit a transaction of its own, to measure what it brings to share one. Set before anything starts.
 	Separate bool
@@ -109,7 +122,20 @@ func (tx *Tx) Now() time.Time { return tx.now }
 // Tx runs f in a transaction outside any job: the ticker, a webhook, the command line. It commits unless f returns an error.
 // f may run in another goroutine, together with others; it must not call Tx itself.
 func (s *Store) Tx(ctx context.Context, f func(tx *Tx) error) error {
-	return s.engine.transact(ctx, full, nil, f)
+	return s.transact(ctx, nil, f)
+}
+
+// transact commits f; j is the job that it ends, nil for none.
+func (s *Store) transact(ctx context.Context, j *Job, f func(tx *Tx) error) error {
+	if s.Timed == nil {
+		return s.engine.transact(ctx, full, j, f)
+	}
+	began := time.Now()
+	err := s.engine.transact(ctx, full, j, f)
+	if err == nil {
+		s.Timed(time.Since(began))
+	}
+	return err
 }
 
 func (tx *Tx) exec(query string, args ...any) (int64, error) {

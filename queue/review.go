@@ -138,8 +138,16 @@ func (s *Store) Reviews(ctx context.Context, f ReviewFilter, after int64, n int)
 
 // CountReviews counts what Reviews would return in all.
 func (s *Store) CountReviews(ctx context.Context, f ReviewFilter) (n int, err error) {
-	err = one(ctx, s.read, `select count(*) from mention m join record r on r.id = m.record where (m.state = 'review' or ? = 1) and (? = '' or r.key = ?) and (? = '' or m.pipeline = ?)`,
-		[]any{flag(f.All), f.Post, f.Post, f.Pipeline, f.Pipeline}, &n)
+	// What waits has an index of its own, which needs its condition alone.
+	from, where := `mention m`, `m.state = 'review'`
+	if f.All {
+		where = `m.id > 0`
+	}
+	args := []any{f.Pipeline, f.Pipeline}
+	if f.Post != "" {
+		from, where, args = from+` join record r on r.id = m.record`, where+` and r.key = ?`, append([]any{f.Post}, args...)
+	}
+	err = one(ctx, s.read, `select count(*) from `+from+` where `+where+` and (? = '' or m.pipeline = ?)`, args, &n)
 	return n, s.explain(err)
 }
 
@@ -253,14 +261,8 @@ func (s *Store) Labelled(ctx context.Context, f func(l Label, data json.RawMessa
 
 // LabelOf returns the label of a mention; ErrNotFound when it has none.
 func (s *Store) LabelOf(ctx context.Context, mention int64) (Label, error) {
-	ls, err := list(ctx, s.read, `select `+labelColumns+` from mention m join label l on l.id = m.label where m.id = ?`, []any{mention}, scanLabel)
-	if err == nil && len(ls) == 0 {
-		return Label{}, ErrNotFound
-	}
-	if err != nil {
-		return Label{}, s.explain(err)
-	}
-	return ls[0], nil
+	l, err := labelOf(ctx, s.read, mention)
+	return l, s.explain(err)
 }
 
 // ByHand is the reason of a decision that a person has made.

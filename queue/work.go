@@ -60,6 +60,8 @@ type Worker struct {
 	stopped  map[string]string
 	ledgers  map[string]*ledger
 	breakers map[string]*breaker
+
+	pulse pulse
 }
 
 // Run works until ctx is cancelled, then takes nothing new and waits Grace for what is in flight. It returns an error
@@ -152,7 +154,9 @@ func (w *Worker) watch(ctx context.Context, fail context.CancelCauseFunc) {
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
 	due, first, changed := time.Time{}, true, false
+	defer w.pulse.rest()
 	look := func() error {
+		w.pulse.beat()
 		news, err := w.Store.engine.tend(ctx, w)
 		if err != nil {
 			return err
@@ -375,7 +379,9 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 	defer cancel()
 	defer context.AfterFunc(hard, cancel)()
 	start := time.Now()
+	returned := w.pulse.handle(l)
 	commit, err := w.call(ctx, j)
+	returned()
 	release()
 	if busy(err) {
 		err = fmt.Errorf("%w: %w", errAway, err)

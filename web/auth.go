@@ -22,7 +22,11 @@ const (
 
 // protect puts what every request passes around next.
 func (s *Server) protect(next http.Handler) http.Handler {
-	next = http.NewCrossOriginProtection().Handler(s.onlyHere(next))
+	foreign := http.NewCrossOriginProtection()
+	foreign.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		complain(w, r, http.StatusForbidden, "a page of another site may not ask for this")
+	}))
+	next = foreign.Handler(s.onlyHere(next))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Content-Security-Policy", s.policy)
@@ -42,7 +46,7 @@ func (s *Server) protect(next http.Handler) http.Handler {
 func (s *Server) onlyHere(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.Token == "" && r.URL.Path != webhookPath && !names(r.Host) {
-			http.Error(w, "without SUMBI_TOKEN this answers only under localhost or a loopback address", http.StatusForbidden)
+			complain(w, r, http.StatusForbidden, "without SUMBI_TOKEN this answers only under localhost or a loopback address")
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -78,16 +82,16 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		case !ok && html(r):
 			s.loginPage(w, r, http.StatusUnauthorized, "")
 		case !ok:
-			refuse(w)
+			refuse(w, r)
 		case s.try(w, r, given):
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-func refuse(w http.ResponseWriter) {
+func refuse(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("WWW-Authenticate", `Bearer realm="sumbi"`)
-	http.Error(w, "the token is missing or wrong", http.StatusUnauthorized)
+	complain(w, r, http.StatusUnauthorized, "the token is missing or wrong; send Authorization: Bearer with SUMBI_TOKEN")
 }
 
 // try compares a token, unless there were too many wrong ones. When it does not fit it has answered.
@@ -99,7 +103,7 @@ func (s *Server) try(w http.ResponseWriter, r *http.Request, given string) bool 
 		if html(r) {
 			s.loginPage(w, r, http.StatusTooManyRequests, say("Too many wrong tokens: wait a while and try again."))
 		} else {
-			http.Error(w, "too many wrong tokens: wait a while and try again", http.StatusTooManyRequests)
+			complain(w, r, http.StatusTooManyRequests, "too many wrong tokens: wait a while and try again")
 		}
 		return false
 	}
@@ -115,7 +119,7 @@ func (s *Server) try(w http.ResponseWriter, r *http.Request, given string) bool 
 	if html(r) {
 		s.loginPage(w, r, http.StatusUnauthorized, say("That is not the token."))
 	} else {
-		refuse(w)
+		refuse(w, r)
 	}
 	return false
 }
@@ -196,7 +200,9 @@ func (s *Server) client(r *http.Request) netip.Prefix {
 }
 
 // html reports whether it is a browser that asks for a page.
-func html(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
+func html(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, apiPath)
+}
 
 // scripted reports whether a script of the page asks, for a part of it.
 func scripted(r *http.Request) bool { return r.Header.Get("HX-Request") != "" }

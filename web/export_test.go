@@ -4,8 +4,10 @@ import (
 	"context"
 	"html/template"
 	"net/netip"
+	"strings"
 	"time"
 
+	"sumbi/jobs"
 	"sumbi/queue"
 )
 
@@ -47,6 +49,18 @@ var (
 // StaticURL is the address of a file of static/.
 var StaticURL = staticURL
 
+// APIRoutes are method and path of everything below /api/v1, with its parameters.
+func APIRoutes() map[string][]string {
+	all := map[string][]string{}
+	for _, r := range apiRoutes() {
+		all[r.method+" "+apiVersion+r.path] = r.query
+	}
+	return all
+}
+
+// OpenAPI is the description that is served.
+func OpenAPI() []byte { return openAPI }
+
 // Bounds of what is live.
 const (
 	LiveMost  = liveMost
@@ -86,6 +100,42 @@ func (s *Server) Join(ctx context.Context, view string) (<-chan []byte, error) {
 // CloseLive ends what is live and waits for it.
 func (s *Server) CloseLive() { s.hub.close() }
 
+// MapStale makes the next look at the map read it again.
+func (s *Server) MapStale() { s.mapped.stale() }
+
+// Evidence is a caption with its marks, KIND:TEXT or KIND+q:TEXT where it is quoted, and what it does not have.
+func Evidence(caption string, r jobs.Restaurant) (marked, absent string) {
+	pieces, all := evidence(caption, r)
+	var parts, without []string
+	for _, p := range pieces {
+		kind := p.Kind
+		if p.Quoted {
+			kind += "+q"
+		}
+		if kind != "" {
+			kind += ":"
+		}
+		parts = append(parts, kind+p.Text)
+	}
+	for _, s := range all {
+		if s.Absent {
+			without = append(without, s.Kind)
+		}
+	}
+	return strings.Join(parts, "|"), strings.Join(without, " ")
+}
+
+// Reasons is why something was decided, in a language.
+func Reasons(lang, text string) (all []string) {
+	for _, r := range reasons(lang, text) {
+		all = append(all, r.Text)
+	}
+	return all
+}
+
+// Plain says in plain words what an error means.
+var Plain = plain
+
 // Speed is how a rate is drawn.
 func Speed(r Rate) (now, bound float64, line string) {
 	s := newSpeed(r)
@@ -105,3 +155,35 @@ type Slowly struct{ k slowly[int] }
 
 // Read returns what is kept, or reads.
 func (k *Slowly) Read(f func() (int, error)) (int, error) { return k.k.read(f) }
+
+// MapForget gives back what is kept for the map.
+func (s *Server) MapForget() { s.mapped.forget() }
+
+// What the map makes of the finders' texts.
+var (
+	AreaOf = areaOf
+	KindOf = kindOf
+)
+
+// Mark is where a sketch shows something.
+type Mark struct {
+	N    int
+	X, Y float64
+	Far  bool
+}
+
+// Sketch draws spots, each N, Lat and Lng, and says how long its scale is. Without any there is none.
+func Sketch(spots ...[3]float64) (marks []Mark, scale string) {
+	var in []spot
+	for _, p := range spots {
+		in = append(in, spot{N: int(p[0]), Lat: p[1], Lng: p[2]})
+	}
+	s := sketchOf(in)
+	if s == nil {
+		return nil, ""
+	}
+	for _, m := range s.Marks {
+		marks = append(marks, Mark{m.N, m.X, m.Y, m.Far})
+	}
+	return marks, s.Scale
+}

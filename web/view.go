@@ -334,6 +334,10 @@ func funcs(lang string, now func() time.Time) template.FuncMap {
 		"static": staticURL,                                               // of a file of static/
 		"list":   func(all ...any) []any { return all },
 		"add":    func(a, b int) int { return a + b },
+
+		"won":      func(price *int64) string { return grouped(*price) },
+		"weblink":  webLink,        // a link that a browser may follow, "" for another one
+		"pathpart": url.PathEscape, // a name as a part of a path
 	}
 }
 

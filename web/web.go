@@ -32,7 +32,7 @@ const webhookPath = "/webhooks/openai"
 const mostConnections = 256
 
 // Server answers on one address. Without a Token everything is open to this machine, and nothing to others. With one, /healthz,
-// the form at /login and the signed webhook are open, everything else is for who has it.
+// /readyz, the form at /login and the signed webhook are open, everything else is for who has it.
 type Server struct {
 	Store *queue.Store
 	Log   *slog.Logger
@@ -45,6 +45,13 @@ type Server struct {
 	Verify  func(h http.Header, body []byte, now time.Time) (id, batch string, err error)
 	Metrics http.Handler                                 // nil = none
 	Status  func(ctx context.Context, w io.Writer) error // what is going on as text, for who asks for no page
+	Tiles   Tiles                                        // what lies under the places on the map
+	// Together says which entries of the finders are one place, by the configuration of a pipeline, "" for the first, and in
+	// which lane its mentions are matched anew. nil: the defaults.
+	Together func(pipeline string) (one queue.One, lane string, err error)
+	// Look searches the finders of a mention's pipeline for words of a person's own. nil: there are none.
+	Look func(ctx context.Context, m queue.Mention, words string) ([]queue.Option, []queue.Asked, error)
+	By   string // who decides where the visitor has not said who he is
 	// Pipelines are those that are configured.
 	Pipelines []*jobs.Pipeline
 	// Rates returns how fast this process calls each upstream; nil = not known.
@@ -54,6 +61,15 @@ type Server struct {
 	// Opened is told where Listen listens; nil = nobody asks.
 	Opened func(net.Addr)
 
+	Health   Health          // nil: nothing is known of the work of this process
+	Stopping <-chan struct{} // closed when this process was told to stop; nil never
+	// Webhooked is told what became of each webhook: accepted, repeated, other (about nothing of ours), refused or failed. May be nil.
+	Webhooked func(result string)
+	// Account is an account as the configuration would name it; its error says what is wrong with the name.
+	Account func(name string) (string, error)
+
+	reviewed    reviewed
+	packer      queue.Packer
 	views       map[string]*template.Template // by language
 	closed      *http.ServeMux                // what wants the token
 	nav         []link
@@ -63,9 +79,11 @@ type Server struct {
 	tries       tries
 	badTokens   rarely
 	badWebhooks rarely
+	badHealth   rarely
 	badReads    rarely
 	lives       map[string]liveView
 	hub         hub
+	mapped      mapCache
 	beat        time.Duration // liveBeat, but for tests
 	totals      slowly[queue.Totals]
 	situation   slowly[situation]
@@ -83,7 +101,7 @@ func (s *Server) Handler() http.Handler {
 		s.beat = liveBeat
 	}
 	s.views, s.policy = viewsAt(s.Store.Now), s.contentPolicy()
-	open := map[string]http.Handler{"/healthz": get(s.health), webhookPath: post(s.webhook)}
+	open := map[string]http.Handler{livePath: get(s.live), readyPath: get(s.ready), webhookPath: post(s.webhook)}
 	if s.Token != "" {
 		open["/login"] = methods{http.MethodGet: s.loginForm, http.MethodHead: s.loginForm, http.MethodPost: s.login}
 	}
@@ -95,8 +113,18 @@ func (s *Server) Handler() http.Handler {
 	if s.Metrics != nil {
 		closed.Handle("GET /metrics", s.Metrics)
 	}
+	s.apiRoutes(closed)
 	closed.HandleFunc("GET /events", s.events)
 	s.overviewRoutes(closed)
+	s.mapRoutes(closed)
+	s.reviewRoutes(closed)
+	s.placeRoutes(closed)
+	s.postRoutes(closed)
+	s.runsRoutes(closed)
+	s.jobsRoutes(closed)
+	s.accountsRoutes(closed)
+	s.batchesRoutes(closed)
+	s.deadRoutes(closed)
 	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool { return !s.serves(l.Path) })
 	guarded := s.guard(s.missing(closed))
 	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -123,7 +151,7 @@ func (s *Server) serves(path string) bool {
 // here, ask here for more, and nothing else.
 func (s *Server) contentPolicy() string {
 	return strings.Join([]string{
-		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", strings.TrimSpace("img-src 'self' data: " + s.Tiles.origin()), "connect-src 'self'",
 		"form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
 	}, "; ")
 }
@@ -143,17 +171,6 @@ func (m methods) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h(w, r)
-}
-
-func (s *Server) health(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-	defer cancel()
-	if err := s.Store.Ping(ctx); err != nil {
-		s.Log.Error("health", "err", err)
-		http.Error(w, "the state file does not answer", http.StatusServiceUnavailable)
-		return
-	}
-	_, _ = io.WriteString(w, "ok\n")
 }
 
 // status is the overview for who asks for no page.
@@ -189,22 +206,36 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 		if more, ok := s.badWebhooks.say(s.now()); ok {
 			s.Log.Warn("webhook refused", "err", err, "more_since_the_last_line", more)
 		}
+		s.webhooked("refused")
 		http.Error(w, "the signature does not fit", http.StatusUnauthorized)
 		return
 	}
-	known, err := s.look(r.Context(), id, batch)
+	result, err := s.look(r.Context(), id, batch)
+	s.webhooked(result)
 	if err != nil {
 		s.Log.Error("webhook", "err", err)
 		http.Error(w, "try again later", http.StatusServiceUnavailable)
 		return
 	}
-	s.Log.Info("webhook", "batch", batch, "repeated", known)
+	s.Log.Info("webhook", "batch", batch, "result", result)
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) look(ctx context.Context, id, batch string) (known bool, err error) {
+func (s *Server) webhooked(result string) {
+	if s.Webhooked != nil {
+		s.Webhooked(result)
+	}
+}
+
+// look says what became of a webhook.
+func (s *Server) look(ctx context.Context, id, batch string) (result string, err error) {
 	err = s.Store.Tx(ctx, func(tx *queue.Tx) error {
-		if known, err = tx.SeenWebhook(id); err != nil || known || batch == "" {
+		result = "other"
+		known, err := tx.SeenWebhook(id)
+		if known {
+			result = "repeated"
+		}
+		if err != nil || known || batch == "" {
 			return err
 		}
 		b, err := tx.BatchByUpstream(batch)
@@ -214,9 +245,13 @@ func (s *Server) look(ctx context.Context, id, batch string) (known bool, err er
 		if err != nil {
 			return err
 		}
+		result = "accepted"
 		return tx.Hurry(jobs.BatchKey(b.ID))
 	})
-	return known, err
+	if err != nil {
+		result = "failed"
+	}
+	return result, err
 }
 
 // Listen serves on addr until ctx ends. Without a Token it refuses an address that turns out not to be loopback.
@@ -236,6 +271,7 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 	}
 	srv.RegisterOnShutdown(s.hub.close)
 	defer s.hub.close()
+	defer s.mapped.close()
 	defer context.AfterFunc(ctx, func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()

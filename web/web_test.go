@@ -182,15 +182,6 @@ func TestWebhooksOff(t *testing.T) {
 	}
 }
 
-func TestSick(t *testing.T) {
-	t.Parallel()
-	_, s, url := serve(t, "")
-	s.Close()
-	if code, _, _ := call(t, "GET", url+"/healthz", ""); code != http.StatusServiceUnavailable {
-		t.Errorf("healthz over a closed file: %d", code)
-	}
-}
-
 func TestListen(t *testing.T) {
 	t.Parallel()
 	w, _, _ := serve(t, "")

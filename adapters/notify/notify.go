@@ -107,6 +107,22 @@ func (s *Sender) Send(ctx context.Context, ns []adapters.Notice) error {
 	return nil
 }
 
+// Reach asks the address for its head only, and returns the status of the answer: most webhooks accept nothing but POST, so that
+// any says that the host is there. Errors are *adapters.Error and do not show the address.
+func (s *Sender) Reach(ctx context.Context) (status int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, s.url.Reveal(), nil)
+	if err != nil {
+		return 0, fail(adapters.NeedsHuman, errors.New("SUMBI_NOTIFY_URL is no address; correct it")) // err shows it
+	}
+	req.Header.Set("User-Agent", "sumbi")
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return 0, fail(adapters.Temporary, reason(err))
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode, nil
+}
+
 // reason says why there was no answer, without the address that net/http and net put into their texts.
 func reason(err error) error {
 	if e, ok := errors.AsType[*adapters.Error](err); ok && e.Reason == adapters.ReasonPath {

@@ -207,3 +207,21 @@ func TestPrivateName(t *testing.T) {
 		t.Errorf("got %v, %d messages", err, len(h.bodies))
 	}
 }
+
+func TestReach(t *testing.T) {
+	t.Parallel()
+	h := newHook(t)
+	method := ""
+	h.answer = func(w http.ResponseWriter, r *http.Request) {
+		method = r.Method
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}
+	status, err := h.sender(t).Reach(t.Context())
+	if err != nil || status != http.StatusMethodNotAllowed || method != http.MethodHead || h.bodies[0] != "" {
+		t.Errorf("status %d, %v; asked by %s with %q", status, err, method, h.bodies)
+	}
+	h.Close()
+	if _, err = h.sender(t).Reach(t.Context()); err == nil || strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), h.URL) {
+		t.Errorf("no one there: %v", err)
+	}
+}

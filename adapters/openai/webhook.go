@@ -48,6 +48,12 @@ func VerifyWebhook(secret adapters.Secret, h http.Header, body []byte, now time.
 	return h.Get(webhooks.HeaderWebhookID), batch, nil
 }
 
+// CheckWebhookSecret says what is wrong with the form of a secret.
+func CheckWebhookSecret(secret adapters.Secret) error {
+	_, err := webhookOf(secret)
+	return err
+}
+
 // webhookOf reads the secret: base64 behind whsec_, the key itself without it. An empty key would let everybody sign.
 func webhookOf(secret adapters.Secret) (*webhooks.Webhook, error) {
 	key := []byte(secret.Reveal())

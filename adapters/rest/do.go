@@ -51,6 +51,9 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 		c.metrics.observe(c.upstream, outcome(err), took)
 		return nil, err
 	}
+	if c.heard != nil {
+		c.heard(out.URL.Host, resp.Header, began, took)
+	}
 	body := &body{r: resp.Body, rc: resp.Body, left: c.maxBody, max: c.maxBody, ctx: ctx, c: c, path: out.URL.Path}
 	var said Announcement
 	if resp.StatusCode/100 == 2 || resp.StatusCode == http.StatusTooManyRequests { // others may come from somebody in between

@@ -304,6 +304,8 @@ func TestMetrics(t *testing.T) {
 		"sumbi_requests_total throttled kakao": 1,
 		"sumbi_request_seconds kakao":          3,
 		"sumbi_limit_held kakao":               1,
+		"sumbi_permits_total granted kakao":    3,
+		"sumbi_limit_wait_seconds kakao":       3,
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %v, want %v (of %v)", name, got[name], want, got)

@@ -38,15 +38,16 @@ func (c *Client) Permit(ctx context.Context) (context.Context, func(), error) {
 		return ctx, func() {}, err
 	}
 	p := &permit{limit: s.limit, slot: s}
-	return context.WithValue(ctx, permitKey{c}, p), func() { p.release(ctx) }, nil
+	return context.WithValue(ctx, permitKey{c}, p), func() { p.release(ctx, c) }, nil
 }
 
-func (p *permit) release(ctx context.Context) {
+func (p *permit) release(ctx context.Context, c *Client) {
 	p.mu.Lock()
 	s := p.slot
 	p.slot = nil
 	p.mu.Unlock()
 	if s != nil {
+		c.metrics.permit(c.upstream, permitReturned)
 		s.limit.regime.giveBack(ctx, s)
 	}
 }
@@ -69,6 +70,7 @@ func (c *Client) admit(ctx context.Context) (*slot, error) {
 			p.bound = true
 			return s, nil
 		}
+		c.metrics.permit(c.upstream, permitReturned)
 		s.limit.regime.giveBack(ctx, s)
 	}
 	among := c.limits
@@ -93,6 +95,19 @@ func (c *Client) stray(ctx context.Context, l *Limit) error {
 // draw takes a call from the limit that is free first; whoever came first is served first. A wait longer than patience, or
 // beyond the deadline of ctx, is refused at once as Throttled unless patience is forever.
 func (c *Client) draw(ctx context.Context, limits []*Limit, patience time.Duration) (*slot, error) {
+	began := time.Now()
+	s, err := c.stand(ctx, limits, patience)
+	if err != nil {
+		c.metrics.permit(c.upstream, permitRefused)
+		return nil, err
+	}
+	c.metrics.permit(c.upstream, permitGranted)
+	c.metrics.waited(c.upstream, time.Since(began))
+	return s, nil
+}
+
+// stand is draw from the line's end to its head.
+func (c *Client) stand(ctx context.Context, limits []*Limit, patience time.Duration) (*slot, error) {
 	q := c.lineOf(limits)
 	turn, ahead := q.join()
 	defer q.leave(turn)

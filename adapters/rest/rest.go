@@ -34,6 +34,7 @@ type Options struct {
 	Private   bool              // BaseURL may lead to private addresses, also when it names none
 	Transport http.RoundTripper // nil = NewTransport
 	Metrics   *Metrics          // may be nil
+	Heard     Listener          // may be nil
 }
 
 // Classifier reads a non-2xx answer. A nil result asks for the default reading. The body is cut at 64 KiB and the
@@ -43,6 +44,10 @@ type Classifier = func(status int, h http.Header, body []byte) *adapters.Error
 // Announcer reads the limits that the header of an answer announces. They are obeyed where they are lower than the
 // configured ones.
 type Announcer = func(h http.Header) Announcement
+
+// Listener is told of an answer: its host and header, when the request began and how long it took, its wait for its turn
+// included.
+type Listener = func(host string, h http.Header, began time.Time, took time.Duration)
 
 // Client calls one upstream within the limits of its credentials. Safe for concurrent use.
 type Client struct {
@@ -55,6 +60,7 @@ type Client struct {
 	announced Announcer
 	http      *http.Client
 	metrics   *Metrics
+	heard     Listener
 	changed   *bell
 	line      *line
 	held      stopwatch
@@ -76,6 +82,7 @@ func New(o Options) *Client {
 		classify:  o.Classify,
 		announced: o.Announce,
 		metrics:   o.Metrics,
+		heard:     o.Heard,
 		changed:   newBell(),
 		line:      &line{},
 	}

@@ -11,10 +11,9 @@ type town struct {
 	city, dong      string // 성동구, 성수동2가
 	area, road      string // 성수동, 연무장길
 	lat, lng        float64
-	weight          int // how many places it has, against the others
 }
 
-// province | short | city | dong | area | road | centre | weight
+// townTable has a line for each town: province | short | city | dong | area | road | centre | how many places, against the others.
 const townTable = `서울특별시|서울|성동구|성수동2가|성수동|연무장길|37.5430,127.0545|9
 서울특별시|서울|용산구|한남동|한남동|이태원로|37.5345,127.0020|6
 서울특별시|서울|용산구|한강로2가|용리단길|한강대로40길|37.5303,126.9700|6
@@ -97,7 +96,7 @@ type kind struct {
 	dishes   []string
 }
 
-// category | signs | dishes
+// kindTable has a line for each kind of places: category | signs | dishes.
 const kindTable = `한식>국밥|국밥,순대국,곰탕|돼지국밥,수육,순대국
 한식>육류,고기요리|숯불갈비,정육식당,삼겹살|삼겹살,목살,양념갈비
 한식>냉면|면옥,냉면|물냉면,비빔냉면,편육

@@ -233,7 +233,8 @@ func (g *world) choose(fresh bool) int {
 		return g.next - 1
 	}
 	f := g.rand.Float64()
-	return int(f * f * f * Places)
+	n := len(Nasty()) // those are named once
+	return n + int(f*f*f*float64(Places-n))
 }
 
 func (g *world) names(fresh bool) (all []naming) {

@@ -1,0 +1,225 @@
+package web_test
+
+import (
+	"bytes"
+	"image"
+	"image/color"
+	"image/png"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp/kb"
+
+	"sumbi/queue"
+	"sumbi/queue/bigtest"
+	"sumbi/web"
+	"sumbi/web/browsertest"
+)
+
+// bigHouse serves the page over the large state. change may be nil.
+func bigHouse(t *testing.T, change func(*web.Server)) (*queue.Store, string) {
+	t.Helper()
+	s := bigtest.Open(t, postgres)
+	w := &web.Server{Store: s, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	if change != nil {
+		change(w)
+	}
+	srv := httptest.NewServer(w.Handler())
+	t.Cleanup(srv.Close)
+	return s, srv.URL
+}
+
+// tileServer gives the same grey picture for every tile.
+func tileServer(t *testing.T) web.Tiles {
+	t.Helper()
+	img := image.NewRGBA(image.Rect(0, 0, 256, 256))
+	for x := range 256 {
+		for y := range 256 {
+			c := color.RGBA{230, 226, 216, 255}
+			if x < 1 || y < 1 {
+				c = color.RGBA{190, 186, 176, 255}
+			}
+			img.SetRGBA(x, y, c)
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Referer") == "" {
+			http.Error(w, "who asks?", http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Content-Type", "image/png")
+		_, _ = w.Write(b.Bytes())
+	}))
+	t.Cleanup(srv.Close)
+	return web.Tiles{Address: srv.URL + "/{z}/{x}/{y}.png", Attribution: "© <b>시험</b> 지도", AttributionURL: srv.URL + "/copyright"}
+}
+
+const (
+	mapReady  = `Number(document.getElementById("map").dataset.shown) > 0 && document.getElementById("map-list").dataset.box`
+	mapMarker = `#map .map-cluster, #map .map-dot`
+)
+
+// TestMapInBrowser looks around on the map of 50,000 places.
+func TestMapInBrowser(t *testing.T) {
+	t.Parallel()
+	tiles := tileServer(t)
+	_, url := bigHouse(t, func(w *web.Server) { w.Tiles = tiles })
+	p := browsertest.Open(t, url+"/map", browsertest.Options{})
+	p.Wait(mapReady)
+	if n := browsertest.Eval[int](p, `Number(document.getElementById("map").dataset.shown)`); n != 49_900 {
+		t.Errorf("%d places are on the map, want all that have a position", n)
+	}
+	if n := browsertest.Eval[int](p, `document.querySelectorAll(".map-cluster").length`); n < 10 || n > 200 {
+		t.Errorf("%d clusters", n)
+	}
+	p.Wait(`document.querySelectorAll("#map .leaflet-tile-loaded").length > 5`)
+	if got := p.Text("#map .leaflet-control-attribution"); !strings.Contains(got, "© <b>시험</b> 지도") {
+		t.Errorf("whose tiles: %q", got)
+	}
+	p.Screenshot("map-tiles-1440")
+
+	// Clusters open by the keyboard until a single place is left, and that opens.
+	for range 25 {
+		if browsertest.Eval[bool](p, `!!document.querySelector("#map .map-dot")`) {
+			break
+		}
+		before := browsertest.Eval[string](p, `location.hash`)
+		browsertest.Eval[any](p, `document.querySelector("#map .map-cluster").focus()`)
+		p.Press(kb.Enter)
+		p.Wait(`location.hash !== ` + quote(before) + ` || document.querySelector("#map-panel h2")`)
+		if !browsertest.Eval[bool](p, `document.getElementById("map").contains(document.activeElement) || document.activeElement.matches("#map-panel h2")`) {
+			t.Error("the focus is lost")
+		}
+	}
+	p.Wait(`document.querySelector("#map .map-dot")`)
+	browsertest.Eval[any](p, `document.querySelector("#map .map-dot").focus()`)
+	if got := browsertest.Eval[string](p, `document.activeElement.getAttribute("aria-label")`); got != "이 장소 보기" {
+		t.Errorf("the place is called %q", got)
+	}
+	p.Press(kb.Enter)
+	p.Wait(`document.activeElement.matches("#map-panel h2")`)
+	if got := p.Text("#map-panel"); !strings.Contains(got, "이 장소를 고른 이유") || !strings.Contains(got, "후보, 점수가 높은 순") {
+		if !strings.Contains(got, "이 자리에 있는 장소") {
+			t.Errorf("the place says %q", got)
+		}
+	}
+	p.Screenshot("map-place-1440")
+	p.Click("[data-close-panel]")
+	p.Wait(`document.getElementById("map-panel").hidden`)
+
+	// A place of the list is shown on the map, too.
+	p.Click("#map-list [data-place]")
+	p.Wait(`!document.getElementById("map-panel").hidden && document.querySelector("#map-panel h2") && document.querySelector("#map .map-ring")`)
+
+	dark := browsertest.Open(t, url+"/map#15/37.5663/126.9922", browsertest.Options{Width: 390, Dark: true})
+	dark.Wait(mapReady + ` && document.querySelectorAll("#map .leaflet-tile-loaded").length > 2`)
+	dark.Screenshot("map-tiles-390-dark")
+}
+
+// TestMapFilterInBrowser filters, and opens the link to what it sees anew.
+func TestMapFilterInBrowser(t *testing.T) {
+	t.Parallel()
+	_, url := bigHouse(t, nil)
+	p := browsertest.Open(t, url+"/map", browsertest.Options{Language: "en"})
+	p.Wait(mapReady)
+	p.Screenshot("map-1440-light-en")
+	browsertest.Eval[any](p, `(() => { const s = document.querySelector("[name=area]"); s.value = "제주"; s.dispatchEvent(new Event("change", {bubbles: true})) })()`)
+	p.Wait(`Number(document.getElementById("map").dataset.shown) < 10000`)
+	shown := browsertest.Eval[int](p, `Number(document.getElementById("map").dataset.shown)`)
+	if got := browsertest.Eval[string](p, `new URLSearchParams(location.search).get("area")`); got != "제주" {
+		t.Errorf("the address has the area %q", got)
+	}
+	if got := browsertest.Eval[string](p, `document.querySelector("[data-file='/map.csv']").getAttribute("href")`); got != "/map.csv?area=%EC%A0%9C%EC%A3%BC" {
+		t.Errorf("the file is %q", got)
+	}
+	p.Wait(`document.getElementById("map-count").textContent.includes(" of ") && document.querySelector("#map-list h2").textContent.includes(" of ") && document.querySelectorAll("#map-list [data-place]").length === 50`)
+	p.Click("#map-list [rel=next]")
+	p.Wait(`document.querySelector("#map-list ol").start === 51`)
+	again := browsertest.Open(t, browsertest.Eval[string](p, `location.href`), browsertest.Options{Language: "en"})
+	again.Wait(mapReady)
+	if n := browsertest.Eval[int](again, `Number(document.getElementById("map").dataset.shown)`); n != shown || n == 0 {
+		t.Errorf("the link shows %d places, before there were %d", n, shown)
+	}
+	if got := browsertest.Eval[string](again, `document.querySelector("[name=area]").value`); got != "제주" {
+		t.Errorf("the form of the link says %q", got)
+	}
+}
+
+// TestMapLooks looks at the map on a telephone and on a desk, by day and by night.
+func TestMapLooks(t *testing.T) {
+	t.Parallel()
+	_, url := bigHouse(t, nil)
+	for name, o := range map[string]browsertest.Options{
+		"map-390-light":  {Width: 390},
+		"map-390-dark":   {Width: 390, Dark: true, Language: "en"},
+		"map-1440-light": {},
+		"map-1440-dark":  {Dark: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := browsertest.Open(t, url+"/map", o)
+			p.Wait(mapReady)
+			p.Wait(`document.querySelector("#map .map-land.here") && document.querySelector("#map .map-city")`)
+			if n := p.Wide(); n != 0 {
+				t.Errorf("%d pixels too wide", n)
+			}
+			p.Screenshot(name)
+			p.Click("#map-list [data-place]")
+			p.Wait(`!document.getElementById("map-panel").hidden && document.querySelector("#map-panel h2")`)
+			if n := p.Wide(); n != 0 {
+				t.Errorf("with a place %d pixels too wide", n)
+			}
+			p.Screenshot(name + "-place")
+		})
+	}
+}
+
+// TestMapText wants names that are made to do harm to be shown as they are.
+func TestMapText(t *testing.T) {
+	t.Parallel()
+	s, url := bigHouse(t, nil)
+	p := browsertest.Open(t, url+"/map", browsertest.Options{})
+	p.Wait(mapReady)
+	for i, name := range bigtest.Nasty() {
+		lines, err := s.PlaceLines(t.Context(), name, false, 1)
+		if err != nil || len(lines) == 0 {
+			t.Fatal(name, lines, err)
+		}
+		p.Go(url + "/map?" + urlValues("place", lines[0].ID, "q", name))
+		p.Wait(mapReady)
+		for _, css := range []string{"#map-panel h2", "#map-list [data-place]"} {
+			if got := browsertest.Eval[string](p, `document.querySelector(`+quote(css)+`)?.textContent ?? ""`); got != name {
+				t.Errorf("%s says %q, want %q", css, got, name)
+			}
+		}
+		if got := browsertest.Eval[string](p, `document.title`); got != "지도 · sumbi" {
+			t.Fatalf("%q has changed the title: %q", name, got)
+		}
+		if n := p.Wide(); n != 0 {
+			t.Errorf("%q makes the page %d pixels too wide", name, n)
+		}
+		if i == 0 {
+			p.Screenshot("map-nasty")
+		}
+	}
+}
+
+// TestMapNoScript uses the list without a script.
+func TestMapNoScript(t *testing.T) {
+	t.Parallel()
+	_, url := bigHouse(t, nil)
+	p := browsertest.Open(t, url+"/map?area=%EB%B6%80%EC%82%B0&ad=no", browsertest.Options{NoScript: true})
+	if got := p.Text("#map-list h2"); !strings.HasPrefix(got, "장소 ") || strings.Contains(got, "50,000") {
+		t.Errorf("the list is headed %q", got)
+	}
+	p.Click("#map-list [data-place]")
+	p.Wait(`document.querySelector("#map-panel h2") && location.search.includes("place=")`)
+	p.Screenshot("map-noscript")
+}

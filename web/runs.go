@@ -1,0 +1,315 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sumbi/queue"
+)
+
+func (s *Server) runsRoutes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /runs", s.runList)
+	mux.HandleFunc("GET /runs/{id}", s.run)
+	s.watch("run", liveView{blocks: []string{"run-now"}, data: func(ctx context.Context, arg string) (any, error) {
+		id, err := strconv.ParseInt(arg, 10, 64)
+		if err != nil {
+			return nil, queue.ErrNotFound
+		}
+		return s.runFacts(ctx, id)
+	}})
+}
+
+// runLine is a run in a list.
+type runLine struct {
+	queue.RunRow
+	Path  string
+	Badge badge
+	Took  time.Duration // until now while it is under way; 0: not begun
+}
+
+func (s *Server) runLine(r queue.RunRow) runLine {
+	l := runLine{RunRow: r, Path: runPath(r.ID), Badge: badgeOf(r.State)}
+	if !r.Started.IsZero() {
+		end := r.Ended
+		if end.IsZero() {
+			end = s.Store.Now()
+		}
+		l.Took = end.Sub(r.Started)
+	}
+	return l
+}
+
+// runList lists what was run.
+func (s *Server) runList(w http.ResponseWriter, r *http.Request) {
+	pipeline := r.FormValue("pipeline")
+	rows, err := s.Store.Runs(r.Context(), pipeline, numberOf(r, "before"), rowsShown+1)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	pipelines, err := s.Store.Pipelines(r.Context())
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	data := struct {
+		Runs      []runLine
+		Pipelines []option
+		pager
+	}{Pipelines: nameOptions(pipelines, pipeline)}
+	rows, data.pager = pageRows(r, rows, func(r queue.RunRow) int64 { return r.ID })
+	for _, row := range rows {
+		data.Runs = append(data.Runs, s.runLine(row))
+	}
+	s.render(w, r, http.StatusOK, "runs", say("Runs"), data)
+}
+
+// phase is a stretch of a run.
+type phase struct {
+	Name   string
+	At     time.Time     // when it began
+	Took   time.Duration // until now while it is under way
+	Now    bool          // it is under way
+	X, Len int           // thousandths of the whole run
+}
+
+// phases are what a run does one after the other; those that it has not come to are left out.
+func phases(r queue.Run, now time.Time) []phase {
+	last := r.Ended
+	if last.IsZero() {
+		last = now
+	}
+	marks := []struct {
+		name     string
+		from, to time.Time
+	}{
+		{say("waited to start"), r.Asked, r.Started},
+		{say("gathered its lists"), r.Started, r.Seeded},
+		{say("crawled"), r.Seeded, r.Crawled},
+		{say("asked, matched and delivered the rest"), r.Crawled, r.Ended},
+	}
+	whole := max(last.Sub(r.Asked), time.Millisecond)
+	var all []phase
+	for _, m := range marks {
+		if m.from.IsZero() {
+			break
+		}
+		p := phase{Name: m.name, At: m.from, Now: m.to.IsZero() && r.State != queue.RunDone}
+		to := m.to
+		if to.IsZero() {
+			to = last
+		}
+		p.Took = max(to.Sub(m.from), 0)
+		p.X = min(int(1000*m.from.Sub(r.Asked)/whole), 990)
+		p.Len = min(max(int(1000*p.Took/whole), 10), 1000-p.X)
+		all = append(all, p)
+		if p.Now {
+			break
+		}
+	}
+	return all
+}
+
+// slotWords are what becomes of the calls that a limit allows.
+var slotWords = map[string]string{
+	"call":         say("made"),
+	"guard":        say("kept back so that none is refused"),
+	"held":         say("the limit was held"),
+	"no answer":    say("the upstream was away"),
+	"back-off":     say("waited for another attempt"),
+	"no page":      say("every list waited for its answer"),
+	"workers busy": say("all workers were busy"),
+	"own delay":    say("sumbi itself was late"),
+}
+
+// slice is a part of a bar.
+type slice struct {
+	queue.Slot
+	Word    string
+	X, Len  float64 // thousandths of the bar
+	Percent float64
+	Colour  int
+}
+
+// laneUse is what a run asked of one upstream.
+type laneUse struct {
+	Name                                string
+	Requests, Refused, Repeated, Failed int64
+	Input, Output                       int64 // tokens
+	MicroUSD, Wasted                    int64
+	Slices                              []slice
+}
+
+// lanes puts together what the books and the limits say of each upstream.
+func lanes(st queue.RunStory) []laneUse {
+	at := map[string]*laneUse{}
+	of := func(name string) *laneUse {
+		if at[name] == nil {
+			at[name] = &laneUse{Name: name}
+		}
+		return at[name]
+	}
+	for _, e := range st.Used {
+		l := of(e.Upstream)
+		l.MicroUSD += e.MicroUSD
+		switch e.What {
+		case queue.UsedRequests:
+			l.Requests += e.N
+		case queue.UsedInput:
+			l.Input += e.N
+		case queue.UsedOutput:
+			l.Output += e.N
+		}
+	}
+	for _, e := range st.InVain {
+		l := of(e.Upstream)
+		l.Wasted += e.MicroUSD
+		switch queue.Waste(e.What) {
+		case queue.WasteRefused:
+			l.Refused += e.N
+		case queue.WasteRepeated:
+			l.Repeated += e.N
+		case queue.WasteFailed:
+			l.Failed += e.N
+		}
+	}
+	for _, x := range st.Slots {
+		l := of(x.Lane)
+		end := 0.0
+		if n := len(l.Slices); n > 0 {
+			end = l.Slices[n-1].X + l.Slices[n-1].Len
+		}
+		l.Slices = append(l.Slices, slice{Slot: x, Word: cmp.Or(slotWords[x.What], x.What), X: end, Len: 1000 * x.Share, Percent: 100 * x.Share, Colour: slices.Index(slotOrder, x.What) + 1})
+	}
+	var all []laneUse
+	for _, l := range at {
+		all = append(all, *l)
+	}
+	slices.SortFunc(all, func(a, b laneUse) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// slotOrder gives each thing that becomes of a call its colour.
+var slotOrder = []string{"call", "guard", "held", "no answer", "back-off", "no page", "workers busy", "own delay"}
+
+// moneyLine is what one kind of thing cost.
+type moneyLine struct {
+	Upstream, Word string
+	N, MicroUSD    int64
+}
+
+var usedWords = map[string]string{
+	queue.UsedRequests:          say("requests"),
+	queue.UsedInput:             say("tokens asked"),
+	queue.UsedOutput:            say("tokens answered"),
+	string(queue.WasteRefused):  say("refused"),
+	string(queue.WasteRepeated): say("asked again, the answer was lost"),
+	string(queue.WasteFailed):   say("brought nothing of use"),
+}
+
+func moneyLines(all []queue.Entry) (lines []moneyLine) {
+	for _, e := range all {
+		lines = append(lines, moneyLine{e.Upstream, cmp.Or(usedWords[e.What], e.What), e.N, e.MicroUSD})
+	}
+	return lines
+}
+
+// walkLine is a list of an account.
+type walkLine struct {
+	queue.Walk
+	Path  string // of the account
+	Badge badge
+}
+
+func walkLines(all []queue.Walk) (lines []walkLine) {
+	for _, w := range all {
+		lines = append(lines, walkLine{w, accountPath(w.Pipeline, w.Target), badgeOf(w.State)})
+	}
+	return lines
+}
+
+// failureLine is a cause of failures.
+type failureLine struct {
+	queue.Failure
+	Plain, Kind, Path string
+}
+
+// jobLink is how many jobs are in a state, and where they are listed.
+type jobLink struct {
+	Lane, Kind string
+	Badge      badge
+	N          int
+	Path       string
+}
+
+func jobLinks(counts []queue.JobCount) (links []jobLink) {
+	for _, c := range counts {
+		q := map[string][]string{"pipeline": {c.Pipeline}, "lane": {c.Lane}, "kind": {c.Kind}, "state": {c.State}}
+		links = append(links, jobLink{c.Lane, kindWord(c.Kind), badgeOf(c.State), c.N, addressOf("/jobs", q)})
+	}
+	return links
+}
+
+// runFacts is what the view of a run shows.
+type runFacts struct {
+	runLine
+	Story    queue.RunStory
+	Phases   []phase
+	Lanes    []laneUse
+	Days     []queue.DayUse // when it took more than one
+	Money    []moneyLine
+	InVain   []moneyLine
+	Longest  []walkLine
+	Open     []walkLine
+	Failures []failureLine
+	Jobs     []jobLink // of its pipeline, while it is under way
+	Batches  []batchLine
+}
+
+func (s *Server) runFacts(ctx context.Context, id int64) (runFacts, error) {
+	st, err := s.Store.RunStory(ctx, id)
+	if err != nil {
+		return runFacts{}, err
+	}
+	f := runFacts{
+		runLine: s.runLine(st.RunRow), Story: st, Phases: phases(st.Run, s.Store.Now()), Lanes: lanes(st), Money: moneyLines(st.Used), InVain: moneyLines(st.InVain),
+		Longest: walkLines(st.Longest), Open: walkLines(st.Open),
+	}
+	if len(st.Days) > 0 && st.Days[0].Day != st.Days[len(st.Days)-1].Day {
+		f.Days = st.Days
+	}
+	for _, x := range st.Failures {
+		f.Failures = append(f.Failures, failureLine{x, plain(x.Err), kindWord(x.Kind), jobPath(x.Job)})
+	}
+	for _, b := range st.Batches {
+		f.Batches = append(f.Batches, lineOfBatch(queue.BatchRow{Batch: b}))
+	}
+	if st.State != queue.RunDone {
+		counts, err := s.Store.JobCounts(ctx, st.Pipeline)
+		if err != nil {
+			return f, err
+		}
+		f.Jobs = jobLinks(counts)
+	}
+	return f, nil
+}
+
+// run tells one run.
+func (s *Server) run(w http.ResponseWriter, r *http.Request) {
+	id, err := idOf(r)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	f, err := s.runFacts(r.Context(), id)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	s.render(w, r, http.StatusOK, "run", say("Run"), f)
+}
