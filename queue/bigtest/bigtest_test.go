@@ -89,9 +89,6 @@ func TestSame(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		if err := s.Check(t.Context()); err != nil {
-			t.Error(err)
-		}
 		rows, err := s.PlaceLines(t.Context(), "국밥", false, 50)
 		if err != nil {
 			t.Fatal(err)

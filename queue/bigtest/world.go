@@ -233,8 +233,7 @@ func (g *world) choose(fresh bool) int {
 		return g.next - 1
 	}
 	f := g.rand.Float64()
-	n := len(Nasty()) // those are named once
-	return n + int(f*f*f*float64(Places-n))
+	return int(f * f * f * Places)
 }
 
 func (g *world) names(fresh bool) (all []naming) {
