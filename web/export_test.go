@@ -44,6 +44,8 @@ const (
 var (
 	Ago  = ago
 	When = when
+
+	Grouped = grouped
 )
 
 // StaticURL is the address of a file of static/.
