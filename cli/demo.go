@@ -128,7 +128,9 @@ func (d demoCmd) show(e *env, w *web.Server) (shown bool, hide func()) {
 		fmt.Fprintf(e.Stdout, "the page: http://%s/\n", a)
 		return true, func() {
 			cancel()
-			_ = <-end // it was told to
+			if err := <-end; err != nil {
+				e.log.Warn("the page", "err", err)
+			}
 		}
 	case err := <-end:
 		cancel()

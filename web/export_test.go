@@ -44,6 +44,8 @@ const (
 var (
 	Ago  = ago
 	When = when
+
+	Grouped = grouped
 )
 
 // StaticURL is the address of a file of static/.
@@ -86,6 +88,15 @@ func (s *Server) Watched() (feeds, watchers int) {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
 	return len(s.hub.feeds), s.hub.n
+}
+
+// Join watches a view as a browser does that is slow to take what is sent.
+func (s *Server) Join(ctx context.Context, view string) (<-chan []byte, error) {
+	w, err := s.join(ctx, feedKey{view: view}, english)
+	if err != nil {
+		return nil, err
+	}
+	return w.events, nil
 }
 
 // CloseLive ends what is live and waits for it.

@@ -84,13 +84,14 @@ func (s *Server) join(ctx context.Context, key feedKey, lang string) (*watcher, 
 		f = &feed{watchers: map[*watcher]struct{}{}, joined: make(chan struct{}, 1), stop: stop}
 		h.feeds[key] = f
 		h.wg.Go(func() { s.feed(ctx, key, f) })
+	} else {
+		select {
+		case f.joined <- struct{}{}:
+		default:
+		}
 	}
-	f.watchers[w] = struct{}{}
+	f.watchers[w] = struct{}{} // the feed looks at them under mu
 	h.n++
-	select {
-	case f.joined <- struct{}{}:
-	default:
-	}
 	return w, nil
 }
 
@@ -146,7 +147,7 @@ func (h *hub) languages(f *feed) (all []string) {
 func (s *Server) feed(ctx context.Context, key feedKey, f *feed) {
 	view := s.lives[key.view]
 	shown := map[string]string{} // by language and block
-	for {
+	for ctx.Err() == nil {
 		began := time.Now()
 		changed, whole, err := s.blocks(ctx, view, key.arg, s.hub.languages(f), shown)
 		if ctx.Err() != nil {

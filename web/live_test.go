@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -122,27 +121,34 @@ func TestLive(t *testing.T) {
 	}
 }
 
-// TestLiveSlow has one reader that takes nothing. It is dropped, and another one misses nothing.
+// TestLiveSlow has one reader that takes nothing. It is dropped as soon as it is too far behind, and another one misses nothing.
 func TestLiveSlow(t *testing.T) {
 	t.Parallel()
-	big := strings.Repeat("가", 100_000)
 	s, url, readings := live(t)
-	s.Watch("큰", `{{.Data}}`, func(context.Context, string) (any, error) { return big + itoa(readings.Add(1)), nil })
-	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	slow, err := s.Join(t.Context(), "수")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET /events?view=%ED%81%B0 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"); err != nil {
+	until(t, "the slow one is waited for", func() bool { _, n := s.Watched(); return n == 0 })
+	n := 0
+	for range slow {
+		n++
+	}
+	if n != web.LiveAhead || readings.Load() != web.LiveAhead+1 {
+		t.Errorf("%d events were kept for it, of %d", n, readings.Load())
+	}
+	slow, err = s.Join(t.Context(), "수")
+	if err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the slow one does not come", func() bool { _, n := s.Watched(); return n == 1 })
 	_, next := listen(t, url+"/events?view=수", "en")
-	until(t, "the slow one is waited for", func() bool { _, n := s.Watched(); return n == 1 })
-	for range 20 {
+	for range 2 * web.LiveAhead {
 		if _, err := next(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if _, n := s.Watched(); n != 1 || len(slow) != web.LiveAhead {
+		t.Errorf("%d watch beside %d events that nobody takes", n, len(slow))
 	}
 }
 
