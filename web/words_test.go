@@ -207,3 +207,22 @@ func TestTimes(t *testing.T) {
 		t.Errorf("in Seoul it is %s", got)
 	}
 }
+
+// TestStylesheet wants each section of the stylesheet to close what it opens: else the next ones hold only within it.
+func TestStylesheet(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("static/sumbi.css")
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := 0
+	for i, line := range strings.Split(string(b), "\n") {
+		if strings.HasPrefix(line, "/* ") && open != 0 {
+			t.Errorf("line %d: %d braces are open before %q", i+1, open, line)
+		}
+		open += strings.Count(line, "{") - strings.Count(line, "}")
+	}
+	if open != 0 {
+		t.Errorf("%d braces are open at the end", open)
+	}
+}
