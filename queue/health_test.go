@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -106,7 +107,7 @@ func TestRefusedJobs(t *testing.T) {
 		}
 	}
 	err := s.Tx(t.Context(), func(tx *queue.Tx) error { return tx.Revive(1) })
-	if e, ok := err.(*queue.RefusedError); !ok || !strings.Contains(e.Reason, "job 2") {
+	if e, ok := errors.AsType[*queue.RefusedError](err); !ok || !strings.Contains(e.Reason, "job 2") {
 		t.Errorf("a job whose work another one does: %v", err)
 	}
 }

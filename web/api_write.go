@@ -83,7 +83,7 @@ func (s *Server) settle(q *query, what string, f func(tx *queue.Tx, id string) e
 	id := q.PathValue("id")
 	err := s.Store.Tx(q.Context(), func(tx *queue.Tx) error { return f(tx, id) })
 	if err == nil {
-		s.Log.Info("a job was "+what, "job", id)
+		s.Log.Info("a job was decided on", "job", id, "what", what)
 		return nil
 	}
 	if errors.Is(err, queue.ErrNotFound) {
