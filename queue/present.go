@@ -1,0 +1,126 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+)
+
+// Present returns the records of a stream that a walk's list has shown and that are not gone, the newest first.
+func (tx *Tx) Present(w Walk, stream string) ([]Stored, error) {
+	return list(tx.ctx, tx.tx, `select `+storedColumns+` from listing l join record r on r.id = l.record where l.walk = ? and r.stream = ? and r.gone_at is null order by r.at desc, r.key`, []any{w.ID, stream}, scanStored)
+}
+
+// Vanish settles what a walk over the whole list, which has ended cleanly, says of a stream's records: what it has shown is
+// there, what it has not is gone. It never takes more than half of what was there: then nothing is gone, and spared says how
+// many would have been. A record of the same moment as one that was shown is not missed either: lists that are cut by time can
+// drop it.
+func (tx *Tx) Vanish(w Walk, stream string) (gone, spared int, err error) {
+	if _, err := tx.exec(`update record set gone_at = null where gone_at is not null and stream = ? and id in (select l.record from listing l where l.walk = ? and l.run = ?)`, stream, w.ID, w.Run); err != nil {
+		return 0, 0, err
+	}
+	const missed = `stream = ? and gone_at is null and id in (select l.record from listing l where l.walk = ? and l.run < ?)
+		and not exists (select 1 from record o join listing s on s.record = o.id where s.walk = ? and s.run = ? and o.stream = record.stream and o.at = record.at)`
+	args := []any{stream, w.ID, w.Run, w.ID, w.Run}
+	var there int
+	err = tx.one(`select count(*) from listing l join record r on r.id = l.record where l.walk = ? and r.stream = ? and r.gone_at is null`, []any{w.ID, stream}, &there)
+	if err != nil {
+		return 0, 0, err
+	}
+	var n int
+	if err := tx.one(`select count(*) from record where `+missed, args, &n); err != nil || n == 0 {
+		return 0, 0, err
+	}
+	if 2*n > there {
+		return 0, n, nil
+	}
+	_, err = tx.exec(`update record set gone_at = ? where `+missed, append([]any{stamp(tx.now)}, args...)...)
+	return n, 0, err
+}
+
+// Turn is how the lists of one target stand in a run.
+type Turn struct {
+	Walking int
+	Ended   int // cleanly
+	Failed  int // left unfinished, or gone
+	Note    string
+}
+
+// Turn counts the lists of a target that a run walks. Of two that end at the same time the later one sees the earlier one's end.
+func (tx *Tx) Turn(w Walk) (t Turn, err error) {
+	if _, err := tx.exec(`update target set misses = misses where pipeline = ? and target = ?`, w.Pipeline, w.Target); err != nil {
+		return t, err
+	}
+	err = tx.one(`select coalesce(sum(case when state = 'walking' then 1 else 0 end), 0), coalesce(sum(case when state = 'idle' then 1 else 0 end), 0),
+		coalesce(sum(case when state not in ('walking', 'idle') then 1 else 0 end), 0), coalesce(max(case when state not in ('walking', 'idle') then note end), '')
+		from walk where pipeline = ? and target = ? and run = ?`, []any{w.Pipeline, w.Target, w.Run}, &t.Walking, &t.Ended, &t.Failed, &t.Note)
+	return t, err
+}
+
+// TryTarget notes that a target's turn has come.
+func (tx *Tx) TryTarget(pipeline, target string) error {
+	_, err := tx.exec(`insert into target (pipeline, target, tried_at) values (?, ?, ?) on conflict (pipeline, target) do update set tried_at = excluded.tried_at`, pipeline, target, stamp(tx.now))
+	return err
+}
+
+// NoteTarget says in words what came of a target's turn.
+func (tx *Tx) NoteTarget(pipeline, target, result string) error {
+	_, err := tx.exec(`update target set note = ? where pipeline = ? and target = ?`, result, pipeline, target)
+	return err
+}
+
+// Member is a target of a pipeline as a person wants to know it.
+type Member struct {
+	Target string
+	Tried  time.Time // when its turn came last; zero: never
+	Result string    // what came of it
+	Login  Login     // zero: it has none
+}
+
+// Members lists the targets of a pipeline that had a turn or have a log-in, of the newest log-in first.
+func (s *Store) Members(ctx context.Context, pipeline string) ([]Member, error) {
+	ms, err := list(ctx, s.read, `select coalesce(t.target, c.target), t.tried_at, coalesce(t.note, ''), coalesce(c.uid, ''), c.expires_at, c.dead_at, coalesce(c.reason, ''), c.created_at, c.changed_at
+		from (select target from target where pipeline = ? union select target from credential where pipeline = ?) k
+		left join target t on t.pipeline = ? and t.target = k.target left join credential c on c.pipeline = ? and c.target = k.target
+		order by c.created_at is null, c.created_at desc, k.target`, []any{pipeline, pipeline, pipeline, pipeline}, func(r *sql.Rows) (Member, error) {
+		m := Member{Login: Login{Pipeline: pipeline}}
+		l := &m.Login
+		err := r.Scan(&m.Target, instant{&m.Tried}, &m.Result, &l.UID, instant{&l.Expires}, instant{&l.Dead}, &l.Reason, instant{&l.Created}, instant{&l.Changed})
+		l.Target = m.Target
+		return m, err
+	})
+	return ms, s.explain(err)
+}
+
+// Held is a stored record, and since when its list does not show it; zero: it does.
+type Held struct {
+	Stored
+	Gone time.Time
+}
+
+// Records returns a target's records of a stream, the newest first.
+func (s *Store) Records(ctx context.Context, pipeline, target, stream string) ([]Held, error) {
+	rs, err := list(ctx, s.read, `select `+storedColumns+`, r.gone_at from record r where r.pipeline = ? and r.target = ? and r.stream = ? order by r.at desc, r.key`, []any{pipeline, target, stream}, scanHeld)
+	return rs, s.explain(err)
+}
+
+// Record returns one stored record; ErrNotFound when there is none.
+func (s *Store) Record(ctx context.Context, stream, key string) (Held, error) {
+	rs, err := list(ctx, s.read, `select `+storedColumns+`, r.gone_at from record r where r.stream = ? and r.key = ?`, []any{stream, key}, scanHeld)
+	if err != nil || len(rs) == 0 {
+		if err == nil {
+			err = ErrNotFound
+		}
+		return Held{}, s.explain(err)
+	}
+	return rs[0], nil
+}
+
+func scanHeld(r *sql.Rows) (Held, error) {
+	var h Held
+	var data string
+	err := r.Scan(append(storedFields(&h.Stored, &data), instant{&h.Gone})...)
+	h.Data = json.RawMessage(data)
+	return h, err
+}
