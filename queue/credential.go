@@ -123,9 +123,7 @@ func (s *Store) ClaimLogin(ctx context.Context, j Job, l Login, until time.Time)
 }
 
 // ReleaseLogin gives a claim back that came to nothing.
-func (s *Store) ReleaseLogin(ctx context.Context, l Login) error {
-	return s.Tx(ctx, func(tx *Tx) error {
-		_, err := tx.exec(`update credential set busy_until = null where pipeline = ? and target = ? and rev = ?`, l.Pipeline, l.Target, l.Rev)
-		return err
-	})
+func (tx *Tx) ReleaseLogin(l Login) error {
+	_, err := tx.exec(`update credential set busy_until = null where pipeline = ? and target = ? and rev = ?`, l.Pipeline, l.Target, l.Rev)
+	return err
 }

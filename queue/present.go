@@ -13,12 +13,14 @@ func (tx *Tx) Present(w Walk, stream string) ([]Stored, error) {
 }
 
 // Vanish settles what a walk over the whole list, which has ended cleanly, says of a stream's records: what it has shown is
-// there, what it has not is gone. It never takes more than half of what was there: then nothing is gone, and spared says how
-// many would have been. A record of the same moment as one that was shown is not missed either: lists that are cut by time can
-// drop it.
-func (tx *Tx) Vanish(w Walk, stream string) (gone, spared int, err error) {
-	if _, err := tx.exec(`update record set gone_at = null where gone_at is not null and stream = ? and id in (select l.record from listing l where l.walk = ? and l.run = ?)`, stream, w.ID, w.Run); err != nil {
-		return 0, 0, err
+// there, what it has not is gone. It returns the keys of those for which that is news. It never takes more than half of what
+// was there: then nothing is gone. A record of the same moment as one that was shown is not missed either: lists that are cut by
+// time can drop it.
+func (tx *Tx) Vanish(w Walk, stream string) (keys []string, err error) {
+	keys, err = list(tx.ctx, tx.tx, `update record set gone_at = null where gone_at is not null and stream = ? and id in (select l.record from listing l where l.walk = ? and l.run = ?) returning key`,
+		[]any{stream, w.ID, w.Run}, scanText)
+	if err != nil {
+		return nil, err
 	}
 	const missed = `stream = ? and gone_at is null and id in (select l.record from listing l where l.walk = ? and l.run < ?)
 		and not exists (select 1 from record o join listing s on s.record = o.id where s.walk = ? and s.run = ? and o.stream = record.stream and o.at = record.at)`
@@ -26,25 +28,24 @@ func (tx *Tx) Vanish(w Walk, stream string) (gone, spared int, err error) {
 	var there int
 	err = tx.one(`select count(*) from listing l join record r on r.id = l.record where l.walk = ? and r.stream = ? and r.gone_at is null`, []any{w.ID, stream}, &there)
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	var n int
-	if err := tx.one(`select count(*) from record where `+missed, args, &n); err != nil || n == 0 {
-		return 0, 0, err
+	if err := tx.one(`select count(*) from record where `+missed, args, &n); err != nil || n == 0 || 2*n > there {
+		return keys, err
 	}
-	if 2*n > there {
-		return 0, n, nil
-	}
-	_, err = tx.exec(`update record set gone_at = ? where `+missed, append([]any{stamp(tx.now)}, args...)...)
-	return n, 0, err
+	gone, err := list(tx.ctx, tx.tx, `update record set gone_at = ? where `+missed+` returning key`, append([]any{stamp(tx.now)}, args...), scanText)
+	return append(keys, gone...), err
 }
 
 // Turn is how the lists of one target stand in a run.
 type Turn struct {
 	Walking int
-	Ended   int // cleanly
-	Failed  int // left unfinished, or gone
-	Note    string
+	Ended   int    // cleanly
+	Failed  int    // left unfinished, or gone
+	Note    string // why one of those
+	Resting int    // lists that are left alone for a while
+	Missing int    // records that a list has shown before, but not in this run, and that are not taken for gone
 }
 
 // Turn counts the lists of a target that a run walks. Of two that end at the same time the later one sees the earlier one's end.
@@ -55,6 +56,12 @@ func (tx *Tx) Turn(w Walk) (t Turn, err error) {
 	err = tx.one(`select coalesce(sum(case when state = 'walking' then 1 else 0 end), 0), coalesce(sum(case when state = 'idle' then 1 else 0 end), 0),
 		coalesce(sum(case when state not in ('walking', 'idle') then 1 else 0 end), 0), coalesce(max(case when state not in ('walking', 'idle') then note end), '')
 		from walk where pipeline = ? and target = ? and run = ?`, []any{w.Pipeline, w.Target, w.Run}, &t.Walking, &t.Ended, &t.Failed, &t.Note)
+	if err != nil || t.Walking > 0 {
+		return t, err
+	}
+	err = tx.one(`select (select count(*) from walk where pipeline = ? and target = ? and rest_until > ?),
+		(select count(*) from walk k join listing l on l.walk = k.id join record r on r.id = l.record where k.pipeline = ? and k.target = ? and k.list not like '%/%' and l.run < k.run and r.gone_at is null)`,
+		[]any{w.Pipeline, w.Target, stamp(tx.now), w.Pipeline, w.Target}, &t.Resting, &t.Missing)
 	return t, err
 }
 
@@ -66,7 +73,7 @@ func (tx *Tx) TryTarget(pipeline, target string) error {
 
 // NoteTarget says in words what came of a target's turn.
 func (tx *Tx) NoteTarget(pipeline, target, result string) error {
-	_, err := tx.exec(`update target set note = ? where pipeline = ? and target = ?`, result, pipeline, target)
+	_, err := tx.exec(`insert into target (pipeline, target, note) values (?, ?, ?) on conflict (pipeline, target) do update set note = excluded.note`, pipeline, target, result)
 	return err
 }
 

@@ -26,20 +26,21 @@ func (tx *Tx) RecordID(stream, key string) (id int64, err error) {
 	return id, err
 }
 
-// Snap notes how far a counter of a record has come. A row is written when the number has changed, or is the first of the
-// Korean day.
-func (tx *Tx) Snap(record int64, what string, n int64) error {
+// Snap notes how far a counter of a record had come at a moment. A row is written when the number has changed, or is the first
+// of its Korean day; what is older than the last row is old news.
+func (tx *Tx) Snap(record int64, what string, at time.Time, n int64) error {
 	var day string
 	var last int64
-	err := tx.one(`select day, n from snapshot where record = ? and what = ? order by at desc limit 1`, []any{record, what}, &day, &last)
-	today := Day(tx.now)
-	if err == nil && day == today && last == n {
-		return nil
-	}
+	var then time.Time
+	err := tx.one(`select at, day, n from snapshot where record = ? and what = ? order by at desc limit 1`, []any{record, what}, instant{&then}, &day, &last)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	_, err = tx.exec(`insert into snapshot (record, what, at, day, n) values (?, ?, ?, ?, ?) on conflict (record, what, at) do update set n = excluded.n`, record, what, stamp(tx.now), today, n)
+	today := Day(at)
+	if err == nil && (!at.After(then) || (day == today && last == n)) {
+		return nil
+	}
+	_, err = tx.exec(`insert into snapshot (record, what, at, day, n) values (?, ?, ?, ?, ?) on conflict do nothing`, record, what, stamp(at), today, n)
 	return err
 }
 
