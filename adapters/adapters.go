@@ -13,7 +13,8 @@ import (
 )
 
 // A Source fetches one page of a list. The engine calls Fetch once per step and never twice at the same time for one
-// list of one target. Fetch neither retries nor remembers: what it returns is committed, and an *Error says what next.
+// list of one target. Fetch neither retries nor remembers: what it returns is committed, and an *Error says what next. A Page
+// that comes with an error holds nothing but a renewed Credential, which is stored all the same.
 type Source interface {
 	Fetch(ctx context.Context, q Query) (Page, error)
 }
@@ -25,7 +26,9 @@ type Sink interface {
 	Write(ctx context.Context, batch string, recs []Record) error
 }
 
-// An Authenticator is a Source whose targets log in. With an Error of kind NeedsHuman the credential returned is stored too.
+// An Authenticator is a Source whose targets log in. Authenticate proves to whom have belongs and renews it when it is due. The
+// engine calls it once at a time for a target. With an Error of kind NeedsHuman the credential returned is stored too, unless it
+// is empty.
 type Authenticator interface {
 	Authenticate(ctx context.Context, target string, have Credential) (Credential, error)
 }
@@ -71,7 +74,7 @@ type Record struct {
 // Credential is what a target logs in with. It prints and logs as [credential].
 type Credential struct {
 	Values  map[string]string
-	Expires time.Time
+	Expires time.Time // from then on it is renewed before it is used; zero is at once
 }
 
 // String hides the values.
@@ -209,6 +212,8 @@ const (
 	ReasonPrivate     = "private"     // the target does not show itself
 	ReasonCursor      = "cursor"      // the cursor is not accepted: begin again at the first page
 	ReasonKey         = "key"         // the key is wrong
+	ReasonLogin       = "login"       // the target's credential has ended or is not its own: it logs in again, nobody else is concerned
+	ReasonSlow        = "slow"        // the upstream could not make this one answer in time
 	ReasonPlan        = "plan"        // the key has no subscription, or the service is not switched on for it
 	ReasonPath        = "path"        // base URL or path is wrong
 	ReasonUnreachable = "unreachable" // nothing was sent: the upstream was not reached

@@ -1,0 +1,227 @@
+package velog
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/adapters/rest"
+)
+
+// renewAt is the life that an access token has left when it is due. Below 30 minutes velog renews it with whatever call carries
+// both tokens; the minute lies between the two clocks.
+const renewAt = 29 * time.Minute
+
+const (
+	maxToken   = 4 << 10      // bytes; a cookie holds no more
+	lastSecond = 253402300799 // of the year 9999
+)
+
+// session is the log-in of one user during one fetch.
+type session struct {
+	access, refresh  string
+	userID, username string    // who velog said that it is; "" unknown
+	claimed          string    // the user that the tokens name, which proves nothing
+	target           string    // whose it must be while userID is unknown; "" anybody's
+	expires          time.Time // when it is due, by our clock; zero is now
+	verified         bool      // velog has just said whose it is
+	foreign          bool      // it is somebody else's
+	odd              bool      // an answer set tokens that were not believed
+	opened           adapters.Credential
+}
+
+// open reads the session of a query. Nothing was sent yet when it refuses one.
+func (s *Source) open(q adapters.Query) (*session, error) {
+	v := q.Credential.Values
+	c := &session{
+		access: v[AccessToken], refresh: v[RefreshToken], userID: v[UserID], username: v[Username],
+		target: bare(q.Target), expires: q.Credential.Expires, opened: q.Credential,
+	}
+	if c.access == "" || c.refresh == "" {
+		return nil, login("there is no session of this user: both cookies are needed, access_token and refresh_token")
+	}
+	a, okA := parseToken(c.access, AccessToken)
+	r, okR := parseToken(c.refresh, RefreshToken)
+	if !okA || !okR {
+		return nil, login("what is given as a session are not velog's two tokens")
+	}
+	if a.UserID != r.UserID || (c.userID != "" && c.userID != a.UserID) || (q.ID != "" && q.ID != a.UserID) {
+		return nil, login("the session is not this user's")
+	}
+	if c.userID == "" {
+		c.userID = q.ID
+	}
+	c.claimed = a.UserID
+	return c, nil
+}
+
+// due says that the session is renewed before it is used.
+func (c *session) due(now time.Time) bool { return c.expires.IsZero() || !now.Before(c.expires) }
+
+// verify asks velog whose session this is, which renews it when it is due.
+func (s *Source) verify(ctx context.Context, c *session) error {
+	if c.verified {
+		return nil
+	}
+	var data struct {
+		User *user `json:"currentUser"`
+	}
+	h, err := s.call(ctx, s.v3, c, currentUser(), &data)
+	switch {
+	case err != nil:
+		return err
+	case data.User == nil:
+		return ended()
+	case data.User.ID == "" || data.User.Username == "":
+		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("velog does not say who the session's user is"))
+	case !c.belongsTo(data.User):
+		c.foreign = true
+		return login("velog says that the session is not this user's")
+	}
+	// A session that is not renewed when it is due has a refresh token that velog does not accept any more.
+	if a, _ := parseToken(c.access, AccessToken); a.left(h, s.now()) < renewAt && !c.odd {
+		return ended()
+	}
+	c.keepUntil(h, s.now())
+	c.userID, c.username, c.verified = data.User.ID, data.User.Username, true
+	return nil
+}
+
+// belongsTo says whether u is the user whose session it must be.
+func (c *session) belongsTo(u *user) bool {
+	switch {
+	case u.ID != c.claimed:
+		return false
+	case c.userID != "":
+		return u.ID == c.userID // under whatever name
+	default:
+		return c.target == "" || u.Username == c.target || u.ID == c.target
+	}
+}
+
+// receive takes the session that an answer sets. It is believed when both tokens are there and name the user who was asked for;
+// anything else leaves the old one.
+func (c *session) receive(h http.Header, now time.Time) error {
+	got, cleared := tokensOf(h, rest.UpstreamNow(h, now))
+	if cleared {
+		return ended()
+	}
+	a, okA := parseToken(got[AccessToken], AccessToken)
+	r, okR := parseToken(got[RefreshToken], RefreshToken)
+	switch {
+	case len(got) == 0:
+		return nil
+	case !okA || !okR || a.UserID != r.UserID || a.left(h, now) <= 0 || r.left(h, now) <= 0:
+		c.odd = true
+		return nil
+	case a.UserID != c.claimed:
+		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("the answer carries the session of another user: nothing of it is taken"))
+	}
+	c.access, c.refresh = got[AccessToken], got[RefreshToken]
+	c.keepUntil(h, now)
+	return nil
+}
+
+// keepUntil reckons when the session is due. The clock that tells is the upstream's.
+func (c *session) keepUntil(h http.Header, now time.Time) {
+	a, _ := parseToken(c.access, AccessToken)
+	due := now.Add(a.left(h, now) - renewAt).UTC().Truncate(time.Second)
+	if shift := due.Sub(c.expires).Abs(); shift > time.Minute { // the same within the roundness of the header
+		c.expires = due
+	}
+}
+
+// cookies is the header of that name. The refresh token goes only where sessions are renewed.
+func (c *session) cookies(renew bool) string {
+	if renew {
+		return AccessToken + "=" + c.access + "; " + RefreshToken + "=" + c.refresh
+	}
+	return AccessToken + "=" + c.access
+}
+
+func (c *session) credential() adapters.Credential {
+	v := map[string]string{AccessToken: c.access, RefreshToken: c.refresh}
+	if c.username != "" {
+		v[UserID], v[Username] = c.userID, c.username
+	}
+	return adapters.Credential{Values: v, Expires: c.expires}
+}
+
+// page carries the session when it is another one than before.
+func (c *session) page() adapters.Page {
+	now := c.credential()
+	if c.foreign || now.Expires.Equal(c.opened.Expires) && maps.Equal(now.Values, c.opened.Values) {
+		return adapters.Page{}
+	}
+	return adapters.Page{Credential: &now}
+}
+
+// tokensOf reads the tokens that an answer sets; cleared says that it takes both away. Each name may come several times, once
+// for the host and once for the domain: the last value counts.
+func tokensOf(h http.Header, now time.Time) (got map[string]string, cleared bool) {
+	got = map[string]string{}
+	gone := map[string]bool{}
+	for _, ck := range (&http.Response{Header: h}).Cookies() {
+		switch {
+		case ck.Name != AccessToken && ck.Name != RefreshToken:
+		case ck.Value == "" || ck.MaxAge < 0 || (ck.MaxAge == 0 && !ck.Expires.IsZero() && !ck.Expires.After(now)):
+			gone[ck.Name] = true
+		default:
+			got[ck.Name] = ck.Value
+		}
+	}
+	return got, len(got) == 0 && gone[AccessToken] && gone[RefreshToken]
+}
+
+// claims are what a token says of itself. Nobody here can check its signature.
+type claims struct {
+	UserID  string  `json:"user_id"`
+	TokenID string  `json:"token_id"` // of a refresh token; one of velog's servers writes token_Id, which is read too
+	Subject string  `json:"sub"`
+	Issuer  string  `json:"iss"`
+	Expires float64 `json:"exp"` // Unix seconds
+}
+
+// left is the life that the token has left when an answer was made.
+func (c claims) left(h http.Header, now time.Time) time.Duration {
+	return time.Unix(int64(c.Expires), 0).Sub(rest.UpstreamNow(h, now))
+}
+
+// parseToken reads a token of the given kind, which is the name of its cookie.
+func parseToken(token, kind string) (claims, bool) {
+	var c claims
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 || len(token) > maxToken {
+		return c, false
+	}
+	for _, p := range parts {
+		// Letters of base64 only, so that it can stand in a header.
+		if _, err := base64.RawURLEncoding.DecodeString(p); p == "" || err != nil || strings.ContainsAny(p, "\r\n") {
+			return c, false
+		}
+	}
+	body, _ := base64.RawURLEncoding.DecodeString(parts[1]) // it was one a moment ago
+	if json.Unmarshal(body, &c) != nil || c.UserID == "" || !(c.Expires > 0 && c.Expires < lastSecond) {
+		return claims{}, false
+	}
+	if (c.Subject != "" && c.Subject != kind) || (c.Issuer != "" && c.Issuer != "velog.io") {
+		return claims{}, false
+	}
+	return c, true
+}
+
+// ended is the error of a session that velog does not know any more.
+func ended() error {
+	return login("velog does not accept the session any more: the user must log in again")
+}
+
+func login(text string) error {
+	return fail(adapters.NeedsHuman, adapters.ReasonLogin, fmt.Errorf("%s", text))
+}
