@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -14,17 +15,15 @@ func (tx *Tx) Present(w Walk, stream string) ([]Stored, error) {
 
 // Vanish settles what a walk over the whole list, which has ended cleanly, says of a stream's records: what it has shown is
 // there, what it has not is gone. It returns the keys of those for which that is news. It never takes more than half of what
-// was there: then nothing is gone. A record of the same moment as one that was shown is not missed either: lists that are cut by
-// time can drop it.
+// was there: then nothing is gone.
 func (tx *Tx) Vanish(w Walk, stream string) (keys []string, err error) {
 	keys, err = list(tx.ctx, tx.tx, `update record set gone_at = null where gone_at is not null and stream = ? and id in (select l.record from listing l where l.walk = ? and l.run = ?) returning key`,
 		[]any{stream, w.ID, w.Run}, scanText)
 	if err != nil {
 		return nil, err
 	}
-	const missed = `stream = ? and gone_at is null and id in (select l.record from listing l where l.walk = ? and l.run < ?)
-		and not exists (select 1 from record o join listing s on s.record = o.id where s.walk = ? and s.run = ? and o.stream = record.stream and o.at = record.at)`
-	args := []any{stream, w.ID, w.Run, w.ID, w.Run}
+	const missed = `stream = ? and gone_at is null and id in (select l.record from listing l where l.walk = ? and l.run < ?)`
+	args := []any{stream, w.ID, w.Run}
 	var there int
 	err = tx.one(`select count(*) from listing l join record r on r.id = l.record where l.walk = ? and r.stream = ? and r.gone_at is null`, []any{w.ID, stream}, &there)
 	if err != nil {
@@ -87,10 +86,24 @@ type Member struct {
 
 // Members lists the targets of a pipeline that had a turn or have a log-in, of the newest log-in first.
 func (s *Store) Members(ctx context.Context, pipeline string) ([]Member, error) {
-	ms, err := list(ctx, s.read, `select coalesce(t.target, c.target), t.tried_at, coalesce(t.note, ''), coalesce(c.uid, ''), c.expires_at, c.dead_at, coalesce(c.reason, ''), c.created_at, c.changed_at
+	return s.members(ctx, pipeline, "")
+}
+
+// Member returns one of Members; ErrNotFound when there is none.
+func (s *Store) Member(ctx context.Context, pipeline, target string) (Member, error) {
+	ms, err := s.members(ctx, pipeline, target)
+	if err != nil || len(ms) == 0 {
+		return Member{}, cmp.Or(err, ErrNotFound)
+	}
+	return ms[0], nil
+}
+
+func (s *Store) members(ctx context.Context, pipeline, only string) ([]Member, error) {
+	ms, err := list(ctx, s.read, `select k.target, t.tried_at, coalesce(t.note, ''), coalesce(c.uid, ''), c.expires_at, c.dead_at, coalesce(c.reason, ''), c.created_at, c.changed_at
 		from (select target from target where pipeline = ? union select target from credential where pipeline = ?) k
 		left join target t on t.pipeline = ? and t.target = k.target left join credential c on c.pipeline = ? and c.target = k.target
-		order by c.created_at is null, c.created_at desc, k.target`, []any{pipeline, pipeline, pipeline, pipeline}, func(r *sql.Rows) (Member, error) {
+		where ? = '' or k.target = ?
+		order by case when c.created_at is null then 1 else 0 end, c.created_at desc, k.target`, []any{pipeline, pipeline, pipeline, pipeline, only, only}, func(r *sql.Rows) (Member, error) {
 		m := Member{Login: Login{Pipeline: pipeline}}
 		l := &m.Login
 		err := r.Scan(&m.Target, instant{&m.Tried}, &m.Result, &l.UID, instant{&l.Expires}, instant{&l.Dead}, &l.Reason, instant{&l.Created}, instant{&l.Changed})
@@ -130,4 +143,17 @@ func scanHeld(r *sql.Rows) (Held, error) {
 	err := r.Scan(append(storedFields(&h.Stored, &data), instant{&h.Gone})...)
 	h.Data = json.RawMessage(data)
 	return h, err
+}
+
+// List reads the walk of a target's list.
+func (tx *Tx) List(pipeline, target, list string) (Walk, error) {
+	var w Walk
+	err := tx.one(`select `+walkColumns+` from walk where pipeline = ? and target = ? and list = ?`, []any{pipeline, target, list}, walkFields(&w)...)
+	return w, err
+}
+
+// ForgetRuns removes the runs of a pipeline that ended before a moment, but for those that its lists were walked in last.
+func (tx *Tx) ForgetRuns(pipeline string, before time.Time) error {
+	_, err := tx.exec(`delete from run where pipeline = ? and state = 'done' and ended_at < ? and not exists (select 1 from walk w where w.run = run.id)`, pipeline, stamp(before))
+	return err
 }
