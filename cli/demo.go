@@ -82,7 +82,7 @@ func (d demoCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := e.runOnce(b, run.ID); err != nil {
+	if err := e.runOnce(b, run); err != nil {
 		return err
 	}
 	ok, err := d.report(e, world, s)

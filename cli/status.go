@@ -206,6 +206,9 @@ func statusWaits(ctx context.Context, w io.Writer, s *queue.Store) error {
 	for _, x := range stops {
 		fmt.Fprintf(w, "WAITS FOR YOU: %s stopped %s: %s\n", x.Lane, when(x.At), x.Reason)
 	}
+	if err := statusLogins(ctx, w, s); err != nil {
+		return err
+	}
 	waits, err := jobs.BudgetWaits(ctx, s)
 	if err != nil {
 		return err
@@ -241,6 +244,19 @@ func statusWaits(ctx context.Context, w io.Writer, s *queue.Store) error {
 		}
 	}
 	return nil
+}
+
+// statusLogins names the log-ins that are not accepted any more.
+func statusLogins(ctx context.Context, w io.Writer, s *queue.Store) error {
+	dead, err := s.DeadLogins(ctx)
+	for i, l := range dead {
+		if i == shownAccounts {
+			fmt.Fprintf(w, "and %d more (select account, dead_since, reason from v_credentials)\n", len(dead)-i)
+			break
+		}
+		fmt.Fprintf(w, "WAITS FOR YOU: the log-in of %s in %s is dead since %s: %s; `sumbi login %s` takes a new one\n", l.Target, l.Pipeline, when(l.Dead), oneLine(l.Reason), l.Pipeline)
+	}
+	return err
 }
 
 func statusJobs(ctx context.Context, w io.Writer, s *queue.Store) error {

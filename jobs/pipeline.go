@@ -20,6 +20,7 @@ import (
 type Pipeline struct {
 	Name      string
 	Targets   func() ([]string, error)                     // read anew at each run
+	Only      []string                                     // log-ins of nobody else are taken; nil = of anybody
 	Next      func(time.Time) time.Time                    // when it runs after that; nil or zero = only by hand
 	Spec      string                                       // what Next is made of, so that a changed schedule is noticed
 	FullEvery time.Duration                                // walks whole lists now and then; 0 = never

@@ -1,8 +1,10 @@
 package jobs
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"sumbi/queue"
@@ -222,25 +224,20 @@ func (p *Pipeline) result(tx *queue.Tx, w queue.Walk, turn queue.Turn) (string, 
 }
 
 // Users returns a function for Pipeline.Targets: the users who are named, else all who have logged in, the newest first.
-func Users(logins func() ([]queue.Login, error), named []string) func() ([]string, error) {
+func Users(ctx context.Context, store *queue.Store, pipeline string, named []string) func() ([]string, error) {
 	return func() ([]string, error) {
-		all, err := logins()
+		all, err := store.Logins(ctx, pipeline)
 		if err != nil {
 			return nil, err
 		}
 		var out []string
-		wanted := map[string]bool{}
-		for _, n := range named {
-			wanted[n] = true
-		}
 		for _, l := range all {
-			if len(named) == 0 || wanted[l.Target] {
+			if len(named) == 0 || slices.Contains(named, l.Target) {
 				out = append(out, l.Target)
-				delete(wanted, l.Target)
 			}
 		}
 		for _, n := range named {
-			if wanted[n] {
+			if !slices.Contains(out, n) {
 				out = append(out, n) // it is said that they have no log-in
 			}
 		}

@@ -53,6 +53,12 @@ func (tx *Tx) Login(pipeline, target string) (Login, error) {
 	return l, err
 }
 
+// LoginOf returns the target whose credential is that of the upstream's user uid; ErrNotFound when there is none.
+func (tx *Tx) LoginOf(pipeline, uid string) (target string, err error) {
+	err = tx.one(`select target from credential where pipeline = ? and uid = ?`, []any{pipeline, uid}, &target)
+	return target, err
+}
+
 // Credential reads and opens a target's credential; ErrNotFound when it has none.
 func (s *Store) Credential(ctx context.Context, pipeline, target string) (Login, adapters.Credential, error) {
 	var l Login
@@ -87,6 +93,11 @@ func (tx *Tx) HandIn(pipeline, target, uid string, c adapters.Credential) error 
 		on conflict (pipeline, target) do update set uid = excluded.uid, sealed = excluded.sealed, expires_at = excluded.expires_at, rev = credential.rev + 1,
 			busy_until = null, dead_at = null, reason = '', changed_at = excluded.changed_at`,
 		pipeline, target, uid, sealed, text(c.Expires), now, now)
+	if err != nil {
+		return err
+	}
+	// Its turn comes with the next run.
+	_, err = tx.exec(`update target set tried_at = null where pipeline = ? and target = ?`, pipeline, target)
 	return err
 }
 

@@ -1,0 +1,16 @@
+package cli
+
+import "sumbi/config"
+
+// kind is what the verbs do differently for the pipelines of a kind.
+type kind struct {
+	plan func(v planCmd, e *env, c *config.Config, p config.Pipeline) error
+	rate func(c *config.Config) float64 // calls a second of its crawl; 0 unlimited
+}
+
+func kindOf(p config.Pipeline) kind {
+	return map[string]kind{
+		"matzip": {planCmd.matzip, func(c *config.Config) float64 { return c.Instagram.PerSecond * float64(len(c.Secrets.RapidAPI)) }},
+		"velog":  {planCmd.velog, func(c *config.Config) float64 { return c.Velog.PerSecond }},
+	}[p.Kind]
+}

@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"sumbi/config"
+	"sumbi/jobs"
+	"sumbi/queue"
+)
+
+// velog forecasts the turns of a pipeline's users. It asks nobody.
+func (v planCmd) velog(e *env, c *config.Config, p config.Pipeline) error {
+	if v.Probe {
+		return usageError{errors.New("there is nothing to probe: how many posts a user has is known after the first turn")}
+	}
+	targets, err := v.targets(c, p)
+	if err != nil {
+		return err
+	}
+	s, err := e.open(c.State, queue.Guest)
+	if errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintf(e.Stdout, "there is no state file %s yet: nobody has logged in; `sumbi login %s` takes a log-in\n", c.State, p.Name)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	plan, err := jobs.PlanTurns(e.ctx, s, p.Name, targets)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.Stdout, "plan of %s: %s, each begun again after %s at the earliest\n", p.Name, plural(plan.Users, "user", "users"), config.Duration(p.Pause))
+	named(e.Stdout, "their log-in is not accepted any more, they are not asked for", plan.Dead)
+	named(e.Stdout, "they have no log-in, they are not asked for", plan.Without)
+	named(e.Stdout, "new, their number of posts is not known yet", plan.Unknown)
+	took := "as fast as velog answers"
+	if c.Velog.PerSecond > 0 {
+		took = "about " + round(time.Duration(float64(plan.Requests)/c.Velog.PerSecond*float64(time.Second)))
+	}
+	fmt.Fprintf(e.Stdout, "one turn of all of them: %s (%s of %s, %d for log-ins and lists), %s at %g a second\n",
+		plural(plan.Requests, "request", "requests"), "statistics", plural(plan.Posts, "post", "posts"), plan.Requests-plan.Posts, took, c.Velog.PerSecond)
+	if every := max(p.Every, p.Pause); every > 0 {
+		fmt.Fprintf(e.Stdout, "a day: at most %s requests; velog asks no money\n", grouped(int(24*time.Hour/every)*plan.Requests))
+	}
+	return nil
+}
