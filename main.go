@@ -110,7 +110,7 @@ func setKey(ctx context.Context, c *config.Config, store *queue.Store) error {
 
 // collections says where each stream goes.
 func collections(c *config.Config) func(stream string) string {
-	own := map[string]string{jobs.VelogUsers: c.Mongo.Users, jobs.VelogPosts: c.Mongo.Posts}
+	own := map[string]string{jobs.VelogUsers: "users", jobs.VelogPosts: "postStats"}
 	return func(stream string) string { return cmp.Or(own[stream], c.Mongo.Collection) }
 }
 
@@ -227,7 +227,7 @@ func (b *builder) velog(ctx context.Context) func(config.Pipeline, *jobs.Pipelin
 		if b.sink != nil {
 			lane := "mongo/" + pl.Name
 			to := jobs.VelogSink(b.store, lane, pl.Name, b.sink)
-			to.Identity = sinkIdentity(b.c, b.c.Mongo.Users+" "+b.c.Mongo.Posts)
+			to.Identity = sinkIdentity(b.c, "users, postStats")
 			pl.Sinks = []jobs.Sink{to}
 			b.lane(b.e, nil, lane, 1, 5*time.Minute, 0)
 		}

@@ -93,8 +93,6 @@ type Velog struct {
 type Mongo struct {
 	Database   string
 	Collection string // of places
-	Users      string // of velog's users
-	Posts      string // of the posts of velog
 }
 
 // Queue says how patient the engine is.
@@ -161,7 +159,7 @@ func Default() *Config {
 			Slow:      time.Hour,
 			Attempts:  3,
 		},
-		Mongo:  Mongo{Database: "sumbi", Collection: "places", Users: "users", Posts: "postStats"},
+		Mongo:  Mongo{Database: "sumbi", Collection: "places"},
 		Queue:  Queue{Attempts: 12, Backoff: time.Second, BackoffMax: 5 * time.Minute},
 		prices: embeddedPrices(),
 	}

@@ -81,8 +81,6 @@ func (c *Config) sections() []section {
 		{"mongo", []field{
 			{"database", &mg.Database, mongoName(&mg.Database)},
 			{"collection", &mg.Collection, mongoName(&mg.Collection)},
-			{"users", &mg.Users, mongoName(&mg.Users)},
-			{"posts", &mg.Posts, mongoName(&mg.Posts)},
 		}},
 		{"queue", []field{
 			{"attempts", &q.Attempts, within(&q.Attempts, 1, 100)},
