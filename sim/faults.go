@@ -110,6 +110,7 @@ type Faults struct {
 	OpenAI    OpenAIFaults
 	Naver     NaverFaults
 	Kakao     KakaoFaults
+	Velog     VelogFaults
 	StallFor  time.Duration // 0 means until the client gives up
 	Skew      time.Duration // how far ahead the clocks of the upstreams are: Date, and what refusals and batches say of instants
 }
@@ -144,6 +145,25 @@ func (d *dice) hit(f *Fault) bool {
 		return true
 	default:
 		return f.Rate > 0 && d.rng.Float64() < f.Rate
+	}
+}
+
+// befalls is hit where chance depends on nothing but what may go wrong and how often that could before.
+func (d *dice) befalls(f *Fault, what string) bool {
+	d.mu.Lock()
+	n := d.seen[f]
+	if *f != (Fault{}) {
+		d.seen[f]++
+	}
+	fault := *f
+	d.mu.Unlock()
+	switch {
+	case fault == (Fault{}) || n < fault.Skip:
+		return false
+	case n < fault.Skip+fault.Count:
+		return true
+	default:
+		return fault.Rate > 0 && d.nth(what) < fault.Rate
 	}
 }
 

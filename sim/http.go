@@ -241,6 +241,7 @@ func (s *Server) routes() {
 	s.routeOpenAI()
 	s.routeNaver()
 	s.routeKakao()
+	s.routeVelog()
 	s.mux.HandleFunc("GET /sim/stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, s.Stats()) })
 	s.mux.HandleFunc("POST /sim/reset", func(w http.ResponseWriter, _ *http.Request) {
 		s.ResetStats()

@@ -93,6 +93,8 @@ type Options struct {
 	WebhookSecret  string        // "" means DefaultWebhookSecret
 	WebhookRetry   time.Duration // first pause between deliveries, doubled each time; 0 means 1 s
 
+	Velog VelogOptions
+
 	Keys   Keys
 	Echo   bool // every error answer repeats the credential that it was sent, in some writing
 	Faults Faults
@@ -160,6 +162,7 @@ type Server struct {
 	stats   *counters
 	meters  meters
 	ai      *openAI
+	velog   *Velog
 	client  *http.Client // delivers webhooks
 	pad     string       // Options.PadBytes of ballast
 	mux     *http.ServeMux
@@ -196,6 +199,7 @@ func New(o Options) *Server {
 	s.world = newWorld(s.rng, o.Hard)
 	s.places = s.world.places
 	s.world.populate(s.rng, o)
+	s.velog = newVelog(s)
 	s.routes()
 	return s
 }

@@ -22,6 +22,7 @@ func Trouble(rate float64) Faults {
 		},
 		Naver: NaverFaults{HTTPFaults: common, NestedHub: f},
 		Kakao: KakaoFaults{HTTPFaults: common, OldBodies: f},
+		Velog: VelogFaults{HTTPFaults: common, Timeout: f, Internal: f, NoCookie: f, HalfCookie: f, BadCookie: f},
 	}
 }
 
@@ -37,6 +38,7 @@ var notForAll = map[string]string{
 	"quotaspent":   "waits for a person",
 	"stuck":        "the batch never ends",
 	"hidefromlist": "nobody could find the batch again",
+	"lostuser":     "waits for a person",
 }
 
 // AllFaults are all faults that a run survives by itself within minutes, each of the given probability.

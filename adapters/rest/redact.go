@@ -25,6 +25,14 @@ func credentials(sent http.Header) (all []string) {
 			continue
 		}
 		for _, v := range values {
+			if name == "Cookie" {
+				all = append(all, v)
+				for pair := range strings.SplitSeq(v, ";") {
+					_, secret, _ := strings.Cut(strings.TrimSpace(pair), "=")
+					all = append(all, secret)
+				}
+				continue
+			}
 			// What follows Bearer and KakaoAK is the credential.
 			all = append(all, v[strings.LastIndexByte(v, ' ')+1:])
 		}

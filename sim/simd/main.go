@@ -43,10 +43,26 @@ func run() error {
 		return err
 	})
 	flag.IntVar(&o.PadBytes, "pad", 0, "ballast in each Instagram item, bytes")
+	flag.IntVar(&o.Velog.Users, "velog-users", 3, "users of velog")
+	flag.IntVar(&o.Velog.Posts, "velog-posts", 20, "mean posts of a user of velog")
+	flag.IntVar(&o.Velog.Dead, "velog-dead", 0, "users of velog, from the end, whose sessions have ended")
+	flag.BoolVar(&o.Velog.Series, "velog-series", false, "statistics of velog have their days, as until November 2023")
+	flag.DurationVar(&o.Velog.TooOld, "velog-too-old", 0, "statistics of posts of this age always take velog too long; 0 never")
+	flag.DurationVar(&o.Velog.Latency, "velog-latency", 0, "mean of an answer of velog")
+	flag.DurationVar(&o.Velog.PerYear, "velog-per-year", 0, "added to that of statistics for each year of the post's age")
+	flag.IntVar(&o.Velog.PerSecond, "velog-per-second", 0, "calls of velog in a sliding second; 0 unlimited")
+	velogStill := flag.Bool("velog-still", false, "velog's clock moves by POST /sim/velog/advance?by=24h only")
+	velogFails := flag.Float64("velog-fails", 0, "probability that the statistics of a post take velog too long")
 	trouble := flag.Float64("trouble", 0, "probability of each of the common faults")
 	flag.Parse()
 	if *trouble > 0 {
 		o.Faults = sim.Trouble(*trouble)
+	}
+	if *velogFails > 0 {
+		o.Faults.Velog.Timeout = sim.Often(*velogFails)
+	}
+	if !*velogStill {
+		o.Velog.Now = time.Now
 	}
 
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
