@@ -80,6 +80,9 @@ func refusal(status int, all []graphQLError) *adapters.Error {
 // refusal is the error of an operation.
 func (s *Source) refusal(status int, o operation, all []graphQLError) error {
 	e := refusal(status, all)
+	if e.Reason == adapters.ReasonSlow {
+		e.After = s.slow
+	}
 	e.Err = fmt.Errorf("%s: %w", o.Name, e.Err)
 	return e
 }
