@@ -15,9 +15,10 @@ type Day struct {
 
 // growth turns snapshots of a counter into what was counted on each day from first to last. A day's number is the difference
 // between its last snapshot and the last one of the day before, so that a first look late in a day loses nothing. After days
-// without a snapshot the sum of the gap is known, but not whose it is: unless it is 0, all of them are unknown. What the upstream
-// itself says of a day goes before. born is the day on which the counter began at 0; "" unknown.
-func growth(c queue.Counts, born, first, last string) map[string]*int64 {
+// without a snapshot the sum of the gap is known, but not whose it is: all of them are unknown, unless the counter never falls
+// and the sum is 0. What the upstream itself says of a day goes before. born is the day on which the counter began at 0; ""
+// unknown.
+func growth(c queue.Counts, falls bool, born, first, last string) map[string]*int64 {
 	out := map[string]*int64{}
 	known := func(day string, n int64) {
 		if day >= first && day <= last {
@@ -33,7 +34,7 @@ func growth(c queue.Counts, born, first, last string) map[string]*int64 {
 			grown := s.N - n
 			if addDays(before, 1) == s.Day {
 				known(s.Day, grown)
-			} else if grown == 0 {
+			} else if grown == 0 && !falls {
 				for d := max(addDays(before, 1), first); d <= s.Day && d <= last; d = addDays(d, 1) {
 					known(d, 0)
 				}

@@ -92,7 +92,7 @@ func countedPost(h queue.Held, views, likes *queue.Counts, first, last string) (
 	if p.Released.IsZero() {
 		v.born = ""
 	}
-	v.views, v.likes = growth(*views, v.born, first, last), growth(*likes, v.born, first, last)
+	v.views, v.likes = growth(*views, false, v.born, first, last), growth(*likes, true, v.born, first, last)
 	v.row = PostRow{
 		ID: h.Key, Title: p.Title, URL: p.URL, ReleasedAt: p.Released.UTC().Format(documentTime), Active: h.Gone.IsZero(),
 		Views: total(*views), Likes: total(*likes), Today: v.day(last), Yesterday: v.day(addDays(last, -1)),
