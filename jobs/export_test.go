@@ -18,7 +18,5 @@ var SilentSince = silentSince
 // Tell tells of trouble until ctx ends, without a worker beside it.
 func (e *Engine) Tell(ctx context.Context) { e.tell(ctx) }
 
-// Growth is growth.
-func Growth(c queue.Counts, falls bool, born, first, last string) map[string]*int64 {
-	return growth(c, falls, born, first, last)
-}
+// Growth is what was counted on each day.
+var Growth = growth
