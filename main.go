@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -31,6 +32,7 @@ import (
 	"sumbi/config"
 	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/web"
 )
 
 //go:embed schema.sql
@@ -84,7 +86,7 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 	if b.ping != nil {
 		b.checks = append(b.checks, cli.Check{Name: "mongo", Do: b.ping})
 	}
-	return &cli.Built{Engine: e, Pace: b.pace, Close: b.close, Limits: b.limits, Checks: b.checks}, nil
+	return &cli.Built{Engine: e, Pace: b.pace, Rates: b.rates, Close: b.close, Limits: b.limits, Checks: b.checks}, nil
 }
 
 // setKey gives the store the key of the log-ins, if there is one.
@@ -338,6 +340,16 @@ func (b *builder) checkMatzip(source adapters.Source, batcher jobs.Batcher, find
 			}})
 		}
 	}
+}
+
+// rates are how fast the upstreams are called, by name.
+func (b *builder) rates() (all []web.Rate) {
+	for _, name := range slices.Sorted(maps.Keys(b.clients)) {
+		cl := b.clients[name]
+		limit, _ := cl.Pace()
+		all = append(all, web.Rate{Upstream: name, Limit: limit, Seconds: cl.Recent()})
+	}
+	return all
 }
 
 func (b *builder) limits() []rest.LimitInfo {

@@ -20,6 +20,7 @@ import (
 	"sumbi/config"
 	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/web"
 )
 
 // The exit statuses.
@@ -35,6 +36,7 @@ type Built struct {
 	Limits func() []rest.LimitInfo
 	// Pace returns the calls a second that the credentials of a crawl's lane allow together, and those that are made of them; 0 unlimited.
 	Pace   func(lane string) (limit, pace float64)
+	Rates  func() []web.Rate     // how fast each upstream is called
 	Checks []Check               // what doctor asks the upstreams
 	Close  func(context.Context) // lets the limits remember
 }

@@ -4,17 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"sumbi/adapters"
 	"sumbi/config"
 	"sumbi/queue"
 	"sumbi/sim"
+	"sumbi/web"
 )
 
 type demoCmd struct {
@@ -23,6 +24,8 @@ type demoCmd struct {
 	Seed     uint64 `default:"7" help:"Which world."`
 	Hard     bool   `help:"A world of namesakes, branches, closed shops and misleading first results; the report tells the kinds apart."`
 	Finder   string `enum:"naver,kakao" default:"naver" help:"Who finds the places: naver or kakao."`
+	Listen   string `default:"127.0.0.1:0" help:"Address of the page; \"-\" for none. Port 0 is any that is free." placeholder:"HOST:PORT"`
+	Stay     bool   `help:"Leave the page open at the end until it is interrupted."`
 
 	Torture bool   `help:"Kill sumbi at random moments while everything goes wrong, and count what was lost, doubled or paid twice."`
 	Kills   int    `default:"10" help:"With --torture: how often."`
@@ -73,11 +76,14 @@ func (d demoCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
-	b, err := e.Build(e.ctx, c, s, prometheus.NewRegistry(), e.log)
+	reg := registry(s)
+	b, err := e.Build(e.ctx, c, s, reg, e.log)
 	if err != nil {
 		return err
 	}
 	defer b.closeLimits(e.ctx)
+	shown, hide := d.show(e, e.page(c, s, b, reg))
+	defer hide()
 	run, err := runCmd{Pipeline: "matzip"}.ask(e, s)
 	if err != nil {
 		return err
@@ -94,10 +100,41 @@ func (d demoCmd) Run(e *env) error {
 		self = "go run ."
 	}
 	fmt.Fprintf(e.Stdout, "look around:\n  sqlite3 -box %[1]s 'select name, mentions, accounts, road_address from v_places order by mentions desc limit 10'\n  %[2]s status --state %[1]s\n  %[2]s export places --state %[1]s --format geojson > places.geojson\n", c.State, self)
+	if d.Stay && shown {
+		fmt.Fprintln(e.Stdout, "the page stays open until you interrupt this")
+		if err := b.Engine.Serve(e.ctx); err != nil && !errors.Is(err, context.Canceled) {
+			return err
+		}
+	}
 	if !ok {
 		return errDemoWrong
 	}
 	return nil
+}
+
+// show opens the page beside the demo until hide is called. A page that cannot be opened stops nothing.
+func (d demoCmd) show(e *env, w *web.Server) (shown bool, hide func()) {
+	if d.Listen == "" || d.Listen == "-" {
+		return false, func() {}
+	}
+	ctx, cancel := context.WithCancel(e.ctx)
+	address := make(chan net.Addr, 1)
+	w.Opened = func(a net.Addr) { address <- a }
+	w.Log = slog.New(slog.DiscardHandler) // what is looked at is no news of the demo
+	end := make(chan error, 1)
+	go func() { end <- w.Listen(ctx, d.Listen) }()
+	select {
+	case a := <-address:
+		fmt.Fprintf(e.Stdout, "the page: http://%s/\n", a)
+		return true, func() {
+			cancel()
+			<-end
+		}
+	case err := <-end:
+		cancel()
+		e.log.Warn("there is no page", "err", err)
+		return false, func() {}
+	}
 }
 
 // config is a configuration whose upstreams are the imitations.

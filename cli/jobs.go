@@ -107,16 +107,7 @@ type jobsRetryCmd struct {
 
 // Run lets jobs live again.
 func (c jobsRetryCmd) Run(e *env) error {
-	return e.each(c.IDs, c.All, func(tx *queue.Tx, id string) error {
-		if n, err := strconv.ParseInt(id, 10, 64); err == nil {
-			return tx.Revive(n)
-		}
-		pipeline, err := tx.ReviveQuestion(id)
-		if err != nil {
-			return err
-		}
-		return jobs.WantBatch(tx, pipeline)
-	}, "goes on")
+	return e.each(c.IDs, c.All, jobs.Retry, "goes on")
 }
 
 type jobsDropCmd struct {

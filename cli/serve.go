@@ -4,21 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
-	"sumbi/adapters/openai"
 	"sumbi/config"
 	"sumbi/queue"
-	"sumbi/web"
 )
 
 type serveCmd struct {
@@ -49,8 +44,7 @@ func (sv serveCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), queueMetrics{s}, bookMetrics{s})
+	reg := registry(s)
 	b, err := e.Build(e.ctx, c, s, reg, e.log)
 	if err != nil {
 		return err
@@ -60,15 +54,8 @@ func (sv serveCmd) Run(e *env) error {
 	g, ctx := errgroup.WithContext(e.ctx)
 	g.Go(func() error { return b.Engine.Serve(ctx) })
 	if c.Listen != "" && c.Listen != "-" {
-		w := &web.Server{
-			Store: s, Log: e.log, Token: c.Secrets.Token, ProxyHeader: sv.ProxyHeader, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
-			Status: func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
-		}
-		if secret := c.Secrets.OpenAIWebhook; secret != "" {
-			w.Verify = func(h http.Header, body []byte, now time.Time) (string, string, error) {
-				return openai.VerifyWebhook(secret, h, body, now)
-			}
-		}
+		w := e.page(c, s, b, reg)
+		w.ProxyHeader = sv.ProxyHeader
 		g.Go(func() error { return w.Listen(ctx, c.Listen) })
 	}
 	// A stop that comes in the middle of the start is an orderly one, too.

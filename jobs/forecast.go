@@ -99,6 +99,23 @@ func schedule(lists []int, rate float64, latency time.Duration) time.Duration {
 	return end
 }
 
+// TimeLeft forecasts the rest of a run's crawl by its critical path: the pages at the rate allowed, or the longest list.
+// walks are all of the pipeline; perSecond 0 is unknown.
+func TimeLeft(p *Pipeline, walks []queue.Reach, run queue.Run, perSecond float64) Forecast {
+	lengths := NewLengths(walks, p.Lists, p.PageSize)
+	var lists []int
+	for _, w := range walks {
+		if w.Run == run.ID && w.State == queue.WalkWalking {
+			lists = append(lists, lengths.Left(w))
+		}
+	}
+	latency := run.Latency()
+	if latency == 0 {
+		latency = DefaultLatency
+	}
+	return Predict(lists, perSecond, latency)
+}
+
 // Lengths tells how many pages lists have. It learns from the lists whose length is known what part of a target's count each
 // of them shows.
 type Lengths struct {

@@ -4,8 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	_ "embed"
-	"html/template"
 	"net"
 	"net/http"
 	"net/netip"
@@ -22,18 +20,12 @@ const (
 	maxForm = 8 << 10 // bytes of a request's body, webhooks aside
 )
 
-//go:embed pages.html
-var pagesText string
-
-var pages = template.Must(template.New("").Parse(pagesText))
-
 // protect puts what every request passes around next.
 func (s *Server) protect(next http.Handler) http.Handler {
 	next = http.NewCrossOriginProtection().Handler(s.onlyHere(next))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		// A browser may show an answer, send its forms back here, and do nothing else with it.
-		h.Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", s.policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "same-origin") // no-referrer would take the origin from our own forms
@@ -84,7 +76,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		switch {
 		case !ok && html(r):
-			s.page(w, http.StatusUnauthorized, "login", "")
+			s.loginPage(w, r, http.StatusUnauthorized, "")
 		case !ok:
 			refuse(w)
 		case s.try(w, r, given):
@@ -105,7 +97,7 @@ func (s *Server) try(w http.ResponseWriter, r *http.Request, given string) bool 
 	if wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
 		if html(r) {
-			s.page(w, http.StatusTooManyRequests, "login", "Too many wrong tokens: wait a while and try again.")
+			s.loginPage(w, r, http.StatusTooManyRequests, say("Too many wrong tokens: wait a while and try again."))
 		} else {
 			http.Error(w, "too many wrong tokens: wait a while and try again", http.StatusTooManyRequests)
 		}
@@ -121,15 +113,23 @@ func (s *Server) try(w http.ResponseWriter, r *http.Request, given string) bool 
 		s.Log.Warn("a wrong token was refused", "from", who, "more_since_the_last_line", more)
 	}
 	if html(r) {
-		s.page(w, http.StatusUnauthorized, "login", "That is not the token.")
+		s.loginPage(w, r, http.StatusUnauthorized, say("That is not the token."))
 	} else {
 		refuse(w)
 	}
 	return false
 }
 
-func (s *Server) loginForm(w http.ResponseWriter, _ *http.Request) {
-	s.page(w, http.StatusOK, "login", "")
+func (s *Server) loginForm(w http.ResponseWriter, r *http.Request) {
+	s.loginPage(w, r, http.StatusOK, "")
+}
+
+// loginPage shows the form; wrong says why it is shown again, marked with say. A script's request makes the browser go there.
+func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, status int, wrong string) {
+	if scripted(r) {
+		w.Header().Set("HX-Redirect", "/login")
+	}
+	s.renderOutside(w, r, status, "login", say("Log in"), wrong)
 }
 
 // login turns the token into a cookie that holds nothing of it.
@@ -198,13 +198,8 @@ func (s *Server) client(r *http.Request) netip.Prefix {
 // html reports whether it is a browser that asks for a page.
 func html(r *http.Request) bool { return strings.Contains(r.Header.Get("Accept"), "text/html") }
 
-func (s *Server) page(w http.ResponseWriter, status int, name string, data any) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if err := pages.ExecuteTemplate(w, name, data); err != nil {
-		s.Log.Debug("page", "name", name, "err", err) // the visitor has gone
-	}
-}
+// scripted reports whether a script of the page asks, for a part of it.
+func scripted(r *http.Request) bool { return r.Header.Get("HX-Request") != "" }
 
 // sessions are who has logged in since the start, by a hash of the cookie.
 type sessions struct {

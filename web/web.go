@@ -1,15 +1,18 @@
-// Package web is what sumbi listens with: health for the platform, webhooks from upstreams, metrics and a plain status.
+// Package web is what sumbi listens with: the page for people, health for the platform, webhooks from upstreams, metrics and a
+// plain status.
 package web
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -41,13 +44,33 @@ type Server struct {
 	// ("" for events that are about something else). nil refuses all webhooks.
 	Verify  func(h http.Header, body []byte, now time.Time) (id, batch string, err error)
 	Metrics http.Handler                                 // nil = none
-	Status  func(ctx context.Context, w io.Writer) error // the text of the status page
+	Status  func(ctx context.Context, w io.Writer) error // what is going on as text, for who asks for no page
+	// Pipelines are those that are configured.
+	Pipelines []*jobs.Pipeline
+	// Rates returns how fast this process calls each upstream; nil = not known.
+	Rates func() []Rate
+	// Forecast says what a run of a pipeline would do, without asking anybody; nil = not known. The error is for people.
+	Forecast func(ctx context.Context, pipeline string) (Forecast, error)
+	// Opened is told where Listen listens; nil = nobody asks.
+	Opened func(net.Addr)
 
+	views       map[string]*template.Template // by language
+	closed      *http.ServeMux                // what wants the token
+	nav         []link
+	policy      string           // what a browser may do with an answer
 	now         func() time.Time // time.Now, but for tests
 	sessions    sessions
 	tries       tries
 	badTokens   rarely
 	badWebhooks rarely
+	badReads    rarely
+	lives       map[string]liveView
+	hub         hub
+	beat        time.Duration // liveBeat, but for tests
+	situation   slowly[situation]
+	together    together
+
+	refusedWebhooks counter
 }
 
 // Handler returns the routes.
@@ -55,25 +78,53 @@ func (s *Server) Handler() http.Handler {
 	if s.now == nil {
 		s.now = time.Now
 	}
+	if s.beat == 0 {
+		s.beat = liveBeat
+	}
+	s.views, s.policy = viewsAt(s.Store.Now), s.contentPolicy()
 	open := map[string]http.Handler{"/healthz": get(s.health), webhookPath: post(s.webhook)}
 	if s.Token != "" {
 		open["/login"] = methods{http.MethodGet: s.loginForm, http.MethodHead: s.loginForm, http.MethodPost: s.login}
 	}
 	// What is not open asks for the token before it tells whether it is there at all.
 	closed := http.NewServeMux()
-	closed.HandleFunc("GET /{$}", s.status)
+	s.closed = closed
 	closed.HandleFunc("POST /logout", s.logout)
+	closed.HandleFunc("POST /look", s.chooseLook)
 	if s.Metrics != nil {
 		closed.Handle("GET /metrics", s.Metrics)
 	}
-	guarded := s.guard(closed)
+	closed.HandleFunc("GET /events", s.events)
+	s.overviewRoutes(closed)
+	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool { return !s.serves(l.Path) })
+	guarded := s.guard(s.missing(closed))
 	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h := open[r.URL.Path]; h != nil {
+		h := open[r.URL.Path]
+		switch {
+		case h != nil:
 			h.ServeHTTP(w, r)
-			return
+		case strings.HasPrefix(r.URL.Path, staticPath):
+			get(s.static).ServeHTTP(w, r)
+		default:
+			guarded.ServeHTTP(w, r)
 		}
-		guarded.ServeHTTP(w, r)
 	}))
+}
+
+// serves reports whether there is a view at path, which may have a query.
+func (s *Server) serves(path string) bool {
+	path, _, _ = strings.Cut(path, "?")
+	_, pattern := s.closed.Handler(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: path}})
+	return pattern != ""
+}
+
+// contentPolicy says what a browser may do with an answer: show it with our own style, script and pictures, send its forms back
+// here, ask here for more, and nothing else.
+func (s *Server) contentPolicy() string {
+	return strings.Join([]string{
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' data:", "connect-src 'self'",
+		"form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'",
+	}, "; ")
 }
 
 // methods answers each method of one path; others get 405.
@@ -104,18 +155,12 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, "ok\n")
 }
 
+// status is the overview for who asks for no page.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	var text strings.Builder
 	if err := s.Status(r.Context(), &text); err != nil {
 		s.Log.Error("status", "err", err)
 		http.Error(w, "the status cannot be read", http.StatusInternalServerError)
-		return
-	}
-	if html(r) {
-		s.page(w, http.StatusOK, "status", struct {
-			Text     string
-			LoggedIn bool
-		}{text.String(), s.cookie(r) != ""})
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -139,6 +184,7 @@ func (s *Server) webhook(w http.ResponseWriter, r *http.Request) {
 	}
 	id, batch, err := s.Verify(r.Header, body, s.Store.Now())
 	if err != nil {
+		s.refusedWebhooks.add(s.now())
 		if more, ok := s.badWebhooks.say(s.now()); ok {
 			s.Log.Warn("webhook refused", "err", err, "more_since_the_last_line", more)
 		}
@@ -187,12 +233,17 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 		Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		MaxHeaderBytes: 16 << 10, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelError),
 	}
+	srv.RegisterOnShutdown(s.hub.close)
+	defer s.hub.close()
 	defer context.AfterFunc(ctx, func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_ = srv.Shutdown(end)
 	})()
 	s.Log.Info("listening", "addr", l.Addr().String())
+	if s.Opened != nil {
+		s.Opened(l.Addr())
+	}
 	if err := srv.Serve(&crowd{Listener: l, room: make(chan struct{}, mostConnections)}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

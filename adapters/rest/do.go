@@ -166,6 +166,7 @@ type departure struct {
 	next     http.RoundTripper
 	upstream string
 	traces   bool // next tells when it has a connection
+	recent   *recent
 }
 
 func newDeparture(o Options, base *url.URL) *departure {
@@ -227,5 +228,6 @@ func (d *departure) leave(ctx context.Context, t *trip) error {
 		return err
 	}
 	adapters.CountCall(ctx, d.upstream)
+	d.recent.count(time.Now())
 	return nil
 }

@@ -58,6 +58,7 @@ type Client struct {
 	changed   *bell
 	line      *line
 	held      stopwatch
+	recent    recent
 }
 
 // New returns a client. It panics when BaseURL is not an absolute http or https URL, which the configuration has checked before.
@@ -93,8 +94,10 @@ func New(o Options) *Client {
 	for _, l := range c.limits {
 		l.attach(c.changed)
 	}
+	gate := newDeparture(o, base)
+	gate.recent = &c.recent
 	c.http = &http.Client{
-		Transport:     newDeparture(o, base),
+		Transport:     gate,
 		CheckRedirect: checkRedirect,
 		Timeout:       c.timeout,
 	}

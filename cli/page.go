@@ -1,0 +1,73 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"sumbi/adapters/openai"
+	"sumbi/config"
+	"sumbi/jobs"
+	"sumbi/queue"
+	"sumbi/web"
+)
+
+// registry has the metrics of the process and of the state.
+func registry(s *queue.Store) *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), queueMetrics{s}, bookMetrics{s})
+	return reg
+}
+
+// page is the page of a process that works on s.
+func (e *env) page(c *config.Config, s *queue.Store, b *Built, reg *prometheus.Registry) *web.Server {
+	w := &web.Server{
+		Store: s, Log: e.log, Token: c.Secrets.Token, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
+		Status:    func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
+		Pipelines: b.Engine.Pipelines, Rates: b.Rates,
+		Forecast: func(ctx context.Context, pipeline string) (web.Forecast, error) { return forecast(ctx, c, s, pipeline) },
+	}
+	if secret := c.Secrets.OpenAIWebhook; secret != "" {
+		w.Verify = func(h http.Header, body []byte, now time.Time) (string, string, error) {
+			return openai.VerifyWebhook(secret, h, body, now)
+		}
+	}
+	return w
+}
+
+// forecast says what a run of all accounts would do, without asking anybody.
+func forecast(ctx context.Context, c *config.Config, s *queue.Store, pipeline string) (f web.Forecast, err error) {
+	p, err := c.Pipeline(pipeline)
+	if err != nil {
+		return f, err
+	}
+	in := planInput(c, p)
+	in.Now = s.Now()
+	if in.Targets, err = p.ReadAccounts(c.Dir()); err != nil {
+		return f, err
+	}
+	if in.Known, err = s.Known(ctx, p.Name); err != nil {
+		return f, err
+	}
+	if in.Latency, err = s.Latency(ctx, p.Name); err != nil {
+		return f, err
+	}
+	if in.Pace, err = rememberedPace(ctx, s, c); err != nil {
+		return f, err
+	}
+	plan := jobs.MakePlan(in)
+	inPrice, outPrice, known := c.Price(c.OpenAI.Model)
+	f = web.Forecast{
+		Accounts: plan.Accounts, Pages: plan.Crawl.Pages + plan.LookUps, Captions: plan.Captions, Crawl: plan.Crawl.Expected,
+		MicroUSD: planTokens(plan, inPrice, outPrice) + planRequests(c, plan), Priced: known || plan.Captions == 0, Full: plan.Full,
+	}
+	for _, x := range plan.Searches {
+		f.Searches += x.N
+	}
+	return f, nil
+}

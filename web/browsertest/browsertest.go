@@ -1,0 +1,368 @@
+// Package browsertest opens pages in a real browser for tests, and watches what they do: Debian's chromium, without a window,
+// with a fresh profile for each page. Nothing of it can be reached but this machine.
+package browsertest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// patience is how long a page may take to become what a test waits for.
+const patience = 30 * time.Second
+
+// Options say how a page is looked at.
+type Options struct {
+	Width, Height int    // CSS pixels; 0 is 1440 × 900. Below 600 it is a telephone with a touch screen
+	Dark          bool   // prefers-color-scheme
+	Language      string // Accept-Language; "" is "ko"
+	NoScript      bool   // the page's own scripts do not run
+}
+
+// Page is a page in a browser. A test uses it from one goroutine.
+type Page struct {
+	t   testing.TB
+	ctx context.Context
+
+	mu       sync.Mutex
+	problems []string
+	requests []string
+	allowed  []string
+}
+
+// browser is the one process of a test binary.
+type browser struct {
+	once   sync.Once
+	ctx    context.Context
+	cancel []context.CancelFunc
+	err    error
+}
+
+var one browser
+
+// errNone says that there is no browser.
+var errNone = errors.New("there is no chromium on this machine: install it (Debian: apt-get install chromium fonts-nanum)")
+
+func program() (string, error) {
+	for _, name := range []string{os.Getenv("SUMBI_TEST_BROWSER"), "chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); name != "" && err == nil {
+			return path, nil
+		}
+	}
+	return "", errNone
+}
+
+func (b *browser) start() {
+	path, err := program()
+	if err != nil {
+		b.err = err
+		return
+	}
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-default-apps", true), chromedp.Flag("disable-extensions", true), chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.Flag("metrics-recording-only", true), chromedp.Flag("hide-scrollbars", true), chromedp.Flag("force-color-profile", "srgb"),
+		// A page that asks for another machine gets no answer, whatever the test looks at.
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"),
+	}
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	b.cancel = append(b.cancel, cancel)
+	b.ctx, cancel = chromedp.NewContext(ctx)
+	b.cancel = append(b.cancel, cancel)
+	b.err = chromedp.Do(b.ctx)
+}
+
+// Close ends the browser. TestMain calls it after the tests; without it the browser ends with the process.
+func Close() {
+	for i := range one.cancel {
+		one.cancel[len(one.cancel)-1-i]()
+	}
+}
+
+// Open opens a page. When the test ends it fails if the page has complained in the console, has thrown, or has asked any
+// machine but this one. Without a browser the test is skipped; where CI=true it fails.
+func Open(t testing.TB, url string, o Options) *Page {
+	t.Helper()
+	one.once.Do(one.start)
+	if one.err != nil {
+		if os.Getenv("CI") != "true" && errors.Is(one.err, errNone) {
+			t.Skipf("SKIPPED, nothing was looked at in a browser: %v", one.err)
+		}
+		t.Fatal(one.err)
+	}
+	ctx, cancel := chromedp.NewContext(one.ctx, chromedp.WithNewBrowserContext())
+	p := &Page{t: t, ctx: ctx}
+	t.Cleanup(func() {
+		cancel()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, problem := range p.problems {
+			if !p.forgiven(problem) {
+				t.Errorf("the page of %s: %s", t.Name(), problem)
+			}
+		}
+	})
+	if o.Width == 0 {
+		o.Width, o.Height = 1440, 900
+	}
+	if o.Height == 0 {
+		o.Height = 844
+	}
+	if o.Language == "" {
+		o.Language = "ko"
+	}
+	if err := p.prepare(o); err != nil {
+		t.Fatal(err)
+	}
+	p.Go(url)
+	return p
+}
+
+func (p *Page) prepare(o Options) error {
+	if err := chromedp.Listen(p.ctx, p.heard); err != nil {
+		return err
+	}
+	var view []chromedp.EmulateViewportOption
+	if o.Width < 600 {
+		view = append(view, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulateScale(2))
+	}
+	theme := "light"
+	if o.Dark {
+		theme = "dark"
+	}
+	return chromedp.Do(p.ctx,
+		call(network.Enable, network.EnableParams{}), call(runtime.Enable, struct{}{}), call(cdplog.Enable, struct{}{}),
+		call(network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": o.Language}}),
+		call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: theme}, {Name: "prefers-reduced-motion", Value: "reduce"},
+		}}),
+		call(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: o.NoScript}),
+		chromedp.EmulateViewport(int64(o.Width), int64(o.Height), view...),
+	)
+}
+
+func call[P, R any](c cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, c, params)
+		return err
+	})
+}
+
+// heard notes what a test fails of.
+func (p *Page) heard(event any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		text := e.ExceptionDetails.Text
+		if e.ExceptionDetails.Exception != nil {
+			text += " " + e.ExceptionDetails.Exception.Description
+		}
+		p.problems = append(p.problems, "exception: "+text)
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == "error" || e.Type == "assert" {
+			var words []string
+			for _, a := range e.Args {
+				words = append(words, written(a))
+			}
+			p.problems = append(p.problems, "console: "+strings.Join(words, " "))
+		}
+	case *cdplog.EventEntryAdded:
+		if e.Entry.Level == "error" {
+			p.problems = append(p.problems, "log: "+e.Entry.Text+" "+e.Entry.URL)
+		}
+	case *network.EventRequestWillBeSent:
+		p.requests = append(p.requests, e.Request.URL)
+		if !here(e.Request.URL) {
+			p.problems = append(p.problems, "a request leaves this machine: "+e.Request.URL)
+		}
+	}
+}
+
+// written is a value as the console shows it.
+func written(o *runtime.RemoteObject) string {
+	var text string
+	if json.Unmarshal(o.Value, &text) == nil {
+		return text
+	}
+	if o.Description != "" {
+		return o.Description
+	}
+	return string(o.Value)
+}
+
+// here tells whether an address is of this machine, or of no machine at all.
+func here(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	switch u.Scheme {
+	case "data", "blob", "about":
+		return true
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+func (p *Page) forgiven(problem string) bool {
+	for _, a := range p.allowed {
+		if strings.Contains(problem, a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Allow lets what the page complains of pass when it contains a text, such as an answer that a test provokes.
+func (p *Page) Allow(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.allowed = append(p.allowed, text)
+}
+
+// Requests are the addresses that the page has asked for so far.
+func (p *Page) Requests() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.requests...)
+}
+
+// Do runs actions of chromedp, each for as long as a test waits for anything.
+func (p *Page) Do(actions ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, actions...); err != nil {
+		p.t.Fatalf("%v\nthe page's problems: %q", err, p.problemsSoFar())
+	}
+}
+
+func (p *Page) problemsSoFar() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]string(nil), p.problems...)
+}
+
+// Go goes to an address and waits until it is loaded.
+func (p *Page) Go(url string) {
+	p.t.Helper()
+	p.Do(chromedp.Navigate(url))
+}
+
+// Eval returns the value of an expression of JavaScript; a promise's is waited for.
+func Eval[T any](p *Page, expression string) T {
+	p.t.Helper()
+	v, err := eval[T](p, expression)
+	if err != nil {
+		p.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+func eval[T any](p *Page, expression string) (T, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	// As text: that every value has.
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`(async () => JSON.stringify(await (`+expression+`)) ?? "null")()`, chromedp.EvalAwaitPromise))
+	var v T
+	if err != nil {
+		return v, err
+	}
+	return v, json.Unmarshal([]byte(text), &v)
+}
+
+// Wait waits until an expression of JavaScript is true. It may be about a page that is only being loaded.
+func (p *Page) Wait(expression string) {
+	p.t.Helper()
+	until := time.Now().Add(patience)
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		v, err := eval[bool](p, `!!(`+expression+`)`)
+		if err == nil && v {
+			return
+		}
+		if time.Now().After(until) {
+			p.Screenshot("failed-" + strings.ReplaceAll(p.t.Name(), "/", "-"))
+			p.t.Fatalf("%s is not true after %s (%v)\nthe page's problems: %q", expression, patience, err, p.problemsSoFar())
+		}
+		select {
+		case <-look.C:
+		case <-p.ctx.Done():
+			p.t.Fatal(p.ctx.Err())
+		}
+	}
+}
+
+// Click clicks on the first element of a CSS selector, once it can be seen.
+func (p *Page) Click(css string) {
+	p.t.Helper()
+	p.Do(chromedp.Click(chromedp.CSS(css)))
+}
+
+// Press presses keys, such as "a" or kb.Tab, one after the other, wherever the focus is.
+func (p *Page) Press(keys ...string) {
+	p.t.Helper()
+	for _, k := range keys {
+		p.Do(chromedp.KeyEvent(k))
+	}
+}
+
+// Fill writes into a field.
+func (p *Page) Fill(css, text string) {
+	p.t.Helper()
+	p.Do(chromedp.SetValue(chromedp.CSS(css), text))
+}
+
+// Text is what is to be read in the first element of a CSS selector.
+func (p *Page) Text(css string) string {
+	p.t.Helper()
+	b, err := json.Marshal(css)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return Eval[string](p, `document.querySelector(`+string(b)+`)?.innerText ?? ""`)
+}
+
+// Screenshot writes what is to be seen as NAME.png into the folder that SUMBI_SCREENSHOTS names; without it does nothing.
+func (p *Page) Screenshot(name string) {
+	p.t.Helper()
+	dir := os.Getenv("SUMBI_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	picture, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name+".png"), picture, 0o644))
+	}
+	if err != nil {
+		p.t.Fatal(fmt.Errorf("screenshot %s: %w", name, err))
+	}
+}
+
+// Wide tells by how many pixels the page is wider than the window: 0 when nobody has to scroll sideways.
+func (p *Page) Wide() int {
+	p.t.Helper()
+	return Eval[int](p, `Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)`)
+}

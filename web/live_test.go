@@ -1,0 +1,231 @@
+package web_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sumbi/web"
+)
+
+// live serves a view "수" that counts its readings.
+func live(t *testing.T, change ...func(*web.Server)) (s *web.Server, url string, readings *atomic.Int64) {
+	t.Helper()
+	w, _, _ := serve(t, "")
+	s = &web.Server{Store: w.Store, Log: slog.New(slog.DiscardHandler), Status: w.Status}
+	s.SetBeat(50 * time.Millisecond)
+	for _, f := range change {
+		f(s)
+	}
+	h := s.Handler()
+	readings = &atomic.Int64{}
+	s.Watch("수", `{{t "Posts"}} {{.Data}}`, func(_ context.Context, arg string) (any, error) { return arg + " " + itoa(readings.Add(1)), nil })
+	srv := httptest.NewServer(h)
+	t.Cleanup(func() {
+		s.CloseLive()
+		srv.Close()
+	})
+	return s, srv.URL, readings
+}
+
+func itoa(n int64) string { b, _ := json.Marshal(n); return string(b) }
+
+// listen opens a stream of events; the function returns the text of the next block.
+func listen(t *testing.T, url, lang string) (*http.Response, func() (string, error)) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Accept-Language", lang)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	lines := bufio.NewScanner(resp.Body)
+	return resp, func() (string, error) {
+		for lines.Scan() {
+			text, ok := strings.CutPrefix(lines.Text(), "data: ")
+			if !ok {
+				continue
+			}
+			var block struct{ ID, HTML string }
+			if err := json.Unmarshal([]byte(text), &block); err != nil {
+				return "", err
+			}
+			if block.ID != "수" {
+				return "", errors.New("another block: " + text)
+			}
+			return block.HTML, nil
+		}
+		return "", errors.Join(lines.Err(), io.EOF)
+	}
+}
+
+// until waits for what happens soon.
+func until(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(what)
+		}
+	}
+}
+
+// TestLive has two people watch the same, each in his language, and a third another thing. It is read once for both, and no
+// more when they have gone.
+func TestLive(t *testing.T) {
+	t.Parallel()
+	s, url, readings := live(t)
+	r, english := listen(t, url+"/events?view=수&arg=%3Cb%3E", "en")
+	if r.StatusCode != 200 || r.Header.Get("Content-Type") != "text/event-stream" || r.Header.Get("Cache-Control") != "no-store" {
+		t.Fatalf("%s %v", r.Status, r.Header)
+	}
+	k, korean := listen(t, url+"/events?view=수&arg=%3Cb%3E", "ko")
+	o, other := listen(t, url+"/events?view=수&arg=다른", "ko")
+	for name, tt := range map[string]struct {
+		next func() (string, error)
+		want string
+	}{"English": {english, "Posts &lt;b&gt; "}, "Korean": {korean, "게시물 &lt;b&gt; "}, "another": {other, "게시물 다른 "}} {
+		before := ""
+		for range 3 {
+			got, err := tt.next()
+			if err != nil || !strings.HasPrefix(got, tt.want) || got == before {
+				t.Fatalf("%s: %q after %q, %v", name, got, before, err)
+			}
+			before = got
+		}
+	}
+	if feeds, watchers := s.Watched(); feeds != 2 || watchers != 3 {
+		t.Errorf("%d feeds for %d watchers", feeds, watchers)
+	}
+	for _, r := range []*http.Response{r, k, o} {
+		r.Body.Close()
+	}
+	until(t, "somebody still watches", func() bool { feeds, watchers := s.Watched(); return feeds == 0 && watchers == 0 })
+	s.CloseLive() // what was read is over
+	n := readings.Load()
+	time.Sleep(150 * time.Millisecond)
+	if readings.Load() != n {
+		t.Error("it is read while nobody watches")
+	}
+}
+
+// TestLiveSlow has one reader that takes nothing. It is dropped, and another one misses nothing.
+func TestLiveSlow(t *testing.T) {
+	t.Parallel()
+	big := strings.Repeat("가", 100_000)
+	s, url, readings := live(t)
+	s.Watch("큰", `{{.Data}}`, func(context.Context, string) (any, error) { return big + itoa(readings.Add(1)), nil })
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /events?view=%ED%81%B0 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the slow one does not come", func() bool { _, n := s.Watched(); return n == 1 })
+	_, next := listen(t, url+"/events?view=수", "en")
+	until(t, "the slow one is waited for", func() bool { _, n := s.Watched(); return n == 1 })
+	for range 20 {
+		if _, err := next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLiveUnchanged sends a block once when it stays as it is, and to whom comes later, too.
+func TestLiveUnchanged(t *testing.T) {
+	t.Parallel()
+	s, url, readings := live(t)
+	s.Watch("같은", "<p>같다</p>", func(context.Context, string) (any, error) { readings.Add(1); return nil, nil })
+	count := func() *atomic.Int64 {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", url+"/events?view=같은", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var n atomic.Int64
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			lines := bufio.NewScanner(resp.Body)
+			for lines.Scan() {
+				if strings.HasPrefix(lines.Text(), "data: ") {
+					n.Add(1)
+				}
+			}
+		}()
+		t.Cleanup(func() { resp.Body.Close(); <-done })
+		until(t, "nothing comes", func() bool { return n.Load() == 1 })
+		return &n
+	}
+	first := count()
+	start := readings.Load()
+	until(t, "it is not read", func() bool { return readings.Load() > start+10 })
+	second := count()
+	start = readings.Load()
+	until(t, "it is not read", func() bool { return readings.Load() > start+10 })
+	if first.Load() != 1 || second.Load() != 1 {
+		t.Errorf("%d and %d events of something that does not change", first.Load(), second.Load())
+	}
+}
+
+// TestLiveTrouble goes on after a reading that fails or panics.
+func TestLiveTrouble(t *testing.T) {
+	t.Parallel()
+	s, url, readings := live(t)
+	s.Watch("수", `{{.Data}}`, func(context.Context, string) (any, error) {
+		switch n := readings.Add(1); n {
+		case 1:
+			return nil, errors.New("nothing can be read")
+		case 2:
+			panic("없음")
+		default:
+			return n, nil
+		}
+	})
+	_, next := listen(t, url+"/events?view=수", "en")
+	if got, err := next(); got != "3" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestLiveBounds(t *testing.T) {
+	t.Parallel()
+	s, url, _ := live(t, func(s *web.Server) { s.SetBeat(time.Hour) })
+	if r, _ := listen(t, url+"/events?view=없음", "en"); r.StatusCode != 404 {
+		t.Errorf("an unknown view: %s", r.Status)
+	}
+	for i := range web.LiveMost {
+		if r, _ := listen(t, url+"/events?view=수&arg="+itoa(int64(i)), "en"); r.StatusCode != 200 {
+			t.Fatalf("watcher %d: %s", i, r.Status)
+		}
+	}
+	if r, _ := listen(t, url+"/events?view=수", "en"); r.StatusCode != 503 || r.Header.Get("Retry-After") == "" {
+		t.Errorf("one too many: %s", r.Status)
+	}
+	s.CloseLive()
+	if r, _ := listen(t, url+"/events?view=수", "en"); r.StatusCode != 503 {
+		t.Errorf("after the end: %s", r.Status)
+	}
+	ho := newHouse(t, token)
+	if r := ho.ask("GET", "/events?view=overview", ""); r.StatusCode != 401 {
+		t.Errorf("without the token: %s", r.Status)
+	}
+}

@@ -1,0 +1,108 @@
+package web
+
+import (
+	"net/http"
+
+	"sumbi/jobs"
+	"sumbi/queue"
+)
+
+// askRun asks whether a pipeline is to run now, and says what that would cost.
+func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
+	lang, name := language(r), r.URL.Query().Get("pipeline")
+	if !s.hasPipeline(name) {
+		s.fail(w, r, http.StatusNotFound, say("There is no such pipeline."), say("Pipelines are named in sumbi.toml; a start reads it."))
+		return
+	}
+	c := confirmation{
+		Title: say("Run now?"), Text: say("Pipeline %s"), Args: name, Action: "/runs/new", Fields: []fact{{"pipeline", name}},
+		Button: say("Run now"), Back: "/",
+	}
+	if s.Forecast != nil {
+		f, err := s.Forecast(r.Context(), name)
+		if err != nil {
+			c.Note = word(lang, "There is no forecast: %s", err.Error())
+			s.confirm(w, r, c)
+			return
+		}
+		cost := word(lang, "unknown")
+		if f.Priced {
+			cost = word(lang, "about %s", dollars(f.MicroUSD))
+		}
+		c.Facts = []fact{
+			{say("Accounts"), grouped(f.Accounts)},
+			{say("Instagram pages"), word(lang, "about %s", grouped(f.Pages))},
+			{say("Time of the crawl"), word(lang, "about %s", span(lang, f.Crawl))},
+			{say("Captions to be read"), word(lang, "about %s", grouped(f.Captions))},
+			{say("Searches"), word(lang, "about %s", grouped(f.Searches))},
+			{say("Cost"), cost},
+		}
+		c.Note = word(lang, "Only what is new, and all of accounts that are new.")
+		if f.Full {
+			c.Note = word(lang, "Whole lists are walked.")
+		}
+	}
+	s.confirm(w, r, c)
+}
+
+// startRun asks for a run; an unfinished one goes on.
+func (s *Server) startRun(w http.ResponseWriter, r *http.Request) {
+	name := r.PostFormValue("pipeline")
+	if !s.hasPipeline(name) {
+		s.fail(w, r, http.StatusNotFound, say("There is no such pipeline."), say("Pipelines are named in sumbi.toml; a start reads it."))
+		return
+	}
+	var run queue.Run
+	var fresh bool
+	err := s.Store.Tx(r.Context(), func(tx *queue.Tx) (err error) {
+		run, fresh, err = tx.AskRun(name, false, nil)
+		return err
+	})
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	s.situation.forget()
+	if !fresh {
+		s.done(w, r, "/", say("Run %d of %s is not finished yet; it goes on."), run.ID, name)
+		return
+	}
+	s.done(w, r, "/", say("Run %d of %s begins."), run.ID, name)
+}
+
+func (s *Server) hasPipeline(name string) bool {
+	for _, p := range s.Pipelines {
+		if p.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// askRetry asks whether everything that was given up is to be tried again.
+func (s *Server) askRetry(w http.ResponseWriter, r *http.Request) {
+	a, err := s.Store.Attention(r.Context())
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	s.confirm(w, r, confirmation{
+		Title: say("Try again what was given up?"), Text: say("Each gets all its attempts anew. What costs money costs it again."),
+		Facts:  []fact{{say("Jobs"), grouped(a.DeadJobs)}, {say("Captions"), grouped(a.DeadQuestions)}},
+		Action: "/dead/retry", Button: say("Try again"), Back: "/",
+	})
+}
+
+// retryDead lets everything that was given up live again.
+func (s *Server) retryDead(w http.ResponseWriter, r *http.Request) {
+	n, err := jobs.RetryDead(r.Context(), s.Store)
+	if err != nil && n == 0 {
+		s.broken(w, r, err)
+		return
+	}
+	if err != nil {
+		s.Log.Warn("not everything could be tried again", "err", err)
+	}
+	s.situation.forget()
+	s.done(w, r, "/", say("Tried again: %d"), n)
+}

@@ -1,0 +1,57 @@
+// What every view shares: figures that change by themselves, questions in a dialog, and a mark for what is shown as live.
+
+const dialog = document.getElementById("dialog");
+
+// A link with data-dialog leads to a page that asks something. With a script the question comes as a dialog.
+document.addEventListener("click", async (e) => {
+  const link = e.target.closest("a[data-dialog]");
+  if (link && !e.ctrlKey && !e.metaKey && !e.shiftKey) {
+    e.preventDefault();
+    try {
+      const answer = await fetch(link.href, { headers: { Accept: "text/html", "HX-Request": "true" } });
+      if (!answer.ok) throw new Error(answer.status);
+      dialog.innerHTML = await answer.text();
+      dialog.showModal();
+    } catch {
+      location.href = link.href;
+    }
+    return;
+  }
+  if (dialog.open && (e.target === dialog || e.target.closest("[data-close]"))) {
+    e.preventDefault();
+    dialog.close();
+  }
+});
+
+// The element with data-events names what is watched. Each event carries the inside of one element.
+const watched = document.querySelector("[data-events]");
+const mark = document.getElementById("live");
+let source;
+
+function watch() {
+  source = new EventSource("/events?" + watched.dataset.events);
+  source.addEventListener("block", (e) => {
+    const { id, html } = JSON.parse(e.data);
+    const target = document.getElementById(id);
+    if (target) htmx.swap({ sourceElement: target, target, text: html, swap: "innerMorph" });
+    document.dispatchEvent(new CustomEvent("sumbi:block", { detail: { id } }));
+  });
+  source.onopen = () => say("live");
+  source.onerror = () => say("lost");
+}
+
+function say(state) {
+  mark.hidden = false;
+  mark.className = "live " + state;
+  if (mark.textContent !== mark.dataset[state]) mark.textContent = mark.dataset[state];
+}
+
+if (watched && mark) {
+  // A browser opens few connections to one server: a tab that nobody looks at needs none.
+  document.addEventListener("visibilitychange", () => {
+    source?.close();
+    source = undefined;
+    if (!document.hidden) watch();
+  });
+  if (!document.hidden) watch();
+}
