@@ -89,9 +89,9 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 	return &cli.Built{Engine: e, Pace: b.pace, Rates: b.rates, Close: b.close, Limits: b.limits, Checks: b.checks}, nil
 }
 
-// setKey gives the store the key of the log-ins, if there is one.
+// setKey gives the store the key of the log-ins, where there are any.
 func setKey(ctx context.Context, c *config.Config, store *queue.Store) error {
-	if c.Secrets.Key == "" {
+	if c.Secrets.Key == "" || !slices.ContainsFunc(c.Pipelines, config.Pipeline.LogsIn) {
 		return nil
 	}
 	keys := make([][]byte, 2)

@@ -29,7 +29,7 @@ func (e *env) page(c *config.Config, s *queue.Store, b *Built, reg *prometheus.R
 	w := &web.Server{
 		Store: s, Log: e.log, Token: c.Secrets.Token, Metrics: promhttp.HandlerFor(reg, promhttp.HandlerOpts{}),
 		Status:    func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
-		Pipelines: b.Engine.Pipelines, Rates: b.Rates,
+		Pipelines: b.Engine.Pipelines, Rates: b.Rates, HandIn: b.Engine.HandIn,
 		Forecast: func(ctx context.Context, pipeline string) (web.Forecast, error) { return forecast(ctx, c, s, pipeline) },
 	}
 	if secret := c.Secrets.OpenAIWebhook; secret != "" {
@@ -46,6 +46,10 @@ func forecast(ctx context.Context, c *config.Config, s *queue.Store, pipeline st
 	if err != nil {
 		return f, err
 	}
+	return kindOf(p).forecast(ctx, c, s, p)
+}
+
+func forecastMatzip(ctx context.Context, c *config.Config, s *queue.Store, p config.Pipeline) (f web.Forecast, err error) {
 	in := planInput(c, p)
 	in.Now = s.Now()
 	if in.Targets, err = p.ReadAccounts(c.Dir()); err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"sumbi/config"
 	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/web"
 )
 
 // velog forecasts the turns of a pipeline's users. It asks nobody.
@@ -47,4 +49,17 @@ func (v planCmd) velog(e *env, c *config.Config, p config.Pipeline) error {
 		fmt.Fprintf(e.Stdout, "a day: at most %s requests; velog asks no money\n", grouped(int(24*time.Hour/every)*plan.Requests))
 	}
 	return nil
+}
+
+func forecastVelog(ctx context.Context, c *config.Config, s *queue.Store, p config.Pipeline) (f web.Forecast, err error) {
+	targets, err := p.ReadAccounts(c.Dir())
+	if err != nil {
+		return f, err
+	}
+	plan, err := jobs.PlanTurns(ctx, s, p.Name, targets)
+	f = web.Forecast{Accounts: plan.Users, Pages: plan.Requests, Priced: true, Full: true}
+	if c.Velog.PerSecond > 0 {
+		f.Crawl = time.Duration(float64(plan.Requests) / c.Velog.PerSecond * float64(time.Second))
+	}
+	return f, err
 }

@@ -15,6 +15,7 @@ type kind struct {
 	fields   func(p *Pipeline) []field
 	target   func(s string) (string, error)                            // brings what people write to the plain name
 	named    bool                                                      // it has nobody to ask for unless the file names them
+	logsIn   bool                                                      // its targets log in
 	need     func(p Pipeline, s Secrets, lack func(string, ...string)) // says which secrets are missing, and for what
 }
 
@@ -26,7 +27,7 @@ func kinds() map[string]kind {
 		},
 		"velog": {
 			defaults: Pipeline{Timezone: "Asia/Seoul", Every: 5 * time.Minute, Pause: 10 * time.Minute},
-			fields:   (*Pipeline).velogFields, target: velogUser, need: needVelog,
+			fields:   (*Pipeline).velogFields, target: velogUser, logsIn: true, need: needVelog,
 		},
 	}
 }
@@ -53,6 +54,9 @@ func newPipeline(name any) Pipeline {
 
 // Target brings what people write for a target of the pipeline to its plain name.
 func (p Pipeline) Target(s string) (string, error) { return p.kind().target(s) }
+
+// LogsIn reports whether the targets of the pipeline log in: what they log in with is stored, encrypted with SUMBI_KEY.
+func (p Pipeline) LogsIn() bool { return p.kind().logsIn }
 
 func (p *Pipeline) matzipFields() []field {
 	return []field{

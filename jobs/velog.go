@@ -50,7 +50,7 @@ func readVelogPost(r queue.Stored) (velogPost, error) {
 func Velog(p *Pipeline, keep int) *Pipeline {
 	p.Lists, p.PageSize = []string{"posts"}, velogPage
 	p.Whole, p.Patience, p.Renews = true, velogPatience, velogRenews
-	p.Saved, p.Ended = p.count, p.counted
+	p.Saved, p.Ended, p.Counts = p.count, p.counted, VelogPosts
 	p.Tidy = func(tx *queue.Tx) error {
 		today, until := queue.Day(tx.Now()), ""
 		if keep > 0 {
