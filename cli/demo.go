@@ -19,6 +19,8 @@ import (
 )
 
 type demoCmd struct {
+	World string `arg:"" optional:"" enum:"matzip,velog" default:"matzip" help:"Which pipeline: matzip or velog."`
+
 	Accounts int    `default:"6" help:"Influencers in the imitated world."`
 	Posts    int    `default:"90" help:"Mean posts of an account."`
 	Seed     uint64 `default:"7" help:"Which world."`
@@ -55,6 +57,9 @@ func (d demoCmd) Run(e *env) error {
 	}
 	if d.Torture {
 		return d.torture(e)
+	}
+	if run, other := map[string]func(*env) error{"velog": d.velog}[d.World]; other {
+		return run(e)
 	}
 	world := sim.New(sim.Options{
 		Seed: d.Seed, Accounts: d.Accounts, Posts: d.Posts, Hard: d.Hard, Latency: demoLatency, Jitter: 0.4, SearchLatency: 30 * time.Millisecond,
