@@ -66,7 +66,7 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 	b.e, b.store = e, store
 	if c.Secrets.Mongo != "" {
 		m, err := mongo.Open(ctx, mongo.Options{
-			URI: c.Secrets.Mongo, Database: c.Mongo.Database, Collection: collections(c),
+			URI: c.Secrets.Mongo, Database: c.Mongo.Database, Collection: collections(c), Indexes: map[string][]string{"users": {}, "postStats": {"user"}},
 			Warn: func(msg string) { log.Warn("mongo", "msg", msg) },
 		})
 		if err != nil {
