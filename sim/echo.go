@@ -40,7 +40,13 @@ func sentWith(r *http.Request, n uint64) string {
 	var all []string
 	for name, values := range r.Header {
 		switch name {
-		case "Authorization", "X-Rapidapi-Key", "X-Naver-Client-Id", "X-Naver-Client-Secret", "X-Ncp-Apigw-Api-Key-Id", "X-Ncp-Apigw-Api-Key":
+		case "Authorization", "X-Rapidapi-Key", "X-Naver-Client-Id", "X-Naver-Client-Secret", "X-Ncp-Apigw-Api-Key-Id", "X-Ncp-Apigw-Api-Key", "Cookie":
+			if name == "Cookie" {
+				values = nil
+				for _, ck := range r.Cookies() {
+					values = append(values, ck.Value)
+				}
+			}
 			for _, v := range values {
 				v = v[strings.LastIndexByte(v, ' ')+1:]
 				switch n % 4 {

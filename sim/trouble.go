@@ -22,7 +22,7 @@ func Trouble(rate float64) Faults {
 		},
 		Naver: NaverFaults{HTTPFaults: common, NestedHub: f},
 		Kakao: KakaoFaults{HTTPFaults: common, OldBodies: f},
-		Velog: VelogFaults{HTTPFaults: common, Timeout: f, Internal: f, NoCookie: f, HalfCookie: f, BadCookie: f},
+		Velog: VelogFaults{HTTPFaults: common, Timeout: f, Internal: f, HalfCookie: f, BadCookie: f},
 	}
 }
 
@@ -39,6 +39,7 @@ var notForAll = map[string]string{
 	"stuck":        "the batch never ends",
 	"hidefromlist": "nobody could find the batch again",
 	"lostuser":     "waits for a person",
+	"nocookie":     "waits for a person: it is how a refresh token ends",
 }
 
 // AllFaults are all faults that a run survives by itself within minutes, each of the given probability.

@@ -435,3 +435,68 @@ func TestVelogControl(t *testing.T) {
 		}
 	}
 }
+
+func TestVelogFaults(t *testing.T) {
+	t.Parallel()
+	var u sim.VelogUser
+	var post string
+	stats := func(c *client) answer {
+		return c.graphql(sim.VelogV2Path, both(u), statsV2, map[string]any{"post_id": post})
+	}
+	user := func(c *client) answer { return c.graphql(sim.VelogV3Path, both(u), userV3, nil) }
+	for _, tt := range []struct {
+		name   string
+		faults sim.VelogFaults
+		age    time.Duration
+		ask    func(c *client) answer
+		status int
+		want   string
+		set    int // cookies
+	}{
+		{"timeout", sim.VelogFaults{Timeout: sim.Times(1)}, 0, stats, 200, `"57014"`, 0},
+		{"internal", sim.VelogFaults{Internal: sim.Times(1)}, 0, stats, 200, `"INTERNAL_SERVER_ERROR"`, 0},
+		{"no posts", sim.VelogFaults{NoPosts: sim.Times(1)}, 0, func(c *client) answer {
+			return c.graphql(sim.VelogV2Path, both(u), postsV2, map[string]any{"username": u.Username})
+		}, 200, `{"data":{"posts":[]}}`, 0},
+		{"lost user", sim.VelogFaults{LostUser: sim.Times(1)}, 0, user, 200, `{"data":{"currentUser":null}}`, 0},
+		{"no trouble", sim.VelogFaults{}, 25 * time.Hour, user, 200, `"username"`, 2},
+		{"no cookie", sim.VelogFaults{NoCookie: sim.Times(1)}, 25 * time.Hour, user, 200, `"username"`, 0},
+		{"half", sim.VelogFaults{HalfCookie: sim.Times(1)}, 25 * time.Hour, user, 200, `"username"`, 1},
+		{"bad", sim.VelogFaults{BadCookie: sim.Times(1)}, 25 * time.Hour, user, 200, `"username"`, 2},
+		{"html", sim.VelogFaults{HTTPFaults: sim.HTTPFaults{HTML502: sim.Times(1)}}, 0, user, 502, `<html>`, 0},
+		{"throttled", sim.VelogFaults{HTTPFaults: sim.HTTPFaults{Throttle: sim.Times(1)}}, 0, user, 429, `<html>`, 0},
+		{"500", sim.VelogFaults{HTTPFaults: sim.HTTPFaults{Error500: sim.Times(1)}}, 0, user, 500, `Internal Server Error`, 0},
+	} {
+		c, v := velog(t, sim.Options{Faults: sim.Faults{Velog: tt.faults}})
+		u = v.Users()[0]
+		post = v.Posts(u.Username)[0].ID
+		v.Advance(tt.age)
+		a := tt.ask(c)
+		if set := len((&http.Response{Header: a.header}).Cookies()); a.status != tt.status || !strings.Contains(string(a.body), tt.want) || set != tt.set {
+			t.Errorf("%s: %d with %d cookies: %s", tt.name, a.status, set, a.body)
+		}
+		if a := tt.ask(c); a.status != 200 || strings.Contains(string(a.body), `:null}}`) && tt.name == "lost user" {
+			t.Errorf("%s, again: %d %s", tt.name, a.status, a.body)
+		}
+	}
+	// Which statistics fail depends on the post and on how often it was asked for, not on the order.
+	failing := func(reverse bool) (got []string) {
+		c, v := velog(t, sim.Options{Velog: sim.VelogOptions{Users: 1, Posts: 60}, Faults: sim.Faults{Velog: sim.VelogFaults{Timeout: sim.Often(0.2)}}})
+		u = v.Users()[0]
+		posts := v.Posts(u.Username)
+		if reverse {
+			slices.Reverse(posts)
+		}
+		for _, p := range posts {
+			if post = p.ID; strings.Contains(string(stats(c).body), "57014") {
+				got = append(got, p.ID)
+			}
+		}
+		slices.Sort(got)
+		return got
+	}
+	a, b := failing(false), failing(true)
+	if len(a) < 3 || !slices.Equal(a, b) {
+		t.Errorf("%d posts fail, in the other order %d", len(a), len(b))
+	}
+}

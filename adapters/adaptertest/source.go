@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -217,6 +218,7 @@ func (u *under) cancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	reached := make(chan struct{}, 1)
 	u.faults.Set(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does the server notice that the client has left
 		reached <- struct{}{}
 		<-r.Context().Done()
 	}))

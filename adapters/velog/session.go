@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"strings"
@@ -86,8 +85,12 @@ func (s *Source) verify(ctx context.Context, c *session) error {
 		return login("velog says that the session is not this user's")
 	}
 	// A session that is not renewed when it is due has a refresh token that velog does not accept any more.
-	if a, _ := parseToken(c.access, AccessToken); a.left(h, s.now()) < renewAt && !c.odd {
+	a, _ := parseToken(c.access, AccessToken)
+	switch left := a.left(h, s.now()); {
+	case left < renewAt && !c.odd:
 		return ended()
+	case left <= 0:
+		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("velog has renewed the session in a way that is not understood"))
 	}
 	c.keepUntil(h, s.now())
 	c.userID, c.username, c.verified = data.User.ID, data.User.Username, true
@@ -99,8 +102,8 @@ func (c *session) belongsTo(u *user) bool {
 	switch {
 	case u.ID != c.claimed:
 		return false
-	case c.userID != "":
-		return u.ID == c.userID // under whatever name
+	case c.userID != "": // the same, as open has seen: under whatever name
+		return true
 	default:
 		return c.target == "" || u.Username == c.target || u.ID == c.target
 	}
@@ -223,5 +226,5 @@ func ended() error {
 }
 
 func login(text string) error {
-	return fail(adapters.NeedsHuman, adapters.ReasonLogin, fmt.Errorf("%s", text))
+	return fail(adapters.NeedsHuman, adapters.ReasonLogin, errors.New(text))
 }

@@ -199,8 +199,13 @@ func (s *Source) call(ctx context.Context, client *rest.Client, c *session, o op
 	req.Header.Set("Cookie", c.cookies(client == s.v3))
 	resp, err := client.Do(req)
 	if err != nil {
-		if e, ok := errors.AsType[*adapters.Error](err); ok && e.Reason == adapters.ReasonUnknown {
-			e.Reason = "" // a question that may have been answered is asked again
+		if e, ok := errors.AsType[*adapters.Error](err); ok {
+			switch e.Reason {
+			case adapters.ReasonUnknown:
+				e.Reason = "" // a question that may have been answered is asked again
+			case adapters.ReasonSlow:
+				e.After = s.slow
+			}
 		}
 		return nil, err
 	}
