@@ -504,13 +504,8 @@ func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets
 			if known.State == queue.WalkGone && known.Misses >= goneRuns && !full && !named {
 				continue
 			}
-			if p.Pause > 0 {
-				if !named && !full && tx.Now().Sub(known.Tried) < p.Pause {
-					continue
-				}
-				if err := tx.TryTarget(p.Name, t); err != nil {
-					return err
-				}
+			if !named && !full && tx.Now().Sub(known.Tried) < p.Pause {
+				continue
 			}
 			if why, err := p.loggedOut(tx, t); err != nil || why != "" {
 				if err == nil {
@@ -520,6 +515,11 @@ func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets
 					return err
 				}
 				continue
+			}
+			if p.Pause > 0 || p.logsIn() {
+				if err := tx.TryTarget(p.Name, t); err != nil {
+					return err
+				}
 			}
 			walks, err := tx.Begin(r, t, p.Lists)
 			if err != nil {
