@@ -12,11 +12,13 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"sumbi/adapters"
 	"sumbi/adapters/rest"
 	"sumbi/adapters/velog"
 	"sumbi/jobs"
@@ -42,12 +44,28 @@ func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
 	return rec.Result(), nil
 }
 
+// watched is the adapter, and whose lists were asked for.
+type watched struct {
+	*velog.Source
+	mu    sync.Mutex
+	turns []string
+}
+
+func (s *watched) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, error) {
+	if q.List == velog.ListPosts && q.Cursor == "" {
+		s.mu.Lock()
+		s.turns = append(s.turns, q.Target)
+		s.mu.Unlock()
+	}
+	return s.Source.Fetch(ctx, q)
+}
+
 // velogWorld is a world whose upstream is velog: the adapter over the imitation.
 type velogWorld struct {
 	*world
 	sim     *sim.Velog
 	server  *sim.Server
-	source  *velog.Source
+	source  *watched
 	pace    time.Duration // Pipeline.Pause
 	every   time.Duration
 	workers int
@@ -64,7 +82,7 @@ func newVelogWorld(t *testing.T, w *world, o sim.Options) *velogWorld {
 		t.Cleanup(func() { _ = cl.Close(context.Background()) })
 		return cl
 	}
-	v.source = velog.New(velog.Options{V2: client(sim.VelogCDNPath), V3: client(sim.VelogV3Path), Slow: 20 * time.Minute})
+	v.source = &watched{Source: velog.New(velog.Options{V2: client(sim.VelogCDNPath), V3: client(sim.VelogV3Path), Slow: 20 * time.Minute})}
 	w.wire = func(e *jobs.Engine) {
 		if err := e.Store.SetKey(context.Background(), bytes.Repeat([]byte{7}, 32), nil); err != nil {
 			t.Error(err)
@@ -412,16 +430,8 @@ func TestVelogTurns(t *testing.T) {
 		if err := v.engine.Serve(ctx); err != nil && ctx.Err() == nil {
 			t.Fatal(err)
 		}
-		all := v.sim.Users()
-		names := []string{all[0].Username, all[1].Username, all[2].Username}
-		var turns []string
-		for _, k := range v.sink.writes {
-			if slices.Contains(names, k) {
-				turns = append(turns, k)
-			}
-		}
-		if len(turns) < 3 || slices.Index(turns, names[2]) > slices.Index(turns, names[0]) {
-			t.Errorf("turns: %v, want the newest, %s, first", turns[:min(len(turns), 6)], names[2])
+		if turns := v.source.turns; len(turns) < 3 || turns[0] != v.sim.Users()[2].Username {
+			t.Errorf("turns: %v, want the newest, %s, first", turns[:min(len(turns), 6)], v.sim.Users()[2].Username)
 		}
 		runs := w.query(`select count(*) from run`)
 		n := v.sim.Stats().Users[v.sim.Users()[0].ID].CurrentUser - 1 // handing in asks once
