@@ -158,7 +158,6 @@ type builder struct {
 	clients map[string]*rest.Client
 	closers []func(context.Context) error
 	ping    func(context.Context) error // MongoDB; nil when it is not used
-	ctx     context.Context             // of the process
 	e       *jobs.Engine
 	store   *queue.Store
 	sink    adapters.Sink // nil when it is not used

@@ -143,17 +143,7 @@ func (v *velogWorld) until(day, hour, minute int) {
 	time.Sleep(time.Until(t))
 }
 
-// post is what the sink has of a post.
-func (v *velogWorld) post(id string) (d jobs.PostDocument) {
-	v.tb.Helper()
-	v.sink.mu.Lock()
-	defer v.sink.mu.Unlock()
-	if err := json.Unmarshal([]byte(cmp.Or(v.sink.docs[id], "{}")), &d); err != nil {
-		v.tb.Error(err)
-	}
-	return d
-}
-
+// user is what the sink has of a user.
 func (v *velogWorld) user(name string) (d jobs.UserDocument) {
 	v.tb.Helper()
 	v.sink.mu.Lock()
