@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,10 +14,8 @@ type field struct {
 	sub  []field
 }
 
-var errSyntax = errors.New("Syntax Error") //nolint:staticcheck // GraphQL servers write it so
-
 // parseQuery reads a GraphQL query of one operation. It knows as much of the language as clients of velog use.
-func parseQuery(query string, variables object) (fields []field, err error) {
+func parseQuery(query string, variables object) (fields []field, ok bool) {
 	p := &queryParser{variables: variables}
 	p.s.Init(strings.NewReader(query))
 	p.s.Mode = scanner.ScanIdents | scanner.ScanInts | scanner.ScanStrings
@@ -26,7 +23,7 @@ func parseQuery(query string, variables object) (fields []field, err error) {
 	p.next()
 	if p.tok == scanner.Ident {
 		if p.s.TokenText() != "query" && p.s.TokenText() != "mutation" {
-			return nil, errSyntax
+			return nil, false
 		}
 		p.next()
 		if p.tok == scanner.Ident { // its name
@@ -40,10 +37,7 @@ func parseQuery(query string, variables object) (fields []field, err error) {
 		}
 	}
 	fields = p.selection()
-	if p.failed || p.tok != scanner.EOF || len(fields) == 0 {
-		return nil, errSyntax
-	}
-	return fields, nil
+	return fields, !p.failed && p.tok == scanner.EOF && len(fields) > 0
 }
 
 type queryParser struct {
@@ -130,24 +124,24 @@ func (p *queryParser) value() any {
 	}
 }
 
-// checkFields refuses a field that its type does not have.
-func checkFields(of string, fields []field) error {
+// checkFields says what is wrong with fields of a type, "" when nothing is.
+func checkFields(of string, fields []field) string {
 	known := velogTypes[of]
 	for _, f := range fields {
 		sub, ok := known[f.name]
 		switch {
 		case f.name == "__typename":
 		case !ok:
-			return fmt.Errorf("Cannot query field %q on type %q.", f.name, strings.TrimSuffix(strings.TrimSuffix(of, "2"), "3")) //nolint:staticcheck // GraphQL servers write it so
+			return fmt.Sprintf("Cannot query field %q on type %q.", f.name, strings.TrimRight(of, "23"))
 		case sub != "" && len(f.sub) == 0:
-			return fmt.Errorf("Field %q of type %q must have a selection of subfields.", f.name, sub) //nolint:staticcheck // likewise
+			return fmt.Sprintf("Field %q of type %q must have a selection of subfields.", f.name, sub)
 		case sub != "":
-			if err := checkFields(sub, f.sub); err != nil {
-				return err
+			if wrong := checkFields(sub, f.sub); wrong != "" {
+				return wrong
 			}
 		}
 	}
-	return nil
+	return ""
 }
 
 // velogTypes are the fields of the types that are imitated, each with its own type when it has fields in turn.

@@ -107,8 +107,8 @@ func (v *Velog) serve(w http.ResponseWriter, r *http.Request, server string, cac
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	status, out, call, age := v.answer(w.Header(), r, server, body, cached)
-	if age > 0 && !sleep(r, age) {
+	status, out, call, extra := v.answer(w.Header(), r, server, body, cached)
+	if extra > 0 && !sleep(r, extra) {
 		panic(http.ErrAbortHandler)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -189,12 +189,12 @@ func (v *Velog) run(c *velogCall, body []byte) (status int, out []byte, good boo
 	if json.Unmarshal(body, &req) != nil {
 		return invalid("BAD_REQUEST", "POST body is not JSON")
 	}
-	fields, err := parseQuery(req.Query, req.Variables)
-	if err != nil {
-		return invalid("GRAPHQL_PARSE_FAILED", err.Error())
+	fields, ok := parseQuery(req.Query, req.Variables)
+	if !ok {
+		return invalid("GRAPHQL_PARSE_FAILED", "Syntax Error")
 	}
-	if err := checkFields("Query"+strings.TrimPrefix(c.server, "v"), fields); err != nil {
-		return invalid("GRAPHQL_VALIDATION_FAILED", err.Error())
+	if wrong := checkFields("Query"+strings.TrimPrefix(c.server, "v"), fields); wrong != "" {
+		return invalid("GRAPHQL_VALIDATION_FAILED", wrong)
 	}
 	var whose []*velogUser
 	for _, f := range fields {
@@ -294,13 +294,12 @@ func (v *Velog) shown(u *velogUser) object {
 
 // list resolves posts.
 func (v *Velog) list(c *velogCall, args object) ([]object, *velogError) {
-	limit := velogPage
+	limit := 20
+	if c.server == "v3" {
+		limit = 10
+	}
 	if n, ok := args["limit"].(float64); ok {
 		limit = int(n)
-	} else if c.server == "v3" {
-		limit = 10
-	} else {
-		limit = 20
 	}
 	if limit > 100 {
 		return nil, &velogError{code: "BAD_REQUEST", text: "Max limit is 100", status: http.StatusBadRequest}
