@@ -121,7 +121,7 @@ func TestAttack(t *testing.T) {
 	go func() { slow <- a.slow() }()
 
 	targets := []string{
-		"/", "/metrics", "/status", "/admin", "/debug/pprof/", "/debug/vars", "/.env", "/sumbi.db", "/sumbi.toml", "/logout", "/favicon.ico", "/jobs", "/api", "/healthz/", "/healthz/x", "/login/", "/webhooks/", "/webhooks/openai/", "/webhooks",
+		"/", "/metrics", "/status", "/admin", "/debug/pprof/", "/debug/vars", "/.env", "/sumbi.db", "/sumbi.toml", "/logout", "/favicon.ico", "/jobs", "/api", "/events?view=overview", "/runs/new?pipeline=matzip", "/dead/retry", "/look", "/static/", "/static/../metrics", "/static/x/../../metrics", "/static/x/..%2f..%2fview.go", "/healthz/", "/healthz/x", "/login/", "/webhooks/", "/webhooks/openai/", "/webhooks",
 		"//", "///metrics", "//metrics", "/./metrics", "/../metrics", "/healthz/../metrics", "/healthz/..", "/login/../", "/webhooks/openai/../../metrics", "/%2e%2e/metrics", "/healthz%2f..%2fmetrics", "/healthz/%2e%2e/metrics", "/%6detrics", "/metrics%00", "/metrics%20", "/metrics;x", "/metrics?token=x", "/METRICS",
 		"/healthz;/../metrics", "/login?next=//evil.example", "/\\metrics", "/metrics#x", "http://sumbi/metrics", "http://127.0.0.1/metrics", "http://localhost/", "http://x@sumbi/metrics", "*", "metrics", "", "?", "/..%c0%af..%c0%afetc/passwd", "/../../../../etc/passwd", "/%00",
 	}

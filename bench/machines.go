@@ -58,7 +58,91 @@ func (b *bench) machines(ctx context.Context) error {
 		rows = append(rows, row)
 	}
 	b.out.table([]string{"processes", "sumbi, steps a second", "processor a step, without the server's", "River alone, jobs a second", "processor a job"}, rows)
+	return b.crawlTogether(ctx, server)
+}
+
+// The crawls that several machines do together.
+var (
+	even    = workload{name: "even", lists: uniform(40, 15), limit: 40, latency: time.Second, pageBytes: 60_000}
+	skewed  = workload{name: "skewed", lists: lengths(40, 1200, 30), limit: 40, latency: time.Second, pageBytes: 60_000}
+	hundred = workload{name: "100 keys", lists: uniform(1000, 5), limit: 8, latency: time.Second, pageBytes: 60_000, keys: 100}
+)
+
+// crawlTogether measures crawls by one process and by four, over one PostgreSQL and one simulated upstream.
+func (b *bench) crawlTogether(ctx context.Context, server *pgtest.Server) error {
+	for _, w := range []workload{even, skewed, unscaled, hundred} {
+		if b.short && w.name == hundred.name {
+			w.lists = uniform(200, 5)
+		}
+		b.out.section("Machines, " + w.name)
+		keys := max(w.keys, 1)
+		text := w.words()
+		if keys > 1 {
+			text += fmt.Sprintf(" %d keys, each with that limit.", keys)
+		}
+		b.out.line("%s\n", text)
+		rows := [][]string{}
+		var one *crawled
+		for _, n := range []int{1, 4} {
+			c, err := b.crawlBy(ctx, server, w, n)
+			if err != nil {
+				return fmt.Errorf("%s, %d processes: %w", w.name, n, err)
+			}
+			if one == nil {
+				one = c
+			}
+			worst := 0
+			for _, n := range c.stats.WorstSecond {
+				worst = max(worst, n)
+			}
+			limit := float64(w.limit * keys)
+			bd := bound(w.pages(), limit, longestChain(c.stats))
+			rows = append(rows, []string{
+				count(n), sec(c.took), ratio(c.took, bd), ratio(c.took, one.took), percent(share(c.stats.Arrivals, limit)), fmt.Sprintf("%.0f", float64(w.pages())/c.took.Seconds()),
+				fmt.Sprint(c.calls().Refused), fmt.Sprint(c.stats.PagesAgain), fmt.Sprint(worst), sec(c.cpu),
+			})
+		}
+		b.out.table([]string{"processes", "crawl", "÷ bound", "÷ one process", "share of the limit", "pages a second", "refused", "pages again", "worst second of a key", "CPU of the processes"}, rows)
+	}
 	return nil
+}
+
+// crawlBy lets n processes do one run together.
+func (b *bench) crawlBy(ctx context.Context, server *pgtest.Server, w workload, n int) (*crawled, error) {
+	address, err := server.Create(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = server.Do(ctx, "drop database "+pgtest.Name(address)+" with (force)") }()
+	up, err := openWorld(ctx, w.options())
+	if err != nil {
+		return nil, err
+	}
+	defer up.close()
+	pr, err := b.project("machines", up, settings{perSecond: w.rate(), database: address, keys: w.credentials()})
+	if err != nil {
+		return nil, err
+	}
+	defer pr.remove()
+	c := &crawled{who: fmt.Sprintf("%d processes", n)}
+	procs := make([]*proc, n)
+	for i := range procs {
+		if procs[i], err = pr.sumbi(ctx, "run", "matzip"); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range procs {
+		if err := p.wait(ctx); err != nil {
+			return nil, err
+		}
+		c.measures(p)
+	}
+	st, err := up.stats(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.sees(st)
+	return c, c.check(w)
 }
 
 // together lets n processes work on a fresh database and adds up what they did.

@@ -24,7 +24,9 @@ type settings struct {
 	finder    float64 // of Naver; 0 is unlimited
 	openai    string  // base URL instead of the world's
 	listen    string
-	attempts  int // of one caption; 0 is the default
+	attempts  int      // of one caption; 0 is the default
+	database  string   // address of PostgreSQL that holds the state; "" is a file
+	keys      []string // of Instagram; nil is the usual one
 }
 
 func (b *bench) project(name string, w *world, s settings) (*project, error) {
@@ -32,10 +34,16 @@ func (b *bench) project(name string, w *world, s settings) (*project, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.keys == nil {
+		s.keys = []string{sim.DefaultRapidAPIKey}
+	}
 	p := &project{b: b, dir: dir, env: []string{
-		"RAPIDAPI_KEY=" + sim.DefaultRapidAPIKey, "OPENAI_API_KEY=" + sim.DefaultOpenAIKey,
+		"RAPIDAPI_KEY=" + strings.Join(s.keys, ","), "OPENAI_API_KEY=" + sim.DefaultOpenAIKey,
 		"NAVER_CLIENT_ID=" + sim.DefaultNaverClientID, "NAVER_CLIENT_SECRET=" + sim.DefaultNaverClientSecret,
 	}}
+	if s.database != "" {
+		p.env = append(p.env, "DATABASE_URL="+s.database)
+	}
 	return p, p.configure(w, s)
 }
 
@@ -51,7 +59,11 @@ func (p *project) configure(w *world, s settings) error {
 	if s.attempts == 0 {
 		s.attempts = 5
 	}
-	text := fmt.Sprintf(`state  = "sumbi.db"
+	state := "sumbi.db"
+	if s.database != "" {
+		state = "postgres"
+	}
+	text := fmt.Sprintf(`state  = %q
 listen = %q
 
 [instagram]
@@ -77,7 +89,7 @@ backoff_max = "1s"
 kind     = "matzip"
 accounts = [%s]
 finders  = ["naver"]
-`, s.listen, w.base, sim.InstagramPath, s.perSecond, s.openai, s.attempts, w.base, sim.NaverPath, s.finder, strings.Join(quoted, ", "))
+`, state, s.listen, w.base, sim.InstagramPath, s.perSecond, s.openai, s.attempts, w.base, sim.NaverPath, s.finder, strings.Join(quoted, ", "))
 	return os.WriteFile(filepath.Join(p.dir, "sumbi.toml"), []byte(text), 0o600)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -18,6 +19,7 @@ type workload struct {
 	jitter     float64       // answers take between (1-jitter) and (1+jitter) times the mean
 	arrival    time.Duration // a call needs up to this long to reach the meter
 	pageBytes  int
+	keys       int // each with the limit; 0 is one
 }
 
 // rate is the limit as the crawler is told it.
@@ -50,9 +52,18 @@ const bareItem = 3_000
 // options are those of the upstream that serves the workload. Refused calls count, as with the real one.
 func (w workload) options() sim.Options {
 	return sim.Options{
-		Seed: 1, Lists: w.lists, Mute: true, PadBytes: max(w.pageBytes/12-bareItem, 0),
+		Keys: sim.Keys{RapidAPI: w.credentials()}, Seed: 1, Lists: w.lists, Mute: true, PadBytes: max(w.pageBytes/12-bareItem, 0),
 		Latency: w.latency, Jitter: w.jitter, Arrival: w.arrival, InstagramPerSecond: w.limit, CountRefused: true,
 	}
+}
+
+// credentials are the keys; nil is the usual one.
+func (w workload) credentials() []string {
+	var all []string
+	for i := range w.keys {
+		all = append(all, fmt.Sprintf("key-%d", i))
+	}
+	return all
 }
 
 // reelShare is how many of an account's posts are reels, in the simulated world as in the real one.

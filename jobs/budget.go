@@ -31,11 +31,9 @@ func (p Price) Cost(input, output int64) int64 {
 	return (input*p.Input + output*p.Output + 999_999) / 1_000_000
 }
 
-// budget is what this process has set apart for what is under way and not in the books yet.
+// budget is what this process knows of the work that waits for one.
 type budget struct {
 	mu      sync.Mutex
-	runs    map[int64]int64
-	all     int64
 	refused map[string]int64 // by pipeline, what waits: the least that was refused
 	hurried time.Time
 }
@@ -47,36 +45,28 @@ func (e *Engine) afford(ctx context.Context, pipeline string, cost int64) error 
 	if cost <= 0 || (t.Run <= 0 && t.Month <= 0) {
 		return nil
 	}
-	b := &e.budget
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	run, over, err := e.over(ctx, t, pipeline, cost)
+	var why string
+	free, err := e.Store.SetApart(ctx, pipeline, cost, func(run int64, ofRun, ofMonth queue.Spent) bool {
+		why = over(t, run, ofRun, ofMonth, cost, e.Store.Now())
+		return why == ""
+	})
 	if err != nil {
 		return err
 	}
-	if over != "" {
-		if b.refused == nil {
-			b.refused = map[string]int64{}
-		}
-		if least, ok := b.refused[pipeline]; !ok || cost < least {
-			b.refused[pipeline] = cost
-		}
-		return &adapters.Error{Kind: adapters.Throttled, Reason: adapters.ReasonBudget, Upstream: adapters.ReasonBudget, After: budgetPause, Err: errors.New(over)}
+	if free != nil {
+		adapters.WhenBooked(ctx, free)
+		return nil
 	}
-	if b.runs == nil {
-		b.runs = map[int64]int64{}
+	b := &e.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.refused == nil {
+		b.refused = map[string]int64{}
 	}
-	b.runs[run] += cost
-	b.all += cost
-	adapters.WhenBooked(ctx, func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.all -= cost
-		if b.runs[run] -= cost; b.runs[run] == 0 {
-			delete(b.runs, run)
-		}
-	})
-	return nil
+	if least, ok := b.refused[pipeline]; !ok || cost < least {
+		b.refused[pipeline] = cost
+	}
+	return &adapters.Error{Kind: adapters.Throttled, Reason: adapters.ReasonBudget, Upstream: adapters.ReasonBudget, After: budgetPause, Err: errors.New(why)}
 }
 
 // affordCalls is afford for requests.
@@ -90,35 +80,29 @@ func (e *Engine) room(ctx context.Context, pipeline string) (int64, error) {
 	if t.Run <= 0 && t.Month <= 0 {
 		return math.MaxInt64, nil
 	}
-	e.budget.mu.Lock()
-	defer e.budget.mu.Unlock()
 	run, ofRun, ofMonth, err := e.Store.Spending(ctx, pipeline)
 	if err != nil {
 		return 0, err
 	}
 	left := int64(math.MaxInt64)
 	if t.Run > 0 && run > 0 {
-		left = t.Run - ofRun.All() - e.budget.runs[run]
+		left = t.Run - ofRun.All()
 	}
 	if t.Month > 0 {
-		left = min(left, t.Month-ofMonth.All()-e.budget.all)
+		left = min(left, t.Month-ofMonth.All())
 	}
 	return left, nil
 }
 
-// over says which budget cost would exceed; "" none. What is set apart is read before the books: a step that ends in between
-// is counted twice and not left out. e.budget is locked.
-func (e *Engine) over(ctx context.Context, t queue.Terms, pipeline string, cost int64) (run int64, why string, err error) {
-	run, ofRun, ofMonth, err := e.Store.Spending(ctx, pipeline)
+// over says which budget cost would exceed; "" none.
+func over(t queue.Terms, run int64, ofRun, ofMonth queue.Spent, cost int64, now time.Time) string {
 	switch {
-	case err != nil:
-		return run, "", err
-	case t.Month > 0 && ofMonth.All()+e.budget.all+cost > t.Month:
-		return run, monthUsed(t, ofMonth, e.Store.Now()), nil
-	case t.Run > 0 && run > 0 && ofRun.All()+e.budget.runs[run]+cost > t.Run:
-		return run, runUsed(t, run, ofRun), nil
+	case t.Month > 0 && ofMonth.All()+cost > t.Month:
+		return monthUsed(t, ofMonth, now)
+	case t.Run > 0 && run > 0 && ofRun.All()+cost > t.Run:
+		return runUsed(t, run, ofRun)
 	}
-	return run, "", nil
+	return ""
 }
 
 const thisMonth = "the budget of this month"
@@ -234,9 +218,13 @@ func (e *Engine) outOf(ctx context.Context, pipeline string, lanes []queue.LiveL
 		t.Month = 0
 	}
 	e.budget.mu.Lock()
-	defer e.budget.mu.Unlock()
-	_, why, err := e.over(ctx, t, pipeline, max(e.budget.refused[pipeline], 1))
-	return why, err
+	least := e.budget.refused[pipeline]
+	e.budget.mu.Unlock()
+	run, ofRun, ofMonth, err := e.Store.Spending(ctx, pipeline)
+	if err != nil {
+		return "", err
+	}
+	return over(t, run, ofRun, ofMonth, max(least, 1), e.Store.Now()), nil
 }
 
 // unknownOutput is how many tokens an answer is taken to have while nothing is known of the model's answers: more than most.

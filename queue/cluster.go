@@ -34,7 +34,8 @@ type cluster struct {
 	machine  string                // "" of a guest
 	offset   atomic.Int64          // nanoseconds that the database's clock is ahead of ours
 
-	plain bool // the lanes look for themselves
+	plain   bool        // the lanes look for themselves
+	entered atomic.Bool // the database was there once
 
 	mu    sync.Mutex
 	holds map[string]time.Duration // of the lanes that work here
@@ -385,6 +386,9 @@ func (c *cluster) leave(ctx context.Context) error {
 		if err := c.free(tx, `taken_by = ?`, c.machine); err != nil {
 			return err
 		}
+		if _, err := tx.exec(`delete from apart where machine = ?`, c.machine); err != nil {
+			return err
+		}
 		_, err := tx.exec(`delete from machine where id = ?`, c.machine)
 		return err
 	})
@@ -418,6 +422,9 @@ func (c *cluster) reap(ctx context.Context) error {
 		}
 	}
 	if err := c.unheard(ctx); err != nil {
+		return err
+	}
+	if err := c.freshApart(ctx); err != nil {
 		return err
 	}
 	for lane, hold := range holds {
@@ -520,6 +527,9 @@ func (c *cluster) bury(tx *Tx) error {
 			return err
 		}
 		if err := c.free(tx, `coalesce(taken_by, '') = ?`, id); err != nil {
+			return err
+		}
+		if _, err := tx.exec(`delete from apart where machine = ?`, id); err != nil { // its calls are in the books now
 			return err
 		}
 	}

@@ -27,6 +27,12 @@ var (
 	// lockJobs keeps a job from being taken, or put back, between a look at it and what is written then.
 	lockJobs = text2{sqlite: ``, postgres: ` for update`}
 
+	// apartOf is what all machines have set apart for a run, and for all; over a file only this process knows of what is.
+	apartOf = text2{
+		sqlite:   `?*0, 0`,
+		postgres: `(select coalesce(sum(micro_usd), 0) from apart where run = ?), (select coalesce(sum(micro_usd), 0) from apart)`,
+	}
+
 	// newestReason is why the job of a group that is due last waits.
 	newestReason = text2{
 		sqlite:   `substr(j.err, 9), max(due)`, // a bare column is of the row with the maximum

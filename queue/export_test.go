@@ -219,3 +219,6 @@ const WaitingText = waitingText
 
 // Forget is how long a trouble must be over.
 const Forget = forget
+
+// Unclean reports whether the process before was ended in the middle of its work.
+func (s *Store) Unclean() bool { return s.freed }

@@ -166,26 +166,39 @@ func (tx *Tx) bookLost(process string) error {
 	return nil
 }
 
-// Spent is money in micro-dollars: what is in the books, and what is kept back for batches whose answers are not read yet.
-type Spent struct{ Booked, Reserved int64 }
+// Spent is money in micro-dollars: what is in the books, what is kept back for batches whose answers are not read yet, and what
+// is set apart for calls that are under way.
+type Spent struct{ Booked, Reserved, Apart int64 }
 
-// All is both together.
-func (s Spent) All() int64 { return s.Booked + s.Reserved }
+// All is all of it together.
+func (s Spent) All() int64 { return s.Booked + s.Reserved + s.Apart }
 
 // Spending returns the pipeline's open run (0: none), what that run has spent, and what this Korean month has over all
 // pipelines.
 func (s *Store) Spending(ctx context.Context, pipeline string) (run int64, ofRun, ofMonth Spent, err error) {
-	if run, err = openRun(ctx, s.read, pipeline); err != nil {
-		return run, ofRun, ofMonth, s.explain(err)
+	s.apart.mu.Lock()
+	defer s.apart.mu.Unlock()
+	run, ofRun, ofMonth, err = s.spending(ctx, s.read, pipeline)
+	return run, ofRun, ofMonth, s.explain(err)
+}
+
+// spending is Spending; what is set apart does not change meanwhile. Over PostgreSQL that is read together with the books, so
+// that a step which ends in between is counted once.
+func (s *Store) spending(ctx context.Context, q querier, pipeline string) (run int64, ofRun, ofMonth Spent, err error) {
+	if run, err = openRun(ctx, q, pipeline); err != nil {
+		return run, ofRun, ofMonth, err
 	}
 	month := Day(s.Now())[:len("2006-01")]
-	err = one(ctx, s.read, `select
+	err = one(ctx, q, `select
 		(select coalesce(sum(micro_usd), 0) from usage where run = ?),
 		(select coalesce(sum(reserved), 0) from batch where state not in ('done', 'refused') and run = ?),
 		(select coalesce(sum(micro_usd), 0) from usage where day between ? and ?),
-		(select coalesce(sum(reserved), 0) from batch where state not in ('done', 'refused'))`,
-		[]any{run, run, month + "-01", month + "-31"}, &ofRun.Booked, &ofRun.Reserved, &ofMonth.Booked, &ofMonth.Reserved)
-	return run, ofRun, ofMonth, s.explain(err)
+		(select coalesce(sum(reserved), 0) from batch where state not in ('done', 'refused')),
+		`+apartOf.in(s), []any{run, run, month + "-01", month + "-31", run}, &ofRun.Booked, &ofRun.Reserved, &ofMonth.Booked, &ofMonth.Reserved, &ofRun.Apart, &ofMonth.Apart)
+	if s.pg == nil {
+		ofRun.Apart, ofMonth.Apart = s.apart.runs[run], s.apart.all()
+	}
+	return run, ofRun, ofMonth, err
 }
 
 // broke is what a job's error begins with while it waits for a budget: adapters.Error names what speaks.

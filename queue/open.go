@@ -50,7 +50,13 @@ type FileError struct {
 	busy bool // it may be had later
 }
 
-func (e *FileError) Error() string { return fmt.Sprintf("state file %s: %s", e.Path, e.Text) }
+func (e *FileError) Error() string {
+	kind := "state file "
+	if e.Path == hidden || IsPostgres(e.Path) {
+		kind = "state "
+	}
+	return fmt.Sprintf("%s%s: %s", kind, e.Path, e.Text)
+}
 
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }

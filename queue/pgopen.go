@@ -69,6 +69,7 @@ func OpenPostgres(ctx context.Context, d Database, schema string, mode Mode) (*S
 		c.closePools()
 		return nil, c.explain(err)
 	}
+	c.entered.Store(true)
 	return c.Store, nil
 }
 
@@ -365,12 +366,15 @@ func (c *cluster) ring(at time.Time) {
 	})
 }
 
+// hidden stands for an address of which nothing can be shown.
+const hidden = "postgres"
+
 // display is an address without what is secret in it.
 func display(address string) string {
 	u, err := url.Parse(address)
 	// In another form of address, or after a password with a slash in it, there is no telling what is secret.
 	if err != nil || !IsPostgres(address) || strings.Contains(u.Path, "@") || (u.User == nil && strings.Contains(address, "@")) {
-		return "postgres"
+		return hidden
 	}
 	return "postgres://" + u.Host + u.Path
 }
@@ -400,6 +404,9 @@ func (c *cluster) explain(err error) error {
 		return err
 	}
 	if away(err) {
+		if !c.entered.Load() {
+			return say(true, "does not answer; look whether it runs, and whether DATABASE_URL names it")
+		}
 		return say(true, "does not answer; the work goes on when it does")
 	}
 	return err

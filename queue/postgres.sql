@@ -56,3 +56,11 @@ $$;
 create or replace function korean_day(microseconds bigint) returns text language sql stable as $$
   select to_char(to_timestamp(microseconds / 1000000.0) at time zone 'Asia/Seoul', 'YYYY-MM-DD')
 $$;
+
+-- What the machines have set apart, in micro-dollars, for calls that are under way and not in the books yet.
+create table if not exists apart (
+  machine   text   not null,
+  run       bigint not null,
+  micro_usd bigint not null,
+  primary key (machine, run)
+);

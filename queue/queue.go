@@ -69,6 +69,7 @@ type Store struct {
 	graves  []Job // buried while the file was opened, before anybody could be told
 
 	terms atomic.Pointer[Terms]
+	apart apart
 
 	spots atomic.Bool // every entry with an address has its spot
 
@@ -80,9 +81,6 @@ func (s *Store) Path() string { return s.path }
 
 // Owner reports whether this process may drain the file.
 func (s *Store) Owner() bool { return s.owner }
-
-// Unclean reports whether the process before was ended in the middle of its work.
-func (s *Store) Unclean() bool { return s.freed }
 
 // Tx is one transaction. Everything in it happens at one moment, Now.
 type Tx struct {

@@ -145,13 +145,29 @@ func (h *hands) Work(_ context.Context, job *river.Job[ready]) error {
 	if err != nil || len(jobs) == 0 {
 		release()
 		back()
-		return err
+		return h.later(r.Name, err)
 	}
 	defer back()
 	defer h.flight(jobs[0].ID)()
 	r.step(context.WithoutCancel(pctx), h.soft, h.hard, release, r.Lane, jobs[0], r.fail)
 	return nil
 }
+
+// later keeps the news when nothing was taken: the job may have been locked by a commit that changes its priority.
+func (h *hands) later(lane string, err error) error {
+	if err != nil {
+		return err
+	}
+	some, _, err := h.ready(h.soft, lane, 0)
+	if err != nil || !some {
+		return err
+	}
+	sleep(h.soft, lockPause)
+	return river.JobSnooze(0)
+}
+
+// lockPause is how long a commit that has locked a job is waited for.
+const lockPause = 5 * time.Millisecond
 
 // soon tries again what failed because the database was away.
 type soon struct{}

@@ -248,3 +248,70 @@ func TestServerRestarts(t *testing.T) {
 		stop()
 	}
 }
+
+// What one machine has set apart the others do not spend; what a machine that is gone had set apart is free again.
+func TestMachinesShareBudget(t *testing.T) {
+	address := river(t)
+	a, b := machine(t, address), machine(t, address)
+	within := func(budget int64) func(int64, queue.Spent, queue.Spent) bool {
+		return func(_ int64, _, month queue.Spent) bool { return month.All()+60 <= budget }
+	}
+	set := func(s *queue.Store, budget int64, want bool) func() {
+		t.Helper()
+		free, err := s.SetApart(t.Context(), "맛집", 60, within(budget))
+		check(t, err)
+		same(t, "granted", free != nil, want)
+		return free
+	}
+	free := set(a, 100, true)
+	set(b, 100, false)
+	free()
+	free = set(b, 100, true)
+	set(a, 100, false)
+	set(a, 120, true)
+	_, _, month, err := b.Spending(t.Context(), "맛집")
+	check(t, err)
+	same(t, "apart", month, queue.Spent{Apart: 120})
+
+	// Together they never set apart more than there is.
+	var got [2]atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			free, err := []*queue.Store{a, b}[i%2].SetApart(context.Background(), "맛집", 60, within(120+15*60))
+			if err != nil {
+				t.Error(err)
+			}
+			if free != nil {
+				got[i%2].Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	same(t, "granted together", got[0].Load()+got[1].Load(), int64(15))
+
+	free()
+	check(t, a.Close())
+	await(t, b, `select count(*) from apart where machine not in (select id from machine)`, "0")
+	_, _, month, err = b.Spending(t.Context(), "맛집")
+	check(t, err)
+	same(t, "apart in the end", month, queue.Spent{Apart: got[1].Load() * 60})
+}
+
+// A job that a commit has locked for a moment, as one that changes its priority does, is not forgotten.
+func TestLockedJobIsTakenLater(t *testing.T) {
+	address := river(t)
+	s := machine(t, address)
+	add(t, s, pageJob("냉면"))
+	d := openSQL(t, address)
+	lock, err := d.BeginTx(t.Context(), nil)
+	check(t, err)
+	_, err = lock.ExecContext(t.Context(), `select id from job for update`)
+	check(t, err)
+	_, stop := work(t, s, func(context.Context, queue.Job) (queue.Commit, error) { return served, nil }, queue.Lane{Name: "인스타", Workers: 1, Deadline: patience})
+	defer stop()
+	await(t, s, `select count(*) from river_job where metadata ->> 'snoozes' is not null`, "1") // River brings it again instead of believing it done
+	check(t, lock.Rollback())
+	await(t, s, `select count(*) from job`, "0")
+	rows(t, s, servings, "1|0")
+}

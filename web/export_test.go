@@ -64,6 +64,9 @@ func (s *Server) Watch(name, text string, data func(ctx context.Context, arg str
 	s.watch(name, liveView{blocks: []string{name}, data: data})
 }
 
+// Forget makes the next reading of the overview a new one.
+func (s *Server) Forget() { s.situation.forget() }
+
 // Watched is how many feeds are read for how many watchers.
 func (s *Server) Watched() (feeds, watchers int) {
 	s.hub.mu.Lock()

@@ -61,12 +61,12 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request) {
 // glance is what the overview shows.
 type glance struct {
 	situation
-	Rates []speed
+	Totals queue.Totals
+	Rates  []speed
 }
 
-// situation is what the state says. Reading it takes a while in a large file.
+// situation is what goes on.
 type situation struct {
-	Totals    queue.Totals
 	Month     money
 	Pipelines []pipelineGlance
 	Attention []sentence
@@ -87,6 +87,8 @@ type pipelineGlance struct {
 	Requests  int
 	Delivers  int // documents still to be delivered
 	Scheduled bool
+	Batches   []queue.Batch // under way
+	RunPath   string        // where the open run is shown; "" nowhere
 }
 
 // stage is one part of a run.
@@ -147,11 +149,15 @@ func (s *Server) glance(ctx context.Context) (glance, error) {
 	if err != nil {
 		return glance{}, err
 	}
-	now, err := s.situation.read(func() (situation, error) { return s.readSituation(ctx, rates) })
+	totals, err := s.totals.read(func() (queue.Totals, error) { return s.Store.Totals(ctx) })
 	if err != nil {
 		return glance{}, err
 	}
-	g := glance{situation: now}
+	now, err := s.situation.read(func() (situation, error) { return s.readSituation(ctx, rates, totals.Review) })
+	if err != nil {
+		return glance{}, err
+	}
+	g := glance{situation: now, Totals: totals}
 	used := s.upstreams()
 	for _, r := range rates {
 		if slices.Contains(used, r.Upstream) {
@@ -207,10 +213,8 @@ func (k *slowly[T]) forget() {
 	k.at = time.Time{}
 }
 
-func (s *Server) readSituation(ctx context.Context, rates []Rate) (g situation, err error) {
-	if g.Totals, err = s.Store.Totals(ctx); err != nil {
-		return g, err
-	}
+// readSituation reads what goes on; reviews are how many decisions wait.
+func (s *Server) readSituation(ctx context.Context, rates []Rate, reviews int) (g situation, err error) {
 	terms := s.Store.Terms()
 	_, _, month, err := s.Store.Spending(ctx, "")
 	if err != nil {
@@ -220,14 +224,23 @@ func (s *Server) readSituation(ctx context.Context, rates []Rate) (g situation, 
 	if g.Machines, err = s.Store.Machines(ctx); err != nil {
 		return g, err
 	}
+	batches, err := s.Store.OpenBatches(ctx)
+	if err != nil {
+		return g, err
+	}
 	for _, p := range s.Pipelines {
 		one, err := s.pipelineGlance(ctx, p, rates)
 		if err != nil {
 			return g, err
 		}
+		for _, b := range batches {
+			if b.Pipeline == p.Name && !b.Sent.IsZero() {
+				one.Batches = append(one.Batches, b)
+			}
+		}
 		g.Pipelines = append(g.Pipelines, one)
 	}
-	g.Attention, err = s.attention(ctx)
+	g.Attention, err = s.attention(ctx, reviews)
 	return g, err
 }
 
@@ -260,6 +273,9 @@ func (s *Server) pipelineGlance(ctx context.Context, p *jobs.Pipeline, rates []R
 		return g, nil
 	}
 	g.Run, g.State, g.Note = last, string(last.State), last.Note
+	if path := fmt.Sprintf("/runs/%d", last.ID); s.serves(path) {
+		g.RunPath = path
+	}
 	pages := stage{Name: say("Pages"), Done: last.Pages, Of: last.Pages}
 	if h.ListsLeft > 0 {
 		walks, err := s.Store.Reaches(ctx, p.Name)
@@ -294,13 +310,16 @@ const (
 )
 
 // attention is what waits, and what a person should look at, the worst first.
-func (s *Server) attention(ctx context.Context) (all []sentence, err error) {
+func (s *Server) attention(ctx context.Context, reviews int) (all []sentence, err error) {
 	for _, read := range []func(context.Context) ([]sentence, error){s.broke, s.waits, s.limits, s.accounts, s.leftovers} {
 		some, err := read(ctx)
 		if err != nil {
 			return nil, err
 		}
 		all = append(all, some...)
+	}
+	if reviews > 0 {
+		all = append(all, sentence{Level: "ok", Tag: say("Review"), Text: say("Restaurants that wait for your decision: %s"), Args: []any{reviews}, Path: "/review", More: say("Review")})
 	}
 	for i, x := range all {
 		if x.Path != "" && !s.serves(x.Path) {
@@ -413,7 +432,7 @@ func someOf(names []string) string {
 	return strings.Join(names[:shownNames], ", ") + " …"
 }
 
-// leftovers is what was given up, missed, or waits for a decision.
+// leftovers is what was given up, missed, or could not be told.
 func (s *Server) leftovers(ctx context.Context) (all []sentence, err error) {
 	a, err := s.Store.Attention(ctx)
 	if err != nil {
@@ -434,13 +453,6 @@ func (s *Server) leftovers(ctx context.Context) (all []sentence, err error) {
 	}
 	if n, at := s.refusedWebhooks.read(); n > 0 {
 		all = append(all, sentence{Level: "warn", Tag: say("Webhook"), Text: say("Webhooks refused since the start: %s, the last one %s. Their signature does not fit OPENAI_WEBHOOK_SECRET."), Args: []any{n, at}})
-	}
-	review, err := s.Store.CountReviews(ctx, queue.ReviewFilter{})
-	if err != nil {
-		return nil, err
-	}
-	if review > 0 {
-		all = append(all, sentence{Level: "ok", Tag: say("Review"), Text: say("Restaurants that wait for your decision: %s"), Args: []any{review}, Path: "/review", More: say("Review")})
 	}
 	return all, nil
 }

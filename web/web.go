@@ -69,6 +69,7 @@ type Server struct {
 	lives       map[string]liveView
 	hub         hub
 	beat        time.Duration // liveBeat, but for tests
+	totals      slowly[queue.Totals]
 	situation   slowly[situation]
 	together    together
 

@@ -68,13 +68,15 @@ type Learnt struct {
 }
 
 const (
-	leastLead = 20 * time.Millisecond  // from a permit to the instant of its call
-	mostLead  = 500 * time.Millisecond // a call that needs longer is booked again
-	slowLead  = 256                    // calls after which most of it is believed no longer
-	lookAfter = time.Second            // after a longer wait the row is read: the limit may be held meanwhile
-	lookEarly = 100 * time.Millisecond // before the end of that wait
-	lookAgain = 10 * time.Second       // how often a row that is held or stopped is read
-	lateParts = 4                      // a call may leave late by one of so many parts of the guard
+	leastLead   = 20 * time.Millisecond  // from a permit to the instant of its call
+	mostLead    = 500 * time.Millisecond // a call that needs longer is booked again
+	slowLead    = 256                    // calls after which most of it is believed no longer
+	lookAfter   = time.Second            // after a longer wait the row is read: the limit may be held meanwhile
+	lookEarly   = 100 * time.Millisecond // before the end of that wait
+	lookAgain   = 10 * time.Second       // how often a row that is held or stopped is read
+	compares    = 8                      // times that the clocks are compared before the first call
+	closeEnough = 2 * time.Millisecond   // unless they are known that well
+	lateParts   = 4                      // a call may leave late by one of so many parts of the guard
 )
 
 // booked is what is known of a slot in a shared row.
@@ -83,6 +85,39 @@ type booked struct {
 	run     int
 	quiet   time.Duration
 	granted time.Time // when the permit was
+}
+
+// offset is by how much the clock of this machine is ahead of the row's. Each answer was written between its question and its
+// coming, so the offset lies between two bounds; what several answers have in common is nearer to it than the slowness of one.
+type offset struct {
+	here, there time.Time // one moment on both clocks, but for the offset
+	least, most time.Duration
+	at          time.Time // of the newest answer
+}
+
+// drift is by how much two clocks part at most, for each second.
+const drift = 200 * time.Microsecond
+
+// learn takes an answer in: when it was asked for, the row's clock in it, and when it came.
+func (o *offset) learn(asked, row, came time.Time) {
+	if o.here.IsZero() {
+		o.here, o.there = asked, row
+	}
+	since := row.Sub(o.there)
+	least, most := asked.Sub(o.here)-since, came.Sub(o.here)-since
+	slack := time.Duration(came.Sub(o.at).Seconds() * float64(drift))
+	if l, m := max(least, o.least-slack), min(most, o.most+slack); !o.at.IsZero() && l <= m {
+		least, most = l, m
+	} // else one of the clocks was set
+	o.least, o.most, o.at = least, most, came
+}
+
+// unsure is by how much the offset may be another one.
+func (o *offset) unsure() time.Duration { return (o.most - o.least) / 2 }
+
+// local returns an instant of the row's clock as one of this machine's.
+func (o *offset) local(t time.Time) time.Time {
+	return o.here.Add(t.Sub(o.there) + (o.least+o.most)/2)
 }
 
 // joint is a limit that several processes have together. Its own mirror of the row is as old as its newest statement.
@@ -95,9 +130,11 @@ type joint struct {
 	last   Row       // as it was adopted
 	at     time.Time // when that was
 	lookAt time.Time // when to read it again while it is held or stopped
+	clock  offset
 	due    time.Time // the next slot, as far as is known
 	lead   time.Duration
-	stash  []*slot // that could not be returned, to be used by this process
+	back   time.Duration // that answers take to come
+	stash  []*slot       // that could not be returned, to be used by this process
 }
 
 func newJoint(l *Limit, shared Shared) *joint {
@@ -180,7 +217,7 @@ func (j *joint) book(ctx context.Context, most time.Duration) (*slot, error) {
 	j.mu.Lock()
 	b := Booking{PerDay: j.o.PerDay}
 	if j.pace != nil {
-		b.Space, b.Lead = j.space, j.lead
+		b.Space, b.Lead = j.space, j.lead+j.back
 	}
 	if most < forever-b.Lead {
 		b.Most = max(1, most+b.Lead)
@@ -190,6 +227,7 @@ func (j *joint) book(ctx context.Context, most time.Duration) (*slot, error) {
 		b.Space, b.Lead, b.Most = 0, 0, 0 // only counted
 	}
 	j.mu.Unlock()
+	asked := time.Now()
 	got, row, err := j.shared.Reserve(ctx, j.o.Name, b)
 	if err != nil {
 		return nil, wrap("book", j.o.Name, err)
@@ -197,14 +235,15 @@ func (j *joint) book(ctx context.Context, most time.Duration) (*slot, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	now := time.Now()
-	j.adopt(row, now)
+	j.adopt(row, asked, now)
+	j.back = min(max(now.Sub(j.clock.local(row.Now)), j.back-j.back/slowLead), mostLead)
 	if got.At.IsZero() {
 		return nil, nil
 	}
 	if kept != nil {
 		return kept, nil
 	}
-	return &slot{limit: j.Limit, at: now.Add(got.At.Sub(row.Now)), booked: booked{slot: got, run: row.Run, quiet: row.Quiet}}, nil
+	return &slot{limit: j.Limit, at: j.clock.local(got.At), booked: booked{slot: got, run: row.Run, quiet: row.Quiet}}, nil
 }
 
 // unstash returns the first slot that is kept and has not passed.
@@ -267,13 +306,14 @@ func (j *joint) doze(ctx context.Context, until time.Time) error {
 }
 
 func (j *joint) look(ctx context.Context) error {
+	asked := time.Now()
 	row, err := j.shared.Look(ctx, j.o.Name)
 	if err != nil {
 		return wrap("look at", j.o.Name, err)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.adopt(row, time.Now())
+	j.adopt(row, asked, time.Now())
 	return nil
 }
 
@@ -282,13 +322,14 @@ func (j *joint) look(ctx context.Context) error {
 func (j *joint) giveBack(ctx context.Context, s *slot) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
+	asked := time.Now()
 	row, err := j.shared.Return(ctx, j.o.Name, s.slot)
 	if err != nil {
 		return // it stays booked, and counted
 	}
 	j.mu.Lock()
 	now := time.Now()
-	j.adopt(row, now)
+	j.adopt(row, asked, now)
 	if s.at.After(now) && row.Due.After(s.slot.At) {
 		i, _ := slices.BinarySearchFunc(j.stash, s.at, func(have *slot, at time.Time) int { return have.at.Compare(at) })
 		j.stash = slices.Insert(j.stash, i, s)
@@ -396,6 +437,7 @@ func (j *joint) load(ctx context.Context) error {
 	if loaded {
 		return nil
 	}
+	asked := time.Now()
 	err := j.shared.Learn(ctx, j.o.Name, func(r *Row) {
 		j.mu.Lock()
 		defer j.mu.Unlock()
@@ -414,11 +456,22 @@ func (j *joint) load(ctx context.Context) error {
 			}
 		}
 		r.Key, r.Dirty, r.Stray = key, true, true
-		j.adopt(*r, time.Now())
+		j.adopt(*r, asked, time.Now())
 		j.put(r)
 	})
 	if err != nil {
 		return wrap("load", j.o.Name, err)
+	}
+	for range compares {
+		j.mu.Lock()
+		close := j.clock.unsure() <= closeEnough
+		j.mu.Unlock()
+		if close {
+			break
+		}
+		if err := j.look(ctx); err != nil {
+			return err
+		}
 	}
 	j.mu.Lock()
 	j.loaded = true
@@ -432,10 +485,11 @@ func (j *joint) learn(ctx context.Context, f func()) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer cancel()
 	ran := false
+	asked := time.Now()
 	err := j.shared.Learn(ctx, j.o.Name, func(r *Row) {
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		j.adopt(*r, time.Now())
+		j.adopt(*r, asked, time.Now())
 		f()
 		ran = true
 		if !j.foreign(*r) {
@@ -467,8 +521,9 @@ func (j *joint) close(ctx context.Context) error {
 // foreign says whether r is that of another credential, with which a process was started since.
 func (j *joint) foreign(r Row) bool { return r.Key != "" && r.Key != fingerprint(j.o.Header) }
 
-// adopt makes the mirror what r says, in instants of this machine's clock.
-func (j *joint) adopt(r Row, now time.Time) {
+// adopt makes the mirror what r says, which was asked for at a moment and came now, in instants of this machine's clock.
+func (j *joint) adopt(r Row, asked, now time.Time) {
+	j.clock.learn(asked, r.Now, now)
 	if r.Now.Before(j.last.Now) {
 		return // statements may overtake each other
 	}

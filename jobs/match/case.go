@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 
@@ -62,35 +63,62 @@ func EachLine(r io.Reader, do func(line []byte) error) error {
 
 // caseLine is the wire form of a case. A caption line has caption_id and no kind.
 type caseLine struct {
-	CaseID    string `json:"case_id"`
-	CaptionID string `json:"caption_id"`
-	Kind      string `json:"kind"`
-	Fields    *struct {
-		Name     string   `json:"name"`
-		Branch   string   `json:"branch"`
-		Address  string   `json:"address"`
-		Area     string   `json:"area"`
-		Menu     []string `json:"menu"`
-		Phone    string   `json:"phone"`
-		Location *struct {
-			Name string  `json:"name"`
-			Lat  float64 `json:"lat"`
-			Lng  float64 `json:"lng"`
-		} `json:"ig_location"`
-	} `json:"fields"`
-	Candidates []struct {
-		Title       string `json:"title"`
-		Link        string `json:"link"`
-		Category    string `json:"category"`
-		Telephone   string `json:"telephone"`
-		Address     string `json:"address"`
-		RoadAddress string `json:"roadAddress"`
-		MapX        string `json:"mapx"`
-		MapY        string `json:"mapy"`
-	} `json:"candidates"`
-	CandidateIDs []string `json:"candidate_ids"`
-	Answer       *string  `json:"answer"`
-	Withheld     *string  `json:"withheld"`
+	CaseID       string          `json:"case_id"`
+	CaptionID    string          `json:"caption_id,omitempty"`
+	Kind         string          `json:"kind"`
+	Fields       *caseFields     `json:"fields"`
+	Candidates   []caseCandidate `json:"candidates"`
+	CandidateIDs []string        `json:"candidate_ids"`
+	Answer       *string         `json:"answer"`
+	Withheld     *string         `json:"withheld,omitempty"`
+}
+
+type caseFields struct {
+	Name     string        `json:"name"`
+	Branch   string        `json:"branch"`
+	Address  string        `json:"address"`
+	Area     string        `json:"area"`
+	Menu     []string      `json:"menu"`
+	Phone    string        `json:"phone"`
+	Location *caseLocation `json:"ig_location"`
+}
+
+type caseLocation struct {
+	Name string  `json:"name"`
+	Lat  float64 `json:"lat"`
+	Lng  float64 `json:"lng"`
+}
+
+type caseCandidate struct {
+	Title       string `json:"title"`
+	Link        string `json:"link"`
+	Category    string `json:"category"`
+	Telephone   string `json:"telephone"`
+	Address     string `json:"address"`
+	RoadAddress string `json:"roadAddress"`
+	MapX        string `json:"mapx"` // degrees × 10,000,000; "" is unknown
+	MapY        string `json:"mapy"`
+}
+
+// WriteCase writes a case as ReadCases reads it: one JSON object and the end of the line. Each candidate's id is its PlaceKey.
+func WriteCase(w io.Writer, c Case) error {
+	m := c.Mention
+	line := caseLine{CaseID: c.ID, Kind: c.Kind, Fields: &caseFields{Name: m.Name, Branch: m.Branch, Address: m.Address, Area: m.Area, Menu: append([]string{}, m.Menu...), Phone: m.Phone}}
+	if l := m.Location; l != nil {
+		line.Fields.Location = &caseLocation{l.Name, l.Lat, l.Lng}
+	}
+	for i, x := range c.Candidates {
+		p := caseCandidate{Title: x.Name, Link: x.Link, Category: x.Category, Telephone: x.Phone, Address: x.Address, RoadAddress: x.RoadAddress}
+		if x.Lat != 0 && x.Lng != 0 {
+			p.MapX, p.MapY = strconv.FormatInt(int64(math.Round(x.Lng*1e7)), 10), strconv.FormatInt(int64(math.Round(x.Lat*1e7)), 10)
+		}
+		id := PlaceKey(x)
+		line.Candidates, line.CandidateIDs = append(line.Candidates, p), append(line.CandidateIDs, id)
+		if i == c.Answer {
+			line.Answer = &id
+		}
+	}
+	return json.NewEncoder(w).Encode(line)
 }
 
 func decodeCase(line []byte) (Case, error) {
