@@ -2,6 +2,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -27,6 +28,7 @@ import (
 	"sumbi/adapters/notify"
 	"sumbi/adapters/openai"
 	"sumbi/adapters/rest"
+	"sumbi/adapters/velog"
 	"sumbi/cli"
 	"sumbi/config"
 	"sumbi/jobs"
@@ -56,58 +58,60 @@ func build(ctx context.Context, c *config.Config, store *queue.Store, reg promet
 	if err := store.SetTerms(ctx, terms); err != nil {
 		return nil, err
 	}
-	if _, _, known := c.Price(c.OpenAI.Model); !known {
-		log.Warn("the price of this model is not known, so its cost is counted as 0; add a [[price]]", "model", c.OpenAI.Model)
-	}
 	if c.Secrets.NotifyURL != "" {
 		e.Notify = notify.New(notify.Options{URL: c.Secrets.NotifyURL, Private: c.AllowPrivate}).Send
 	}
-	finders := b.finders()
-	instagramClient, source := b.instagram()
-	openaiClient, batcher := b.openai()
-	b.lane(e, instagramClient, "instagram", inFlight(c.Instagram.PerSecond*float64(max(len(c.Secrets.RapidAPI), 1)), pageLatency), c.Instagram.Timeout, c.Queue.Attempts)
-	b.lane(e, openaiClient, "openai", 2, c.OpenAI.Timeout, 0)
-	// A step may have to search with each finder, one after the other.
-	for name, perSecond := range map[string]float64{"naver": c.Naver.PerSecond, "kakao": c.Kakao.PerSecond} {
-		b.lane(e, b.clients[name], name, min(inFlight(perSecond, searchLatency), mostSearches), c.Naver.Timeout+c.Kakao.Timeout, c.Queue.Attempts)
+	if err := setKey(ctx, c, store); err != nil {
+		return nil, err
 	}
-
-	var sink adapters.Sink
+	b.e, b.store = e, store
 	if c.Secrets.Mongo != "" {
 		m, err := mongo.Open(ctx, mongo.Options{
-			URI: c.Secrets.Mongo, Database: c.Mongo.Database, Collection: func(string) string { return c.Mongo.Collection },
+			URI: c.Secrets.Mongo, Database: c.Mongo.Database, Collection: collections(c), Indexes: map[string][]string{"users": {}, "postStats": {"user"}},
 			Warn: func(msg string) { log.Warn("mongo", "msg", msg) },
 		})
 		if err != nil {
 			return nil, err
 		}
 		b.closers = append(b.closers, m.Close)
-		sink = m
-		b.lane(e, nil, "mongo", 1, 5*time.Minute, 0)
+		b.sink = m
 	}
-
+	kinds := map[string]func(config.Pipeline, *jobs.Pipeline) *jobs.Pipeline{"matzip": b.matzip(), "velog": b.velog(ctx)}
 	for _, p := range c.Pipelines {
 		pl := &jobs.Pipeline{
-			Name: p.Name, Next: p.Next, Spec: fmt.Sprintf("%s %s %s %s", p.Every, p.Cron, p.Timezone, p.FullEvery), FullEvery: p.FullEvery,
+			Name: p.Name, Next: p.Next, Spec: fmt.Sprintf("%s %s %s %s", p.Every, p.Cron, p.Timezone, p.FullEvery), FullEvery: p.FullEvery, Pause: p.Pause,
 			Targets: func() ([]string, error) { return p.ReadAccounts(c.Dir()) },
-			Lane:    "instagram", Source: source,
-			Ask: &jobs.Ask{
-				Batcher: batcher, MaxLines: c.OpenAI.MaxLines, MaxBytes: c.OpenAI.MaxBytes, EnqueuedTokens: c.OpenAI.EnqueuedTokens,
-				Attempts: c.OpenAI.Attempts, MaxWait: c.OpenAI.MaxWait, Poll: c.OpenAI.Poll, Settle: c.OpenAI.Settle, Price: price(c),
-			},
-			Find: &jobs.Find{Lane: p.Finders[0], Always: p.SecondOpinion == "always", Cache: map[string]time.Duration{"naver": c.Naver.Cache, "kakao": c.Kakao.Cache}, OwnOnly: c.Naver.Keep == "own"},
 		}
-		for _, f := range p.Finders {
-			pl.Find.Finders = append(pl.Find.Finders, finders[f])
-		}
-		if sink != nil {
-			to := jobs.PlaceSink(store, "mongo", sink)
-			to.Identity = sinkIdentity(c)
-			pl.Sinks = []jobs.Sink{to}
-		}
-		e.Pipelines = append(e.Pipelines, jobs.Matzip(pl))
+		e.Pipelines = append(e.Pipelines, kinds[p.Kind](p, pl))
 	}
-	return &cli.Built{Engine: e, Pace: instagramClient.Pace, Rates: b.rates, Close: b.close, Limits: b.limits}, nil
+	return &cli.Built{Engine: e, Pace: b.pace, Rates: b.rates, Close: b.close, Limits: b.limits}, nil
+}
+
+// setKey gives the store the key of the log-ins, where there are any.
+func setKey(ctx context.Context, c *config.Config, store *queue.Store) error {
+	if c.Secrets.Key == "" || !slices.ContainsFunc(c.Pipelines, config.Pipeline.LogsIn) {
+		return nil
+	}
+	keys := make([][]byte, 2)
+	for i, s := range []struct {
+		name   string
+		secret adapters.Secret
+	}{{"SUMBI_KEY", c.Secrets.Key}, {"SUMBI_KEY_OLD", c.Secrets.KeyOld}} {
+		if s.secret == "" {
+			continue
+		}
+		var err error
+		if keys[i], err = queue.ReadKey(s.secret); err != nil {
+			return &config.Error{Msg: s.name + " " + err.Error()}
+		}
+	}
+	return store.SetKey(ctx, keys[0], keys[1])
+}
+
+// collections says where each stream goes.
+func collections(c *config.Config) func(stream string) string {
+	own := map[string]string{jobs.VelogUsers: "users", jobs.VelogPosts: "postStats"}
+	return func(stream string) string { return cmp.Or(own[stream], c.Mongo.Collection) }
 }
 
 // batcher wires the model alone; nothing is remembered.
@@ -118,12 +122,12 @@ func batcher(c *config.Config) (jobs.Batcher, func(context.Context)) {
 }
 
 // sinkIdentity tells one collection of one server from another, without its credentials.
-func sinkIdentity(c *config.Config) string {
+func sinkIdentity(c *config.Config, collection string) string {
 	_, where, ok := strings.Cut(c.Secrets.Mongo.Reveal(), "@")
 	if !ok {
 		where = c.Secrets.Mongo.Reveal()
 	}
-	sum := sha256.Sum256([]byte(where + "\x00" + c.Mongo.Database + "\x00" + c.Mongo.Collection))
+	sum := sha256.Sum256([]byte(where + "\x00" + c.Mongo.Database + "\x00" + collection))
 	return hex.EncodeToString(sum[:8])
 }
 
@@ -131,6 +135,7 @@ func sinkIdentity(c *config.Config) string {
 const (
 	pageLatency   = 15 * time.Second
 	searchLatency = 3 * time.Second
+	velogLatency  = 3 * time.Second
 	mostSearches  = 64 // in flight, whatever a finder allows
 )
 
@@ -150,7 +155,90 @@ type builder struct {
 	metrics *rest.Metrics
 	clients map[string]*rest.Client
 	closers []func(context.Context) error
+	e       *jobs.Engine
+	store   *queue.Store
+	sink    adapters.Sink // nil when it is not used
 	heard   rest.Listener // may be nil
+}
+
+// uses reports whether a pipeline of that kind is configured.
+func (b *builder) uses(kind string) bool {
+	return slices.ContainsFunc(b.c.Pipelines, func(p config.Pipeline) bool { return p.Kind == kind })
+}
+
+// matzip wires what its pipelines have in common, and returns what completes one.
+func (b *builder) matzip() func(config.Pipeline, *jobs.Pipeline) *jobs.Pipeline {
+	c, e := b.c, b.e
+	if !b.uses("matzip") {
+		return nil
+	}
+	if _, _, known := c.Price(c.OpenAI.Model); !known {
+		e.Log.Warn("the price of this model is not known, so its cost is counted as 0; add a [[price]]", "model", c.OpenAI.Model)
+	}
+	finders := b.finders()
+	instagramClient, source := b.instagram()
+	openaiClient, batcher := b.openai()
+	b.lane(e, instagramClient, "instagram", inFlight(c.Instagram.PerSecond*float64(max(len(c.Secrets.RapidAPI), 1)), pageLatency), c.Instagram.Timeout, c.Queue.Attempts)
+	b.lane(e, openaiClient, "openai", 2, c.OpenAI.Timeout, 0)
+	// A step may have to search with each finder, one after the other.
+	for name, perSecond := range map[string]float64{"naver": c.Naver.PerSecond, "kakao": c.Kakao.PerSecond} {
+		b.lane(e, b.clients[name], name, min(inFlight(perSecond, searchLatency), mostSearches), c.Naver.Timeout+c.Kakao.Timeout, c.Queue.Attempts)
+	}
+	if b.sink != nil {
+		b.lane(e, nil, "mongo", 1, 5*time.Minute, 0)
+	}
+	return func(p config.Pipeline, pl *jobs.Pipeline) *jobs.Pipeline {
+		pl.Lane, pl.Source = "instagram", source
+		pl.Ask = &jobs.Ask{
+			Batcher: batcher, MaxLines: c.OpenAI.MaxLines, MaxBytes: c.OpenAI.MaxBytes, EnqueuedTokens: c.OpenAI.EnqueuedTokens,
+			Attempts: c.OpenAI.Attempts, MaxWait: c.OpenAI.MaxWait, Poll: c.OpenAI.Poll, Settle: c.OpenAI.Settle, Price: price(c),
+		}
+		pl.Find = &jobs.Find{Lane: p.Finders[0], Always: p.SecondOpinion == "always", Cache: map[string]time.Duration{"naver": c.Naver.Cache, "kakao": c.Kakao.Cache}, OwnOnly: c.Naver.Keep == "own"}
+		for _, f := range p.Finders {
+			pl.Find.Finders = append(pl.Find.Finders, finders[f])
+		}
+		if b.sink != nil {
+			to := jobs.PlaceSink(b.store, "mongo", b.sink)
+			to.Identity = sinkIdentity(c, c.Mongo.Collection)
+			pl.Sinks = []jobs.Sink{to}
+		}
+		return jobs.Matzip(pl)
+	}
+}
+
+// velog is like matzip.
+func (b *builder) velog(ctx context.Context) func(config.Pipeline, *jobs.Pipeline) *jobs.Pipeline {
+	c := b.c.Velog
+	if !b.uses("velog") {
+		return nil
+	}
+	limit := velog.Limit(c.PerSecond, b.mem)
+	users := b.client(rest.Options{Upstream: "velog", BaseURL: c.UsersURL, Timeout: c.Timeout, Limits: []*rest.Limit{limit}, Classify: velog.Classify})
+	stats := b.client(rest.Options{Upstream: "velog", BaseURL: c.StatsURL, Timeout: c.Timeout, Limits: []*rest.Limit{limit}, Classify: velog.Classify})
+	source := velog.New(velog.Options{V2: stats, V3: users, Posts: c.Posts, Slow: c.Slow})
+	// The first page of a user's posts is two calls, and a session that was refused is looked at again.
+	b.lane(b.e, stats, "velog", min(inFlight(c.PerSecond, velogLatency), mostSearches), 4*c.Timeout, c.Attempts)
+	return func(p config.Pipeline, pl *jobs.Pipeline) *jobs.Pipeline {
+		pl.Lane, pl.Source, pl.Only = "velog", source, p.Accounts
+		pl.Targets = jobs.Users(ctx, b.store, pl.Name, p.Accounts)
+		if b.sink != nil {
+			lane := "mongo/" + pl.Name
+			to := jobs.VelogSink(b.store, lane, pl.Name, b.sink)
+			to.Identity = sinkIdentity(b.c, "users, postStats")
+			pl.Sinks = []jobs.Sink{to}
+			b.lane(b.e, nil, lane, 1, 5*time.Minute, 0)
+		}
+		return jobs.Velog(pl, int(c.Keep/(24*time.Hour)))
+	}
+}
+
+// pace is that of the crawl of a lane.
+func (b *builder) pace(lane string) (limit, pace float64) {
+	cl := b.clients[lane]
+	if cl == nil {
+		return 0, 0
+	}
+	return cl.Pace()
 }
 
 func (b *builder) client(o rest.Options) *rest.Client {

@@ -158,6 +158,23 @@ create table target (
   name         text  not null default '',          -- the name it goes by now, when that is another
   shown        integer,                            -- records that its lists had shown when they last had all ended cleanly
   silent_since text,                               -- its newest record, when it has been silent far beyond its habit since
+  tried_at     text,                               -- when a run began it last
+  primary key (pipeline, target)
+) strict, without rowid;
+
+-- What a target logs in with: encrypted with SUMBI_KEY, and bound to its row.
+create table credential (
+  pipeline   text    not null,
+  target     text    not null,
+  uid        text    not null default '',          -- whose it is by the upstream's own id, as the upstream itself said
+  sealed     blob    not null,
+  expires_at text,
+  rev        integer not null default 1,           -- compare-and-set: a renewal is of the one that it began with
+  busy_until text,                                 -- until then somebody renews it
+  dead_at    text,                                 -- not accepted since; null: it is
+  reason     text    not null default '',          -- why it is not
+  created_at text    not null,                     -- when the target's first one came
+  changed_at text    not null,
   primary key (pipeline, target)
 ) strict, without rowid;
 
@@ -187,6 +204,7 @@ create table walk (
   ended_at text,
   note     text    not null default '',
   cuts     integer not null default 0,             -- runs in a row that left it unfinished
+  rest_until text,                                 -- the upstream asks to leave it alone until then
   unique (pipeline, target, list)
 ) strict;
 
@@ -204,10 +222,31 @@ create table record (
   question   integer,                              -- what is asked about it; 0 nothing; null not looked at yet
   fetched_at text not null,
   raw        blob,                                 -- the upstream's own item without what expires: a zstd frame
+  gone_at    text,                                 -- its list has not shown it since; null: not looked for, or there
   unique (stream, key)
 ) strict;
 
 create index record_question on record (question) where question is not null;
+
+-- How far a counter of a record had come at a moment. A row is added when the number has changed, and with the first look of
+-- each day; between two rows nothing was counted. Nothing is altered.
+create table snapshot (
+  record integer not null,
+  what   text    not null,                         -- views, likes
+  at     text    not null,
+  day    text    not null,                         -- the Korean day of at
+  n      integer not null,                         -- in all, up to then
+  primary key (record, what, at)
+) strict, without rowid;
+
+-- What the upstream itself says was counted on a day. It goes before the difference of two snapshots.
+create table daily (
+  record integer not null,
+  what   text    not null,
+  day    text    not null,
+  n      integer not null,
+  primary key (record, what, day)
+) strict, without rowid;
 
 -- What the items of a stream have in common. A frame names the dictionary that it needs.
 create table dictionary (
@@ -574,6 +613,17 @@ select t.pipeline, t.target as account, t.state, t.total as upstream_count,
   t.uid as upstream_id, t.name as renamed_to, t.silent_since
 from target t;
 
+-- What targets log in with; the tokens themselves are encrypted.
+create view v_credentials as
+select pipeline, target as account, uid as upstream_id, case when dead_at is null then 'ok' else 'dead' end as state, dead_at as dead_since, reason, expires_at, created_at, changed_at
+from credential;
+
+-- How far each counter of a record had come at the end of each day.
+create view v_days as
+select r.pipeline, r.target as account, r.stream, r.key as record, s.what, s.day, s.n, d.n as upstream_count
+from snapshot s join record r on r.id = s.record left join daily d on d.record = s.record and d.what = s.what and d.day = s.day
+where not exists (select 1 from snapshot l where l.record = s.record and l.what = s.what and l.day = s.day and l.at > s.at);
+
 create view v_batches as
 select id as batch, pipeline, model, state, status, lines, answered, failed, tokens, upstream_id, created_at, sent_at, ended_at, note, run, reserved as reserved_micro_usd, output_tokens
 from batch;
@@ -595,6 +645,9 @@ from lane_stop
 union all
 select 'credential:' || name, 'credential', '', 'the credential ' || name || ' is not used until the next start: ' || reason, null
 from upstream_limit where stopped = 1 and not exists (select 1 from lane_stop s where s.lane = substr(name, 1, instr(name || '/', '/') - 1))
+union all
+select 'login:' || pipeline || ':' || target, 'credential', pipeline, 'the log-in of ' || target || ' in ' || pipeline || ' is not accepted any more (' || reason || '); `sumbi login ' || pipeline || '` takes a new one', dead_at
+from credential where dead_at is not null
 union all
 select 'run:' || pipeline, 'run', pipeline, 'run ' || id || ' of ' || pipeline || ' cannot go on: ' || note, null
 from run where state = 'stopped'

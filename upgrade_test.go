@@ -21,7 +21,7 @@ func TestUpgradeGoesOn(t *testing.T) {
 	fresh := newWorld(t, o, "")
 	fresh.mustRun("run", "matzip")
 	want := fresh.places()
-	for _, name := range []string{"schema1-done", "schema1-crawl", "schema1-match", "schema2-done", "schema2-crawl", "schema2-match", "schema3-done", "schema3-crawl", "schema3-match"} {
+	for _, name := range []string{"schema1-done", "schema1-crawl", "schema1-match", "schema2-done", "schema2-crawl", "schema2-match", "schema3-done", "schema3-crawl", "schema3-match", "schema4-done", "schema4-crawl", "schema4-match"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, o, "")

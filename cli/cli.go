@@ -33,8 +33,8 @@ const (
 type Built struct {
 	Engine *jobs.Engine
 	Limits func() []rest.LimitInfo
-	// Pace returns the calls a second that the crawl's credentials allow together, and those that are made of them; 0 unlimited.
-	Pace  func() (limit, pace float64)
+	// Pace returns the calls a second that the credentials of a crawl's lane allow together, and those that are made of them; 0 unlimited.
+	Pace  func(lane string) (limit, pace float64)
 	Rates func() []web.Rate     // how fast each upstream is called
 	Close func(context.Context) // lets the limits remember
 }
@@ -63,6 +63,7 @@ type flags struct {
 	Demo        demoCmd        `cmd:"" help:"Run the whole main job against built-in imitations of the upstreams: no keys, no cost."`
 	Serve       serveCmd       `cmd:"" help:"Run the pipelines by their schedules, and listen."`
 	Run         runCmd         `cmd:"" help:"Run a pipeline now, or go on with its unfinished run."`
+	Login       loginCmd       `cmd:"" help:"Hand in the log-in of a user, for pipelines whose users log in."`
 	Plan        planCmd        `cmd:"" help:"Forecast a run: requests, time, tokens and money, before anything is called."`
 	Replay      replayCmd      `cmd:"" help:"Read what is stored again by today's code; calls nobody."`
 	Review      reviewCmd      `cmd:"" help:"Decide what sumbi is not certain of, or correct a wrong place."`

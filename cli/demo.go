@@ -19,6 +19,8 @@ import (
 )
 
 type demoCmd struct {
+	World string `arg:"" optional:"" enum:"matzip,velog" default:"matzip" help:"Which pipeline: matzip or velog."`
+
 	Accounts int    `default:"6" help:"Influencers in the imitated world."`
 	Posts    int    `default:"90" help:"Mean posts of an account."`
 	Seed     uint64 `default:"7" help:"Which world."`
@@ -56,6 +58,9 @@ func (d demoCmd) Run(e *env) error {
 	if d.Torture {
 		return d.torture(e)
 	}
+	if run, other := map[string]func(*env) error{"velog": d.velog}[d.World]; other {
+		return run(e)
+	}
 	world := sim.New(sim.Options{
 		Seed: d.Seed, Accounts: d.Accounts, Posts: d.Posts, Hard: d.Hard, Latency: demoLatency, Jitter: 0.4, SearchLatency: 30 * time.Millisecond,
 		InstagramPerSecond: demoInstagramPerSecond, NaverPerSecond: demoSearchPerSecond, KakaoPerSecond: demoSearchPerSecond, BatchStep: demoBatchStep,
@@ -88,7 +93,7 @@ func (d demoCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := e.runOnce(b, run.ID); err != nil {
+	if err := e.runOnce(b, run); err != nil {
 		return err
 	}
 	ok, err := d.report(e, world, s)

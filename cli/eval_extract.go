@@ -131,14 +131,19 @@ func (c evalExtractCmd) talk(e *env) io.Writer {
 	return e.Stdout
 }
 
+// typed reports whether a person at a terminal writes the input.
+func (e *env) typed() bool {
+	in, ok := e.Stdin.(*os.File)
+	return ok && term.IsTerminal(int(in.Fd()))
+}
+
 // agreed asks a person at a terminal; elsewhere nobody agrees.
 func (e *env) agreed(question string) bool {
-	in, ok := e.Stdin.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
+	if !e.typed() {
 		return false
 	}
 	fmt.Fprint(e.Stderr, question)
-	answer, _ := (&lines{in: bufio.NewScanner(in)}).next(e.ctx)
+	answer, _ := (&lines{in: bufio.NewScanner(e.Stdin)}).next(e.ctx)
 	return answer == "y" || answer == "yes"
 }
 

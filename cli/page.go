@@ -19,7 +19,7 @@ func (e *env) page(c *config.Config, s *queue.Store, b *Built, m *metrics) *web.
 		Store: s, Log: e.log, Token: c.Secrets.Token, Metrics: m.handler(), Webhooked: m.webhooked, Health: b.Engine, Account: config.Account,
 		Status:    func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
 		Tiles:     web.Tiles{Address: c.Map.Tiles, Attribution: c.Map.Attribution, AttributionURL: c.Map.AttributionURL},
-		Pipelines: b.Engine.Pipelines, Rates: b.Rates,
+		Pipelines: b.Engine.Pipelines, Rates: b.Rates, HandIn: b.Engine.HandIn,
 		Forecast: func(ctx context.Context, pipeline string) (web.Forecast, error) { return forecast(ctx, c, s, pipeline) },
 		Together: func(pipeline string) (queue.One, string, error) {
 			one, lane := togetherBy(c, pipeline)
@@ -41,6 +41,10 @@ func forecast(ctx context.Context, c *config.Config, s *queue.Store, pipeline st
 	if err != nil {
 		return f, err
 	}
+	return kindOf(p).forecast(ctx, c, s, p)
+}
+
+func forecastMatzip(ctx context.Context, c *config.Config, s *queue.Store, p config.Pipeline) (f web.Forecast, err error) {
 	in := planInput(c, p)
 	in.Now = s.Now()
 	if in.Targets, err = p.ReadAccounts(c.Dir()); err != nil {

@@ -34,6 +34,11 @@ func (v planCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	return kindOf(p).plan(v, e, c, p)
+}
+
+// matzip forecasts a run of that kind.
+func (v planCmd) matzip(e *env, c *config.Config, p config.Pipeline) error {
 	targets, err := v.targets(c, p)
 	if err != nil {
 		return err
@@ -93,7 +98,7 @@ func (v planCmd) targets(c *config.Config, p config.Pipeline) ([]string, error) 
 	}
 	var out []string
 	for _, t := range v.Targets {
-		name, err := config.Account(t)
+		name, err := p.Target(t)
 		if err != nil {
 			return nil, usageError{err}
 		}

@@ -31,7 +31,7 @@ func (r runCmd) Run(e *env) error {
 		return err
 	}
 	for i, t := range r.Targets {
-		if r.Targets[i], err = config.Account(t); err != nil {
+		if r.Targets[i], err = p.Target(t); err != nil {
 			return usageError{err}
 		}
 	}
@@ -63,7 +63,7 @@ func (r runCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return e.runOnce(b, run.ID)
+	return e.runOnce(b, run)
 }
 
 func (b *Built) closeLimits(ctx context.Context) {
@@ -89,9 +89,17 @@ func (r runCmd) ask(e *env, s *queue.Store) (run queue.Run, err error) {
 }
 
 // runOnce shows progress while a run is worked on, and its result.
-func (e *env) runOnce(b *Built, run int64) error {
-	show := e.progress(b.Engine.Store, run, b.Limits, b.Pace)
-	r, err := b.Engine.RunOnce(e.ctx, run)
+func (e *env) runOnce(b *Built, run queue.Run) error {
+	pace := func() (limit, pace float64) {
+		for _, p := range b.Engine.Pipelines {
+			if p.Name == run.Pipeline {
+				return b.Pace(p.Lane)
+			}
+		}
+		return 0, 0
+	}
+	show := e.progress(b.Engine.Store, run.ID, b.Limits, pace)
+	r, err := b.Engine.RunOnce(e.ctx, run.ID)
 	show()
 	if err != nil {
 		if stopped, ok := errors.AsType[*jobs.StoppedError](err); ok {
@@ -102,7 +110,7 @@ func (e *env) runOnce(b *Built, run int64) error {
 	if r.State != queue.RunDone {
 		return fmt.Errorf("stopped before the end; nothing is lost, `sumbi run %s` goes on from here", r.Pipeline)
 	}
-	limit, _ := b.Pace()
+	limit, _ := pace()
 	return e.summary(context.WithoutCancel(e.ctx), b.Engine.Store, r, limit)
 }
 
@@ -118,7 +126,12 @@ func (r runCmd) follow(e *env, c *config.Config) error {
 		return err
 	}
 	e.log.Info("another sumbi works on this file: it does the run, this one watches", "run", run.ID)
-	perSecond := c.Instagram.PerSecond * float64(len(c.Secrets.RapidAPI))
+	p, err := c.Pipeline(r.Pipeline)
+	if err != nil {
+		s.Close()
+		return err
+	}
+	perSecond := kindOf(p).rate(c)
 	show := e.progress(s, run.ID, nil, func() (float64, float64) { return perSecond, perSecond })
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

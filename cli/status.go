@@ -87,6 +87,7 @@ type status struct {
 	Money     *money // nil: nothing is in the books
 
 	Stops   []queue.Stop
+	Logins  []queue.Login // that are not accepted any more
 	Waits   []queue.BudgetWait
 	Outages []queue.Outage
 	Limits  []limitStatus
@@ -151,6 +152,7 @@ func readStatus(ctx context.Context, s *queue.Store, idle bool) (*status, error)
 	r.runs(st, idle)
 	r.money(st)
 	st.Stops = got(&r, s.Stops)
+	st.Logins = got(&r, s.DeadLogins)
 	st.Waits = got(&r, func(ctx context.Context) ([]queue.BudgetWait, error) { return jobs.BudgetWaits(ctx, s) })
 	st.Outages = got(&r, s.Outages)
 	for _, l := range got(&r, s.Limits) {
@@ -326,6 +328,13 @@ const wideGuard = 150 * time.Millisecond
 func (st *status) printWaits(w *screen) {
 	for _, x := range st.Stops {
 		w.mark(red, forYou, " %s stopped %s: %s", x.Lane, when(x.At), x.Reason)
+	}
+	for i, l := range st.Logins {
+		if i == shownAccounts {
+			w.say("and %d more (select account, dead_since, reason from v_credentials)", len(st.Logins)-i)
+			break
+		}
+		w.mark(red, forYou, " the log-in of %s in %s is dead since %s: %s; `sumbi login %s` takes a new one", l.Target, l.Pipeline, when(l.Dead), oneLine(l.Reason), l.Pipeline)
 	}
 	for _, x := range st.Waits {
 		w.mark(yellow, "waits:", " %s: %s (%s)", x.Pipeline, x.Reason, plural(x.Jobs, "job", "jobs"))

@@ -237,6 +237,5 @@ func pipelineName(s *string) func() string {
 }
 
 func dialects() []string { return []string{"hub", "legacy"} }
-func kinds() []string    { return []string{"matzip"} }
 func finders() []string  { return []string{"naver", "kakao"} }
 func opinions() []string { return []string{"unsure", "always"} }

@@ -22,6 +22,7 @@ type Config struct {
 	OpenAI    OpenAI
 	Naver     Naver
 	Kakao     Kakao
+	Velog     Velog
 	Mongo     Mongo
 	Queue     Queue
 	Budget    Budget
@@ -77,10 +78,22 @@ type Kakao struct {
 	Price     float64       // dollars for 1,000 requests, in whole micro-dollars a request; 0 is free or not known
 }
 
-// Mongo says where places go when MONGODB_URI is set.
+// Velog says how velog's GraphQL servers are reached, and how long its counters are kept.
+type Velog struct {
+	StatsURL  string        // of statistics; the cache in front of the older server, or that server
+	UsersURL  string        // of users and their log-ins: the newer server
+	Posts     string        // "v2": lists of posts come from StatsURL, in its dialect; "v3": from UsersURL
+	PerSecond float64       // calls in any second, of all users together; 0 is unlimited
+	Timeout   time.Duration // of one call
+	Slow      time.Duration // how long a post is left alone whose statistics took velog too long
+	Attempts  int           // before something is left to the user's next turn
+	Keep      time.Duration // for how long days are kept; 0 is for ever
+}
+
+// Mongo says where everything goes when MONGODB_URI is set.
 type Mongo struct {
 	Database   string
-	Collection string
+	Collection string // of places
 }
 
 // Queue says how patient the engine is.
@@ -144,6 +157,15 @@ func Default() *Config {
 			PerDay:    100_000,
 			Timeout:   10 * time.Second,
 			Cache:     720 * time.Hour,
+		},
+		Velog: Velog{
+			StatsURL:  "https://v2cdn.velog.io",
+			UsersURL:  "https://v3.velog.io",
+			Posts:     "v3",
+			PerSecond: 10,
+			Timeout:   10 * time.Second,
+			Slow:      time.Hour,
+			Attempts:  3,
 		},
 		Mongo: Mongo{Database: "sumbi", Collection: "places"},
 		Queue: Queue{Attempts: 12, Backoff: time.Second, BackoffMax: 5 * time.Minute},

@@ -24,7 +24,7 @@ type section struct {
 
 // sections binds every key outside [[pipeline]] and [[price]] to its place in c.
 func (c *Config) sections() []section {
-	ig, ai, nv, kk, mg, q := &c.Instagram, &c.OpenAI, &c.Naver, &c.Kakao, &c.Mongo, &c.Queue
+	ig, ai, nv, kk, vl, mg, q := &c.Instagram, &c.OpenAI, &c.Naver, &c.Kakao, &c.Velog, &c.Mongo, &c.Queue
 	return []section{
 		{"", []field{
 			{"state", &c.State, func() string { return stateFile(c.State) }},
@@ -68,6 +68,16 @@ func (c *Config) sections() []section {
 			{"cache", &kk.Cache, notNegative(&kk.Cache)},
 			{"price", &kk.Price, requestPrice(&kk.Price)},
 		}},
+		{"velog", []field{
+			{"stats_url", &vl.StatsURL, baseURL(&vl.StatsURL)},
+			{"users_url", &vl.UsersURL, baseURL(&vl.UsersURL)},
+			{"posts", &vl.Posts, oneOf(&vl.Posts, []string{"v2", "v3"})},
+			{"per_second", &vl.PerSecond, rate(&vl.PerSecond)},
+			{"timeout", &vl.Timeout, positive(&vl.Timeout)},
+			{"slow", &vl.Slow, positive(&vl.Slow)},
+			{"attempts", &vl.Attempts, within(&vl.Attempts, 1, 100)},
+			{"keep", &vl.Keep, notNegative(&vl.Keep)},
+		}},
 		{"mongo", []field{
 			{"database", &mg.Database, mongoName(&mg.Database)},
 			{"collection", &mg.Collection, mongoName(&mg.Collection)},
@@ -89,19 +99,15 @@ func (c *Config) sections() []section {
 	}
 }
 
+// fields are the keys of every pipeline, and those of its kind.
 func (p *Pipeline) fields() []field {
-	return []field{
-		{"kind", &p.Kind, oneOf(&p.Kind, kinds())},
+	return append([]field{
+		{"kind", &p.Kind, oneOf(&p.Kind, kindNames())},
 		{"name", &p.Name, pipelineName(&p.Name)},
 		{"every", &p.Every, positive(&p.Every)},
 		{"cron", &p.Cron, func() string { return checkCron(p.Cron) }},
 		{"timezone", &p.Timezone, func() string { return checkZone(p.Timezone) }},
-		{"full_every", &p.FullEvery, notNegative(&p.FullEvery)},
-		{"accounts", &p.Accounts, func() string { return checkAccounts(p.Accounts) }},
-		{"accounts_file", &p.AccountsFile, filled(&p.AccountsFile)},
-		{"finders", &p.Finders, func() string { return checkFinders(p.Finders) }},
-		{"second_opinion", &p.SecondOpinion, oneOf(&p.SecondOpinion, opinions())},
-	}
+	}, p.kind().fields(p)...)
 }
 
 func (p *price) fields() []field {

@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/BurntSushi/toml"
 )
@@ -173,7 +172,8 @@ func (d *document) pipelines(c *Config, root map[string]any) {
 	seen := map[string]int{}
 	for i, table := range d.tables(root, "pipeline") {
 		path := fmt.Sprintf("pipeline[%d]", i)
-		p := Pipeline{Timezone: "Asia/Seoul", FullEvery: 720 * time.Hour, Finders: []string{"naver"}, SecondOpinion: "unsure", file: c.Path}
+		p := newPipeline(table["kind"])
+		p.file = c.Path
 		d.fill(path, "pipeline", table, p.fields(), nil, nil)
 		if _, ok := table["kind"]; !ok {
 			d.complain(path, "the pipeline has no kind: add a line such as kind = \"matzip\"")
@@ -186,7 +186,10 @@ func (d *document) pipelines(c *Config, root map[string]any) {
 		if every && cron {
 			d.complain(join(path, "cron"), "pipeline %q has both every and cron: keep one of them", p.Name)
 		}
-		if len(p.Accounts) == 0 && p.AccountsFile == "" {
+		if cron {
+			p.Every = 0
+		}
+		if p.kind().named && len(p.Accounts) == 0 && p.AccountsFile == "" {
 			d.complain(path, "pipeline %q has no accounts: add accounts = [\"…\"] or accounts_file = \"accounts.txt\"", p.Name)
 		}
 		if line, twice := seen[p.Name]; twice && p.Name != "" {

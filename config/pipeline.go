@@ -14,7 +14,7 @@ import (
 
 // Pipeline is one [[pipeline]] of the file.
 type Pipeline struct {
-	Kind         string        // what it does: "matzip"
+	Kind         string        // what it does: "matzip", "velog"
 	Name         string        // Kind unless set
 	Every        time.Duration // pause between two runs; 0 when Cron or nothing says when
 	Cron         string        // five fields, or @daily and its like
@@ -25,6 +25,8 @@ type Pipeline struct {
 	Finders      []string      // asked in this order
 
 	SecondOpinion string // "unsure": a finder after the first is asked only while the place is not certain; "always"
+
+	Pause time.Duration // a user's turn comes no sooner after the one before
 
 	file string
 }
@@ -53,7 +55,7 @@ func (p Pipeline) Next(after time.Time) time.Time {
 func (p Pipeline) ReadAccounts(base string) ([]string, error) {
 	var out []string
 	for _, s := range p.Accounts {
-		name, err := Account(s)
+		name, err := p.Target(s)
 		if err != nil {
 			return nil, &Error{File: p.file, Msg: fmt.Sprintf("pipeline %q: %v", p.Name, err)}
 		}
@@ -64,7 +66,7 @@ func (p Pipeline) ReadAccounts(base string) ([]string, error) {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(base, file)
 		}
-		names, err := accountsFile(file)
+		names, err := p.accountsFile(file)
 		if err != nil {
 			return nil, err
 		}
@@ -76,13 +78,13 @@ func (p Pipeline) ReadAccounts(base string) ([]string, error) {
 		seen[name] = true
 		return twice
 	})
-	if len(out) == 0 {
+	if len(out) == 0 && p.kind().named {
 		return nil, &Error{File: p.file, Msg: fmt.Sprintf("pipeline %q has no accounts: add accounts = [\"…\"] or accounts_file = \"accounts.txt\"", p.Name)}
 	}
 	return out, nil
 }
 
-func accountsFile(file string) ([]string, error) {
+func (p Pipeline) accountsFile(file string) ([]string, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, &Error{File: file, Msg: "the accounts cannot be read: " + cause(err) + "; create the file with one account a line, or correct accounts_file"}
@@ -95,7 +97,7 @@ func accountsFile(file string) ([]string, error) {
 		if line = strings.TrimSpace(line); line == "" {
 			continue
 		}
-		name, err := Account(line)
+		name, err := p.Target(line)
 		if err != nil {
 			return nil, &Error{File: file, Line: n, Msg: err.Error()}
 		}
@@ -126,9 +128,9 @@ func Account(s string) (string, error) {
 	return name, nil
 }
 
-func checkAccounts(list []string) string {
+func (p Pipeline) checkAccounts(list []string) string {
 	for _, s := range list {
-		if _, err := Account(s); err != nil {
+		if _, err := p.Target(s); err != nil {
 			return "has a mistake: " + err.Error()
 		}
 	}

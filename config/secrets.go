@@ -21,6 +21,7 @@ type Secrets struct {
 	Database      adapters.Secret   // DATABASE_URL
 	Token         adapters.Secret   // SUMBI_TOKEN
 	Key           adapters.Secret   // SUMBI_KEY
+	KeyOld        adapters.Secret   // SUMBI_KEY_OLD: what it was before
 	NotifyURL     adapters.Secret   // SUMBI_NOTIFY_URL
 }
 
@@ -41,6 +42,7 @@ func (s *Secrets) variables() []variable {
 		{"DATABASE_URL", &s.Database},
 		{"SUMBI_TOKEN", &s.Token},
 		{"SUMBI_KEY", &s.Key},
+		{"SUMBI_KEY_OLD", &s.KeyOld},
 		{"SUMBI_NOTIFY_URL", &s.NotifyURL},
 	}
 }
@@ -48,16 +50,17 @@ func (s *Secrets) variables() []variable {
 const rapidAPIKey = "RAPIDAPI_KEY"
 
 // ReadSecrets reads each secret from NAME, or from the file that NAME_FILE names. The error is an *Error and holds no secret.
+// ReadSecret reads one secret, from NAME or from the file that NAME_FILE names. The error is an *Error and holds no secret.
 func ReadSecrets(getenv func(string) string) (Secrets, error) {
 	var s Secrets
 	for _, v := range s.variables() {
-		secret, err := readSecret(getenv, v.name)
+		secret, err := ReadSecret(getenv, v.name)
 		if err != nil {
 			return Secrets{}, err
 		}
 		*v.dst = secret
 	}
-	keys, err := readSecret(getenv, rapidAPIKey)
+	keys, err := ReadSecret(getenv, rapidAPIKey)
 	if err != nil {
 		return Secrets{}, err
 	}
@@ -74,7 +77,8 @@ func ReadSecrets(getenv func(string) string) (Secrets, error) {
 	return s, nil
 }
 
-func readSecret(getenv func(string) string, name string) (adapters.Secret, error) {
+// ReadSecret reads one secret, from NAME or from the file that NAME_FILE names. The error is an *Error and holds no secret.
+func ReadSecret(getenv func(string) string, name string) (adapters.Secret, error) {
 	value := strings.TrimSpace(getenv(name))
 	if file := getenv(name + "_FILE"); file != "" {
 		if value != "" {
@@ -105,28 +109,7 @@ func (c *Config) Need(pipeline string) error {
 		missing = append(missing, names...)
 		uses = append(uses, use)
 	}
-	s := c.Secrets
-	if len(s.RapidAPI) == 0 {
-		lack("reads Instagram", rapidAPIKey)
-	}
-	if s.OpenAI == "" {
-		lack("asks OpenAI", "OPENAI_API_KEY")
-	}
-	if slices.Contains(p.Finders, "naver") {
-		var names []string
-		if s.NaverID == "" {
-			names = append(names, "NAVER_CLIENT_ID")
-		}
-		if s.NaverSecret == "" {
-			names = append(names, "NAVER_CLIENT_SECRET")
-		}
-		if len(names) > 0 {
-			lack("searches Naver", names...)
-		}
-	}
-	if slices.Contains(p.Finders, "kakao") && s.Kakao == "" {
-		lack("searches Kakao", "KAKAO_REST_API_KEY")
-	}
+	p.kind().need(p, c.Secrets, lack)
 	if len(missing) == 0 {
 		return nil
 	}

@@ -17,3 +17,6 @@ var SilentSince = silentSince
 
 // Tell tells of trouble until ctx ends, without a worker beside it.
 func (e *Engine) Tell(ctx context.Context) { e.tell(ctx) }
+
+// Growth is what was counted on each day.
+var Growth = growth

@@ -66,10 +66,21 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 	if err := e.affordCalls(ctx, p.Name, p.Lane, pageCalls(w, whom)); err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	pg, err := p.Source.Fetch(ctx, adapters.Query{List: w.List, Target: w.Target, ID: whom.ID, ByID: whom.Name != "", Cursor: w.Cursor, Since: w.Mark})
+	q := adapters.Query{Target: w.Target, ID: whom.ID, ByID: whom.Name != "", Cursor: w.Cursor, Since: w.Mark}
+	q.List, q.Of = w.Of()
+	s, why, err := e.session(ctx, p, j, w, &q)
 	if err != nil {
-		return e.pageFailed(p, w, err)
+		return nil, err
+	}
+	if why != "" {
+		leave(&w, why)
+		return p.ended(w), nil
+	}
+	start := time.Now()
+	pg, err := p.Source.Fetch(ctx, q)
+	if err != nil {
+		commit, err := e.pageFailed(p, w, s, pg.Credential, err)
+		return e.settle(ctx, j, s, pg.Credential, commit, err)
 	}
 	took := time.Since(start)
 	packed, err := e.packer.Pack(ctx, e.Store, pg.Records)
@@ -80,6 +91,9 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 		return nil, err
 	}
 	return func(tx *queue.Tx) error {
+		if err := s.keep(tx, pg.Credential); err != nil {
+			return err
+		}
 		all, err := tx.PutPacked(w, packed)
 		if err != nil {
 			return err
@@ -88,8 +102,10 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 		if err != nil {
 			return err
 		}
-		if err := tx.SeeTarget(w.Pipeline, w.Target, pg.Total); err != nil {
-			return err
+		if q.Of == "" { // what belongs to a record says nothing about the target
+			if err := tx.SeeTarget(w.Pipeline, w.Target, pg.Total); err != nil {
+				return err
+			}
 		}
 		if err := nameTarget(tx, w, known, pg); err != nil {
 			return err
@@ -144,6 +160,7 @@ func nameTarget(tx *queue.Tx, w queue.Walk, known queue.Target, pg adapters.Page
 // ended cleanly has shown: a walk that was cut in the middle has seen the top of the list, but not what lies below.
 func turn(w *queue.Walk, pg adapters.Page, all []queue.Stored) {
 	w.Pages++
+	w.Rest = time.Time{}
 	unpinned, fresh, seen := 0, false, true
 	newest := pg.Newest
 	for _, r := range all {
@@ -254,17 +271,34 @@ func (p *Pipeline) goOn(tx *queue.Tx, w queue.Walk, total int) error {
 		}
 		return err
 	}
-	return walkEnded(tx, w)
+	return p.walkEnded(tx, w)
+}
+
+// ended writes that a walk has ended, and what follows from it.
+func (p *Pipeline) ended(w queue.Walk) queue.Commit {
+	return func(tx *queue.Tx) error {
+		if err := tx.Advance(&w); err != nil {
+			return err
+		}
+		return p.walkEnded(tx, w)
+	}
 }
 
 // walkEnded ends the crawl of the run when it was the last walk, and then lets the batch go. A walk that ended cleanly
 // leaves nothing of earlier failures to be done.
-func walkEnded(tx *queue.Tx, w queue.Walk) error {
+func (p *Pipeline) walkEnded(tx *queue.Tx, w queue.Walk) error {
 	if w.State == queue.WalkIdle {
 		if err := tx.DropDead(pageKey(w)); err != nil {
 			return err
 		}
-		if err := lookBack(tx, w); err != nil {
+		if _, record := w.Of(); record == "" {
+			if err := lookBack(tx, w); err != nil {
+				return err
+			}
+		}
+	}
+	if p.Ended != nil {
+		if err := p.Ended(tx, w); err != nil {
 			return err
 		}
 	}
@@ -276,9 +310,27 @@ func walkEnded(tx *queue.Tx, w queue.Walk) error {
 }
 
 // pageFailed decides what a refusal means for the walk; what the engine decides passes through.
-func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, err error) (queue.Commit, error) {
+func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, s session, renewed *adapters.Credential, err error) (queue.Commit, error) {
 	c := adapters.Classify(err)
 	switch {
+	case s.used && c.Kind == adapters.NeedsHuman && c.Reason == adapters.ReasonLogin:
+		// It concerns this target alone, whose lists end here.
+		e.Log.Error("a log-in is not accepted any more", "pipeline", p.Name, "target", w.Target, "err", err)
+		leave(&w, err.Error())
+		return func(tx *queue.Tx) error {
+			tx.InVain(queue.WasteFailed)
+			if err := s.bury(tx, renewed, w.Note); err != nil {
+				return err
+			}
+			return p.ended(w)(tx)
+		}, nil
+	case c.Kind == adapters.Temporary && p.Patience > 0 && c.After > p.Patience:
+		leave(&w, err.Error())
+		w.Rest = e.Store.Now().Add(c.After)
+		return func(tx *queue.Tx) error {
+			tx.InVain(queue.WasteFailed)
+			return p.ended(w)(tx)
+		}, nil
 	case c.Kind != adapters.Permanent:
 		return nil, err
 	case c.Reason == adapters.ReasonCursor || (w.Cursor != "" && c.Reason == adapters.ReasonGone):
@@ -305,20 +357,19 @@ func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, err error) (queue.Commit,
 			w.State = queue.WalkPrivate
 		}
 		return func(tx *queue.Tx) error {
-			if err := tx.MissTarget(w, w.State, err.Error()); err != nil {
-				return err
+			if _, record := w.Of(); record == "" {
+				if err := tx.MissTarget(w, w.State, err.Error()); err != nil {
+					return err
+				}
 			}
-			if err := tx.Advance(&w); err != nil {
-				return err
-			}
-			return walkEnded(tx, w)
+			return p.ended(w)(tx)
 		}, nil
 	}
 	return nil, err
 }
 
 // pageBuried leaves the walk of a dead page unfinished, so that its run can end and the next one comes by again.
-func pageBuried(tx *queue.Tx, j queue.Job, cause error) error {
+func (p *Pipeline) pageBuried(tx *queue.Tx, j queue.Job, cause error) error {
 	a, err := readArgs[pageArgs](j)
 	if err != nil {
 		return nil
@@ -331,8 +382,5 @@ func pageBuried(tx *queue.Tx, j queue.Job, cause error) error {
 		return err
 	}
 	leave(&w, "a page could not be had: "+cause.Error())
-	if err := tx.Advance(&w); err != nil {
-		return err
-	}
-	return walkEnded(tx, w)
+	return p.ended(w)(tx)
 }

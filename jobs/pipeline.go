@@ -20,14 +20,22 @@ import (
 type Pipeline struct {
 	Name      string
 	Targets   func() ([]string, error)                     // read anew at each run
+	Only      []string                                     // log-ins of nobody else are taken; nil = of anybody
 	Next      func(time.Time) time.Time                    // when it runs after that; nil or zero = only by hand
 	Spec      string                                       // what Next is made of, so that a changed schedule is noticed
 	FullEvery time.Duration                                // walks whole lists now and then; 0 = never
+	Whole     bool                                         // walks whole lists always: so only is seen what is no longer there
+	Pause     time.Duration                                // a target is not begun again before; 0 = each run begins all
+	Patience  time.Duration                                // a page that is to wait longer is left to a later run; 0 = it waits
+	Renews    time.Duration                                // a log-in may be renewed by a call when it ends within this
 	Lane      string                                       // of Source
 	Lists     []string                                     // of each target
 	PageSize  int                                          // records of a full page, for forecasts
 	Source    adapters.Source                              //
 	Saved     func(tx *queue.Tx, all []queue.Stored) error // what follows a page, in its commit
+	Ended     func(tx *queue.Tx, w queue.Walk) error       // what follows the end of a list, in its commit; nil = nothing
+	Counts    string                                       // the stream of which views and likes are counted by the day; "" = none
+	Tidy      func(tx *queue.Tx) error                     // removes what is kept for a time only, once a day; nil = nothing
 	Ask       *Ask                                         // the batch step; nil = none
 	Find      *Find                                        // the match step; nil = none
 	Sinks     []Sink
@@ -35,8 +43,9 @@ type Pipeline struct {
 
 // Sink is where a pipeline delivers. Document composes what the sink is told of one key; Data nil = it is gone.
 type Sink struct {
-	Name     string // also its lane
-	Identity string // which server it is: a new one is told of everything
+	Name     string   // also its lane
+	Identity string   // which server it is: a new one is told of everything
+	Streams  []string // of which that is every record; none = of every place
 	Sink     adapters.Sink
 	Document func(ctx context.Context, stream, key string) (adapters.Record, error)
 }
@@ -110,11 +119,15 @@ func (e *Engine) handlers() map[queue.Kind]queue.Handler {
 }
 
 // buried tells whoever waited for a job that it is dead.
-func buried(tx *queue.Tx, j queue.Job, cause error) error {
-	if j.Kind == queue.KindPage {
-		return pageBuried(tx, j, cause)
+func (e *Engine) buried(tx *queue.Tx, j queue.Job, cause error) error {
+	if j.Kind != queue.KindPage {
+		return nil
 	}
-	return nil
+	p, err := e.pipeline(j.Pipeline)
+	if err != nil {
+		p = &Pipeline{} // nothing follows any more
+	}
+	return p.pageBuried(tx, j, cause)
 }
 
 // errDropped is why something was left undone that a person has dropped.
@@ -138,7 +151,7 @@ func Drop(tx *queue.Tx, id int64) error {
 		if dead {
 			return nil
 		}
-		return pageBuried(tx, j, errDropped)
+		return (&Pipeline{}).pageBuried(tx, j, errDropped)
 	case queue.KindMatch:
 		a, err := readArgs[matchArgs](j)
 		if err != nil {

@@ -53,6 +53,9 @@ func (e *Engine) ReplayRecords(ctx context.Context, pipeline string, seen func(R
 	if err != nil {
 		return done, err
 	}
+	if p.Ask == nil {
+		return done, fmt.Errorf("pipeline %s asks nobody about its records: there is nothing to replay", p.Name)
+	}
 	for after := int64(0); ; {
 		recs, err := e.Store.RawRecords(ctx, p.Name, after, chunk)
 		if err != nil || len(recs) == 0 {

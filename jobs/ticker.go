@@ -66,10 +66,10 @@ func (e *Engine) RunOnce(ctx context.Context, id int64) (queue.Run, error) {
 
 // drain works while f does. An end of f ends the work in order.
 func (e *Engine) drain(ctx context.Context, f func(context.Context) error) error {
-	e.Store.Buried = buried
+	e.Store.Buried = e.buried
 	e.accounts, e.closed, e.settled, e.began = nil, nil, nil, e.Store.Now()
 	e.tries = nil // whoever starts anew wants stopped runs tried at once
-	if err := e.addSinks(ctx); err != nil {
+	if err := errors.Join(e.addSinks(ctx), e.tidy(ctx)); err != nil {
 		if ctx.Err() != nil && !queue.Fatal(err) {
 			return nil
 		}
@@ -107,14 +107,27 @@ func (e *Engine) addSinks(ctx context.Context) error {
 			if err := tx.KeepSinks(p.Name, sinks); err != nil {
 				return err
 			}
-			for name, identity := range sinks {
-				if err := tx.AddSink(p.Name, name, identity); err != nil {
+			for _, s := range p.Sinks {
+				if err := tx.AddSink(p.Name, s.Name, s.Identity, s.Streams...); err != nil {
 					return err
 				}
 			}
 			return nil
 		})
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tidy removes what pipelines keep for a time only.
+func (e *Engine) tidy(ctx context.Context) error {
+	for _, p := range e.Pipelines {
+		if p.Tidy == nil {
+			continue
+		}
+		if err := e.Store.Tx(ctx, p.Tidy); err != nil {
 			return err
 		}
 	}
@@ -128,7 +141,7 @@ func (e *Engine) tick(ctx context.Context, schedule bool, only int64) error {
 	for {
 		e.pulse.beat(0)
 		if now := e.Store.Now(); now.Sub(cleaned) > 24*time.Hour {
-			if err := e.Store.Clean(ctx); err != nil && ctx.Err() == nil {
+			if err := errors.Join(e.Store.Clean(ctx), e.tidy(ctx)); err != nil && ctx.Err() == nil {
 				return err
 			}
 			cleaned = now
@@ -415,6 +428,12 @@ func (e *Engine) seed(ctx context.Context, p *Pipeline, r queue.Run) error {
 		if err != nil {
 			return err
 		}
+		if p.Whole && !r.Whole {
+			r.Whole = true
+			if err := tx.WholeRun(r.ID); err != nil {
+				return err
+			}
+		}
 		if r.State == queue.RunAsked && r.Seeded.IsZero() && len(r.Targets) == 0 && !sc.Full.IsZero() && !sc.Full.After(tx.Now()) {
 			r.Whole = true
 			sc.Full = tx.Now().Add(p.FullEvery)
@@ -485,8 +504,26 @@ func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets
 			if err != nil {
 				return err
 			}
-			if known.State == queue.WalkGone && known.Misses >= goneRuns && !r.Whole && len(r.Targets) == 0 {
+			named, full := len(r.Targets) > 0, r.Whole && !p.Whole
+			if known.State == queue.WalkGone && known.Misses >= goneRuns && !full && !named {
 				continue
+			}
+			if !named && !full && tx.Now().Sub(known.Tried) < p.Pause {
+				continue
+			}
+			if why, err := p.loggedOut(tx, t); err != nil || why != "" {
+				if err == nil {
+					err = tx.NoteTarget(p.Name, t, why)
+				}
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			if p.Pause > 0 || p.logsIn() {
+				if err := tx.TryTarget(p.Name, t); err != nil {
+					return err
+				}
 			}
 			walks, err := tx.Begin(r, t, p.Lists)
 			if err != nil {

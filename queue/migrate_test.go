@@ -26,6 +26,7 @@ var written = []string{
 	"schema1-done", "schema1-crawl", "schema1-batch", "schema1-match",
 	"schema2-done", "schema2-crawl", "schema2-batch", "schema2-match",
 	"schema3-done", "schema3-crawl", "schema3-batch", "schema3-match",
+	"schema4-done", "schema4-crawl", "schema4-batch", "schema4-match",
 }
 
 // unpacked puts one of written into a directory of the test's own.
@@ -149,7 +150,7 @@ func TestUpgrade(t *testing.T) {
 	want := shape(t, fresh(t))
 	names := written
 	if slow {
-		names = []string{"schema1-match", "schema1-batch", "schema2-crawl", "schema3-match"}
+		names = []string{"schema1-match", "schema1-batch", "schema2-crawl", "schema3-match", "schema4-batch"}
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
@@ -330,7 +331,7 @@ func TestUpgradeWithoutCopy(t *testing.T) {
 	fileOnly(t)
 	t.Parallel()
 	path := unpacked(t, "schema1-done")
-	check(t, os.Mkdir(filepath.Join(filepath.Dir(path), "sumbi.before-v4.db"), 0o700)) // the name is taken
+	check(t, os.Mkdir(filepath.Join(filepath.Dir(path), "sumbi.before-v5.db"), 0o700)) // the name is taken
 	s := open(t, path, queue.Owner)
 	u := s.Upgraded()
 	if u == nil || u.NoCopy == nil || u.Copy != "" {
@@ -345,7 +346,7 @@ func TestUpgradeLeavesNoHalfCopy(t *testing.T) {
 	t.Parallel()
 	path := unpacked(t, "schema2-crawl")
 	dir := filepath.Dir(path)
-	for _, name := range []string{".sumbi.before-v4.db.123.part", ".sumbi.before-v4.db.123.part-journal"} {
+	for _, name := range []string{".sumbi.before-v5.db.123.part", ".sumbi.before-v5.db.123.part-journal"} {
 		check(t, os.WriteFile(filepath.Join(dir, name), []byte("반"), 0o600))
 	}
 	check(t, open(t, path, queue.Owner).Close())

@@ -11,16 +11,25 @@ type Out struct {
 	Rev                         int64
 }
 
-// AddSink makes a pipeline's places go to a sink from now on. One that is new, or was another server before (identity), is
-// told of every place there is; one that was away is told of what it has missed.
-func (tx *Tx) AddSink(pipeline, sink, identity string) error {
+// AddSink makes what a pipeline brings go to a sink from now on. One that is new, or was another server before (identity), is
+// told of every record of the streams, or, where none is named, of every place there is; one that was away is told of what it
+// has missed.
+func (tx *Tx) AddSink(pipeline, sink, identity string, streams ...string) error {
 	n, err := tx.exec(`insert into sink (pipeline, sink, identity) values (?, ?, ?)
 		on conflict (pipeline, sink) do update set identity = excluded.identity where sink.identity <> excluded.identity`, pipeline, sink, identity)
 	if err != nil {
 		return err
 	}
-	if n > 0 {
+	if n > 0 && len(streams) == 0 {
 		if _, err := tx.exec(`insert into outbox (sink, stream, key, pipeline, at) select ?, 'places', id, ?, ? from place where true on conflict do nothing`, sink, pipeline, stamp(tx.now)); err != nil {
+			return err
+		}
+	}
+	for _, stream := range streams {
+		if n == 0 {
+			break
+		}
+		if _, err := tx.exec(`insert into outbox (sink, stream, key, pipeline, at) select ?, stream, key, pipeline, ? from record where pipeline = ? and stream = ? on conflict do nothing`, sink, stamp(tx.now), pipeline, stream); err != nil {
 			return err
 		}
 	}

@@ -59,6 +59,7 @@ type Store struct {
 
 	upgraded *Upgrade
 	health   health
+	vault    *vault // nil: there is no key
 
 	// Now is the clock; tests replace it before they start anything.
 	Now func() time.Time

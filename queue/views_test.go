@@ -22,6 +22,7 @@ func TestViews(t *testing.T) {
 	s := fresh(t)
 	full(t, s)
 	labelled(t, s)
+	counted(t, s)
 	ask := func(query string) string {
 		t.Helper()
 		out, err := exec.CommandContext(t.Context(), tool, "-readonly", "-batch", "-nullvalue", "-", s.Path(), query).CombinedOutput()
@@ -78,7 +79,14 @@ matzip|을지로골목|posts|walking|-|-|0||0|-
 matzip|을지로골목|reels|walking|-|-|0||0|-`,
 		"select key, event, pipeline, text from v_troubles order by key": `
 dead:matzip:job:` + today + `|dead|matzip|matzip has given up 1 job (` + "`sumbi jobs list`" + ` shows them), the last: page 마름: 인스타: 국물이 식었다
-dead:matzip:question:2025-03-10|dead|matzip|matzip has given up 1 question (` + "`sumbi jobs list`" + ` shows them), the last: 본문 p5: 거절`,
+dead:matzip:question:2025-03-10|dead|matzip|matzip has given up 1 question (` + "`sumbi jobs list`" + ` shows them), the last: 본문 p5: 거절
+login:velog:두부|credential|velog|the log-in of 두부 in velog is not accepted any more (세션이 끝났다); ` + "`sumbi login velog`" + ` takes a new one`,
+		"select account, upstream_id, state, dead_since, reason, expires_at from v_credentials order by account": `
+두부|u-2|dead|2025-03-11T03:00:00.000Z|세션이 끝났다|-
+호두|u-1|ok|-||2025-03-11T03:00:00.000Z`,
+		"select record, what, day, n, upstream_count from v_days order by record, what": `
+p1|likes|2025-03-10|3|-
+p1|views|2025-03-10|12|5`,
 		"select * from v_spend order by upstream": `
 2025-03-10|openai|0|900|90|20|0|0|2|3
 2025-03-10|인스타|3|0|0|30|1|0|0|10`,

@@ -51,10 +51,20 @@ type Walk struct {
 	Known    int       // pages in a row that this walk had seen before
 	Restarts int       // times this walk began again at the first page
 	Note     string
-	Cuts     int // runs in a row that left it unfinished
+	Cuts     int       // runs in a row that left it unfinished
+	Rest     time.Time // the upstream asks to leave it alone until then
 }
 
-const walkColumns = `id, pipeline, target, list, state, run, whole, step, cursor, mark, clean, newest, oldest, last_key, end_key, pages, expected, empties, repeats, known, restarts, note, cuts`
+// ListOf names the list that belongs to one record of a target.
+func ListOf(list, record string) string { return list + "/" + record }
+
+// Of takes a walk's list apart: its name, and the record that it belongs to, "" when it is the target's own.
+func (w Walk) Of() (list, record string) {
+	list, record, _ = strings.Cut(w.List, "/")
+	return list, record
+}
+
+const walkColumns = `id, pipeline, target, list, state, run, whole, step, cursor, mark, clean, newest, oldest, last_key, end_key, pages, expected, empties, repeats, known, restarts, note, cuts, rest_until`
 
 func scanWalk(r *sql.Rows) (Walk, error) {
 	var w Walk
@@ -70,6 +80,7 @@ func walkFields(w *Walk) []any {
 		instant{&w.Newest},
 		instant{&w.Oldest},
 		&w.LastKey, &w.EndKey, &w.Pages, &w.Expected, &w.Empties, &w.Repeats, &w.Known, &w.Restarts, &w.Note, &w.Cuts,
+		instant{&w.Rest},
 	}
 }
 
@@ -83,10 +94,10 @@ func (s *Store) Walk(ctx context.Context, id int64) (Walk, error) {
 // Advance writes where a walk stands now. It returns ErrStale when somebody else has moved the walk since w was read.
 func (tx *Tx) Advance(w *Walk) error {
 	n, err := tx.exec(`update walk set step = step + 1, state = ?, cursor = ?, mark = ?, clean = ?, newest = ?, oldest = ?, last_key = ?, end_key = ?, pages = ?, expected = ?,
-		empties = ?, repeats = ?, known = ?, restarts = ?, note = ?, cuts = ?, ended_at = case when ? = 'walking' then ended_at else ? end
+		empties = ?, repeats = ?, known = ?, restarts = ?, note = ?, cuts = ?, rest_until = ?, ended_at = case when ? = 'walking' then ended_at else ? end
 		where id = ? and step = ?`,
 		string(w.State), string(w.Cursor), text(w.Mark), w.Clean, text(w.Newest), text(w.Oldest), w.LastKey, w.EndKey, w.Pages, w.Expected,
-		w.Empties, w.Repeats, w.Known, w.Restarts, w.Note, w.Cuts, string(w.State), stamp(tx.now), w.ID, w.Step)
+		w.Empties, w.Repeats, w.Known, w.Restarts, w.Note, w.Cuts, text(w.Rest), string(w.State), stamp(tx.now), w.ID, w.Step)
 	if err != nil {
 		return fmt.Errorf("advance walk %s %s: %w", w.Target, w.List, err)
 	}
@@ -97,8 +108,8 @@ func (tx *Tx) Advance(w *Walk) error {
 	return nil
 }
 
-// Begin starts the walks of a target's lists for a run, unless that run has begun them already. It returns those begun. A
-// walk of a whole list that did not end cleanly is owed: the next one is whole, too.
+// Begin starts the walks of a target's lists for a run, unless that run has begun them already or they are to be left alone. It
+// returns those begun. A walk of a whole list that did not end cleanly is owed: the next one is whole, too.
 func (tx *Tx) Begin(run Run, target string, lists []string) ([]Walk, error) {
 	if _, err := tx.exec(`insert into target (pipeline, target) values (?, ?) on conflict do nothing`, run.Pipeline, target); err != nil {
 		return nil, err
@@ -111,8 +122,8 @@ func (tx *Tx) Begin(run Run, target string, lists []string) ([]Walk, error) {
 		var w Walk
 		err := tx.one(`update walk set state = 'walking', run = ?, whole = case when ? = 1 or (whole = 1 and state <> 'idle') then 1 else 0 end, step = step + 1, cursor = '', newest = null, oldest = null, last_key = '', pages = 0,
 			empties = 0, repeats = 0, known = 0, restarts = 0, note = ''
-			where pipeline = ? and target = ? and list = ? and run <> ? returning `+walkColumns,
-			[]any{run.ID, run.Whole, run.Pipeline, target, l, run.ID}, walkFields(&w)...)
+			where pipeline = ? and target = ? and list = ? and run <> ? and (rest_until is null or rest_until <= ?) returning `+walkColumns,
+			[]any{run.ID, run.Whole, run.Pipeline, target, l, run.ID, stamp(tx.now)}, walkFields(&w)...)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
@@ -132,6 +143,7 @@ type Target struct {
 	Total  int       // the upstream's own count; 0 unknown
 	ID     string    // the upstream's own id for it; "" unknown
 	Name   string    // the name it goes by now, when that is another
+	Tried  time.Time // when a run began it last; zero: never
 }
 
 // Target reads what is known of an account; a new one is all zero.
@@ -148,7 +160,7 @@ func (tx *Tx) Target(pipeline, target string) (Target, error) {
 func readTarget(ctx context.Context, q querier, pipeline, target string) (Target, error) {
 	t := Target{Target: target, State: WalkIdle}
 	var state string
-	err := one(ctx, q, `select state, misses, total, uid, name from target where pipeline = ? and target = ?`, []any{pipeline, target}, &state, &t.Misses, &t.Total, &t.ID, &t.Name)
+	err := one(ctx, q, `select state, misses, total, uid, name, tried_at from target where pipeline = ? and target = ?`, []any{pipeline, target}, &state, &t.Misses, &t.Total, &t.ID, &t.Name, instant{&t.Tried})
 	if errors.Is(err, ErrNotFound) {
 		return t, nil
 	}

@@ -67,6 +67,7 @@ var navigation = []link{
 	{"/runs", say("Runs")},
 	{"/jobs", say("Jobs")},
 	{"/accounts", say("Accounts")},
+	{"/velog", say("Views by the day")},
 	{"/batches", say("Batches")},
 	{"/dead", say("Given up")},
 }

@@ -54,6 +54,8 @@ type Server struct {
 	By   string // who decides where the visitor has not said who he is
 	// Pipelines are those that are configured.
 	Pipelines []*jobs.Pipeline
+	// HandIn takes what a person logs in with to a pipeline, once the upstream has accepted it, and returns whose it is; nil = nobody can.
+	HandIn func(ctx context.Context, p *jobs.Pipeline, want, text string) (target string, err error)
 	// Rates returns how fast this process calls each upstream; nil = not known.
 	Rates func() []Rate
 	// Forecast says what a run of a pipeline would do, without asking anybody; nil = not known. The error is for people.
@@ -125,6 +127,7 @@ func (s *Server) Handler() http.Handler {
 	s.accountsRoutes(closed)
 	s.batchesRoutes(closed)
 	s.deadRoutes(closed)
+	s.velogRoutes(closed)
 	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool { return !s.serves(l.Path) })
 	guarded := s.guard(s.missing(closed))
 	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -131,7 +131,7 @@ func number(n json.Number, key string) (any, error) {
 }
 
 func text(s, key string) any {
-	for _, moment := range []string{"takenAt", "firstSeen", "lastSeen"} {
+	for _, moment := range []string{"takenAt", "firstSeen", "lastSeen", "releasedAt", "attemptedAt", "tokenDeadSince"} {
 		if strings.HasSuffix(key, moment) {
 			if t, err := time.Parse(time.RFC3339, s); err == nil {
 				return bson.NewDateTimeFromTime(t)

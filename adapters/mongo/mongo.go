@@ -33,6 +33,7 @@ type Options struct {
 	URI        adapters.Secret            // mongodb:// or mongodb+srv://
 	Database   string                     // required
 	Collection func(stream string) string // of a stream's records; nil: the stream's own name
+	Indexes    map[string][]string        // the fields to be indexed in collections that hold no places
 	Patience   time.Duration              // until a server that takes writes is found; 0 means 10 s
 	Warn       func(msg string)           // hears of an index that the server refused; may be nil
 }
@@ -205,11 +206,7 @@ func (s *Sink) index(ctx context.Context, collection string) error {
 	if err != nil {
 		return err
 	}
-	for _, keys := range []bson.D{
-		{{Key: "location", Value: "2dsphere"}},
-		{{Key: "mentions.account", Value: 1}},
-		{{Key: "lastSeen", Value: -1}},
-	} {
+	for _, keys := range s.indexes(collection) {
 		bounded, cancel := context.WithTimeout(ctx, bulkTimeout)
 		_, err := db.Collection(collection).Indexes().CreateOne(bounded, mongo.IndexModel{Keys: keys})
 		cancel()
@@ -226,6 +223,22 @@ func (s *Sink) index(ctx context.Context, collection string) error {
 	s.indexed[collection] = true
 	s.mu.Unlock()
 	return nil
+}
+
+// indexes are those of a collection.
+func (s *Sink) indexes(collection string) (all []bson.D) {
+	fields, other := s.o.Indexes[collection]
+	for _, f := range fields {
+		all = append(all, bson.D{{Key: f, Value: 1}})
+	}
+	if other {
+		return all
+	}
+	return []bson.D{
+		{{Key: "location", Value: "2dsphere"}},
+		{{Key: "mentions.account", Value: 1}},
+		{{Key: "lastSeen", Value: -1}},
+	}
 }
 
 // database connects on first use. A mongodb+srv address is looked up here, not in Open.

@@ -1,0 +1,246 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"sumbi/queue"
+)
+
+// The streams of velog, and what is counted of a post. The adapter writes the first two.
+const (
+	VelogPosts = "velog_post"
+	velogStats = "velog_stats" // by the post's key
+	VelogUsers = "velog_user"  // documents only
+	countViews = "views"
+	countLikes = "likes"
+)
+
+// How velog is asked.
+const (
+	velogStatsList = "stats"
+	velogPage      = 50
+	velogPatience  = time.Minute         // what is to wait longer is left to a later turn, so that it keeps nobody from his
+	velogRenews    = time.Minute         // before a log-in is due, between our clock and the upstream's
+	velogDetail    = 7                   // days for which each change within a day is kept
+	velogRuns      = 30 * 24 * time.Hour // for which runs are kept
+)
+
+// velogPost is what is read of a post; the adapter writes it.
+type velogPost struct {
+	Title    string    `json:"title"`
+	URL      string    `json:"url"`
+	Released time.Time `json:"-"`
+	Private  *bool     `json:"private"`
+	Likes    *int64    `json:"likes"`
+}
+
+func readVelogPost(r queue.Stored) (velogPost, error) {
+	p := velogPost{Released: r.Time}
+	if err := json.Unmarshal(r.Data, &p); err != nil {
+		return p, fmt.Errorf("stored post %s: %w", r.Key, err)
+	}
+	return p, nil
+}
+
+// Velog completes a pipeline that counts the views and likes of a user's posts. keep is for how many days; 0 for ever.
+func Velog(p *Pipeline, keep int) *Pipeline {
+	p.Lists, p.PageSize = []string{"posts"}, velogPage
+	p.Whole, p.Patience, p.Renews = true, velogPatience, velogRenews
+	p.Saved, p.Ended, p.Counts = p.count, p.counted, VelogPosts
+	p.Tidy = func(tx *queue.Tx) error {
+		today, until := queue.Day(tx.Now()), ""
+		if keep > 0 {
+			until = addDays(today, -keep)
+		}
+		if err := tx.ThinSnapshots(p.Name, addDays(today, -velogDetail), until); err != nil {
+			return err
+		}
+		return tx.ForgetRuns(p.Name, tx.Now().Add(-velogRuns))
+	}
+	return p
+}
+
+// count takes what a page says of counters, and tells the sinks of posts that have changed.
+func (p *Pipeline) count(tx *queue.Tx, all []queue.Stored) error {
+	for _, r := range all {
+		count := p.countLikes
+		if r.Stream == velogStats {
+			count = p.countViews
+		}
+		if err := count(tx, r); err != nil {
+			return fmt.Errorf("%s %s: %w", r.Stream, r.Key, err)
+		}
+		if !r.New && !r.Changed {
+			continue
+		}
+		if err := p.tell(tx, VelogPosts, r.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pipeline) countLikes(tx *queue.Tx, r queue.Stored) error {
+	post, err := readVelogPost(r)
+	if err != nil || post.Likes == nil {
+		return err
+	}
+	return tx.Snap(r.ID, countLikes, tx.Now(), *post.Likes)
+}
+
+// countViews takes the statistics of a post, which are as old as the upstream says.
+func (p *Pipeline) countViews(tx *queue.Tx, r queue.Stored) error {
+	var stats struct {
+		Total *int64 `json:"total"`
+		Days  []struct {
+			Day   string `json:"day"`
+			Views int64  `json:"views"`
+		} `json:"days"`
+	}
+	if err := json.Unmarshal(r.Data, &stats); err != nil {
+		return fmt.Errorf("stored statistics: %w", err)
+	}
+	post, err := tx.RecordID(VelogPosts, r.Key)
+	if err != nil {
+		return err
+	}
+	if stats.Total != nil {
+		if err := tx.Snap(post, countViews, r.Time, *stats.Total); err != nil {
+			return err
+		}
+	}
+	if !r.New && !r.Changed {
+		return nil
+	}
+	for _, d := range stats.Days {
+		if err := tx.CountDay(post, countViews, d.Day, d.Views); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pipeline) tell(tx *queue.Tx, stream, key string) error {
+	for _, s := range p.Sinks {
+		if err := tx.Deliver(s.Name, stream, key, p.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// counted follows the end of a list: that of the posts begins the statistics of each, and the last of them ends the user's turn.
+func (p *Pipeline) counted(tx *queue.Tx, w queue.Walk) error {
+	if _, post := w.Of(); post == "" {
+		if err := p.postsEnded(tx, w); err != nil {
+			return err
+		}
+	}
+	turn, err := tx.Turn(w)
+	if err != nil || turn.Walking > 0 {
+		return err
+	}
+	why, err := p.loggedOut(tx, w.Target)
+	if err != nil {
+		return err
+	}
+	if why == "" {
+		if why, err = p.result(tx, w, turn); err != nil {
+			return err
+		}
+	}
+	if err := tx.NoteTarget(p.Name, w.Target, why); err != nil {
+		return err
+	}
+	return p.tell(tx, VelogUsers, w.Target)
+}
+
+// postsEnded begins the statistics of every post that is there, also when the list could not be had: what it showed before is
+// still counted.
+func (p *Pipeline) postsEnded(tx *queue.Tx, w queue.Walk) error {
+	if w.State == queue.WalkIdle {
+		news, err := tx.Vanish(w, VelogPosts)
+		if err != nil {
+			return err
+		}
+		for _, key := range news {
+			if err := p.tell(tx, VelogPosts, key); err != nil {
+				return err
+			}
+		}
+	}
+	if why, err := p.loggedOut(tx, w.Target); err != nil || why != "" || w.State == queue.WalkGone {
+		return err
+	}
+	posts, err := tx.Present(w, VelogPosts)
+	if err != nil {
+		return err
+	}
+	var lists []string
+	for _, r := range posts {
+		lists = append(lists, queue.ListOf(velogStatsList, r.Key))
+	}
+	walks, err := tx.Begin(queue.Run{ID: w.Run, Pipeline: w.Pipeline, Whole: w.Whole}, w.Target, lists)
+	if err != nil {
+		return err
+	}
+	for _, s := range walks {
+		if _, err := tx.Add(p.pageJob(s, 1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// result says in words what came of a user's turn.
+func (p *Pipeline) result(tx *queue.Tx, w queue.Walk, turn queue.Turn) (string, error) {
+	posts, err := tx.List(p.Name, w.Target, p.Lists[0])
+	if err != nil {
+		return "", err
+	}
+	read, failed := turn.Ended, turn.Failed
+	text := "posts listed"
+	if posts.State == queue.WalkIdle {
+		read--
+	} else {
+		failed--
+		text = "posts NOT listed: " + posts.Note
+	}
+	text += fmt.Sprintf("; statistics of %d read", read)
+	if failed > 0 {
+		text += fmt.Sprintf(", %d failed and keep their last numbers (%s)", failed, turn.Note)
+	}
+	if rest := turn.Resting - failed; rest > 0 {
+		text += fmt.Sprintf(", %d are left alone for a while", rest)
+	}
+	if turn.Missing > 0 && posts.State == queue.WalkIdle {
+		text += fmt.Sprintf("; %d that the list does not show any more are kept, because they are more than half", turn.Missing)
+	}
+	return text, nil
+}
+
+// Users returns a function for Pipeline.Targets: the users who are named, else all who have logged in, the newest first.
+func Users(ctx context.Context, store *queue.Store, pipeline string, named []string) func() ([]string, error) {
+	return func() ([]string, error) {
+		all, err := store.Logins(ctx, pipeline)
+		if err != nil {
+			return nil, err
+		}
+		var out []string
+		for _, l := range all {
+			if len(named) == 0 || slices.Contains(named, l.Target) {
+				out = append(out, l.Target)
+			}
+		}
+		for _, n := range named {
+			if !slices.Contains(out, n) {
+				out = append(out, n) // it is said that they have no log-in
+			}
+		}
+		return out, nil
+	}
+}

@@ -1,0 +1,437 @@
+package jobs_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
+
+	"sumbi/adapters"
+	"sumbi/adapters/rest"
+	"sumbi/adapters/velog"
+	"sumbi/jobs"
+	"sumbi/queue"
+	"sumbi/sim"
+)
+
+// seoul is the zone of days.
+var seoul = time.FixedZone("KST", 9*60*60)
+
+// inMemory serves requests without a network, so that they take no time in a bubble.
+type inMemory struct{ h http.Handler }
+
+// RoundTrip implements http.RoundTripper.
+func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body == nil {
+		r.Body = http.NoBody
+	}
+	rec := httptest.NewRecorder()
+	in := r.Clone(r.Context())
+	in.RequestURI = r.URL.RequestURI()
+	m.h.ServeHTTP(rec, in)
+	return rec.Result(), nil
+}
+
+// watched is the adapter, and whose lists were asked for.
+type watched struct {
+	*velog.Source
+	mu    sync.Mutex
+	turns []string
+}
+
+func (s *watched) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, error) {
+	if q.List == velog.ListPosts && q.Cursor == "" {
+		s.mu.Lock()
+		s.turns = append(s.turns, q.Target)
+		s.mu.Unlock()
+	}
+	return s.Source.Fetch(ctx, q)
+}
+
+// velogWorld is a world whose upstream is velog: the adapter over the imitation.
+type velogWorld struct {
+	*world
+	sim     *sim.Velog
+	server  *sim.Server
+	source  *watched
+	pace    time.Duration // Pipeline.Pause
+	every   time.Duration
+	workers int
+	only    []string
+}
+
+func newVelogWorld(t *testing.T, w *world, o sim.Options) *velogWorld {
+	t.Helper()
+	o.Velog.Now = time.Now
+	v := &velogWorld{world: w, server: sim.New(o)}
+	v.sim = v.server.Velog()
+	client := func(path string) *rest.Client {
+		cl := rest.New(rest.Options{Upstream: "velog", BaseURL: "http://velog.test" + path, Classify: velog.Classify, Transport: inMemory{v.server.Handler()}})
+		t.Cleanup(func() { _ = cl.Close(context.Background()) })
+		return cl
+	}
+	v.source = &watched{Source: velog.New(velog.Options{V2: client(sim.VelogCDNPath), V3: client(sim.VelogV3Path), Slow: 20 * time.Minute})}
+	w.wire = func(e *jobs.Engine) {
+		if err := e.Store.SetKey(context.Background(), bytes.Repeat([]byte{7}, 32), nil); err != nil {
+			t.Error(err)
+		}
+		p := &jobs.Pipeline{Name: "velog", Lane: "velog", Source: v.source, Pause: v.pace, Only: v.only, Targets: jobs.Users(context.Background(), e.Store, "velog", v.only)}
+		if v.every > 0 {
+			p.Spec, p.Next = "every", func(t time.Time) time.Time { return t.Add(v.every) }
+		}
+		p.Sinks = []jobs.Sink{jobs.VelogSink(e.Store, "mongo", "velog", w.sink)}
+		e.Pipelines = []*jobs.Pipeline{jobs.Velog(p, 0)}
+		e.Lanes = []queue.Lane{
+			{Name: "velog", Workers: cmp.Or(v.workers, 8), Deadline: time.Minute, Attempts: 3, Backoff: queue.Backoff{Base: 10 * time.Millisecond, Cap: 50 * time.Millisecond}},
+			{Name: "mongo", Workers: 1, Deadline: time.Minute},
+		}
+	}
+	w.boot()
+	return v
+}
+
+// handIn hands the session of a user in, as a person does.
+func (v *velogWorld) handIn(u sim.VelogUser) error {
+	got, err := v.engine.HandIn(context.Background(), v.engine.Pipelines[0], "", "access_token="+u.AccessToken+"; refresh_token="+u.RefreshToken)
+	if err == nil && got != u.Username {
+		err = fmt.Errorf("stored for %s, want %s", got, u.Username)
+	}
+	return err
+}
+
+func (v *velogWorld) everybody() {
+	v.tb.Helper()
+	for _, u := range v.sim.Users() {
+		if err := v.handIn(u); err != nil {
+			v.tb.Fatalf("%s: %v", u.Username, err)
+		}
+	}
+}
+
+// turn runs the pipeline once over all who are due.
+func (v *velogWorld) turn(targets ...string) queue.Run {
+	v.tb.Helper()
+	ctx, cancel := v.context()
+	defer cancel()
+	var r queue.Run
+	v.tx(func(tx *queue.Tx) (err error) {
+		r, _, err = tx.AskRun("velog", false, targets)
+		return err
+	})
+	r, err := v.engine.RunOnce(ctx, r.ID)
+	if err != nil || (r.State != queue.RunDone && !v.dead.Load()) {
+		v.tb.Fatalf("run %d is %s: %v\n%s", r.ID, r.State, err, v.query(`select kind, coalesce(key, ''), state, attempt, due, coalesce(err, '') from job`))
+	}
+	return r
+}
+
+// until sleeps till an hour of Korea on a day, counted from the first.
+func (v *velogWorld) until(day, hour, minute int) {
+	t := time.Date(2000, 1, 1+day, hour, minute, 0, 0, seoul)
+	time.Sleep(time.Until(t))
+}
+
+// user is what the sink has of a user.
+func (v *velogWorld) user(name string) (d jobs.UserDocument) {
+	v.tb.Helper()
+	v.sink.mu.Lock()
+	defer v.sink.mu.Unlock()
+	if err := json.Unmarshal([]byte(cmp.Or(v.sink.docs[name], "{}")), &d); err != nil {
+		v.tb.Error(err)
+	}
+	return d
+}
+
+func show(n *int64) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprint(*n)
+}
+
+// monthSize is how large the month is, and at which minutes after 22:00 is looked: fifty users with sixty posts take a quarter of
+// an hour.
+func monthSize() (users, posts int, minutes []int) {
+	if os.Getenv("SUMBI_MONTH") == "full" {
+		return 50, 60, []int{5, 45, 85, 115}
+	}
+	return 6, 6, []int{5, 35, 65, 95}
+}
+
+// TestVelogMonth plays a month: statistics fail, sessions are renewed, two end, a list of posts vanishes for days, on one day
+// nobody looks, and on one nobody views anything. The days that come out are those of the truth.
+func TestVelogMonth(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		const (
+			days    = 30
+			quiet   = 9  // nobody views anything
+			away    = 15 // nobody looks
+			vanish  = 19 // a list shows nothing for two days
+			ends    = 5  // two sessions
+			returns = 8  // one of the two
+		)
+		users, posts, minutes := monthSize()
+		w.limit = 3 * time.Hour
+		v := newVelogWorld(t, w, sim.Options{
+			Seed: 3, Velog: sim.VelogOptions{Users: users, Posts: posts, QuietDays: []int{quiet}},
+			Faults: sim.Faults{Velog: sim.VelogFaults{Timeout: sim.Fault{Rate: 0.05}, Internal: sim.Fault{Rate: 0.05}}},
+		})
+		v.until(0, 22, 5)
+		all := v.sim.Users() // their sessions are of the first instant
+		v.everybody()
+		dead, gone, writes := []string{all[3].Username, all[4].Username}, all[5].Username, 0
+		born := map[string]string{}
+		look := func(day int) {
+			began, before := time.Now(), len(v.sink.writes)
+			v.turn()
+			// Of the posts, those that have changed were written, and no other one.
+			changed := strings.Fields(v.query(`select distinct key from record where fetched_at >= ? order by key`, began.UTC().Format("2006-01-02T15:04:05.000Z")))
+			var wrote []string
+			for _, k := range v.sink.writes[before:] {
+				if !slices.ContainsFunc(all, func(u sim.VelogUser) bool { return u.Username == k }) {
+					wrote = append(wrote, k)
+				}
+			}
+			writes += len(wrote)
+			slices.Sort(wrote)
+			wrote = slices.Compact(wrote)
+			if d := gocmp.Diff(changed, wrote); d != "" && (len(changed) > 0 || len(wrote) > 0) {
+				t.Errorf("day %d: posts written (-changed +written):\n%s", day, d)
+			}
+		}
+		for _, minute := range minutes {
+			v.until(0, 22, minute)
+			look(0)
+		}
+		for day := 1; day <= days; day++ {
+			switch day {
+			case ends:
+				for _, u := range dead {
+					if err := v.sim.Kill(u); err != nil {
+						t.Fatal(err)
+					}
+				}
+			case returns:
+				u, err := v.sim.Login(dead[0])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := v.handIn(u); err != nil {
+					t.Fatal(err)
+				}
+			case vanish, vanish + 2:
+				if err := v.sim.Vanish(gone, day == vanish); err != nil {
+					t.Fatal(err)
+				}
+			case 12:
+				v.until(day, 9, 0)
+				p, err := v.sim.Publish(all[0].Username)
+				if err != nil {
+					t.Fatal(err)
+				}
+				born[p.ID] = p.ReleasedAt.In(seoul).Format(time.DateOnly)
+			case away:
+				continue
+			}
+			if users < 10 {
+				v.until(day, 10, 0)
+				look(day)
+			}
+			for _, minute := range minutes {
+				v.until(day, 22, minute)
+				look(day)
+			}
+			if day == 17 { // another process goes on
+				v.boot()
+			}
+		}
+		st := v.sim.Stats()
+		t.Logf("%d users, %d posts: %d requests, %d of %d statistics failed, %d sessions renewed, %d documents of posts written", users, len(strings.Fields(v.query(`select key from record where stream = 'velog_post'`))),
+			st.All.Requests, st.All.Failed, st.All.Stats, st.All.Renewed, writes)
+		if st.All.Foreign != 0 {
+			t.Errorf("%d calls with a session of somebody else", st.All.Foreign)
+		}
+		if st.All.Dead != 2 || st.All.DeadAgain != 0 {
+			t.Errorf("%d calls with sessions that had ended, %d of them when that was known; want 2 and 0", st.All.Dead, st.All.DeadAgain)
+		}
+		if st.All.Renewed < users || st.All.Failed*20 < st.All.Stats {
+			t.Errorf("nothing went wrong: %+v", st.All)
+		}
+		today := time.Now().In(seoul).Format(time.DateOnly)
+		unknown, compared, wrong := 0, 0, 0
+		for i, u := range all {
+			doc := v.user(u.Username)
+			if (doc.TokenDeadSince != nil) != (u.Username == dead[1]) {
+				t.Errorf("%s: token dead since %v", u.Username, doc.TokenDeadSince)
+			}
+			if u.Username == dead[1] {
+				continue
+			}
+			for _, p := range v.sim.Posts(u.Username) {
+				if p.Temp {
+					continue
+				}
+				got := map[string]jobs.Day{}
+				for _, d := range v.postDays(p.ID, today) {
+					got[d.Day] = d
+				}
+				truth := v.sim.Truth(p.ID)
+				for k, want := range truth {
+					if want.Day <= "2000-01-01" || want.Day > today {
+						continue
+					}
+					missed := want.Day == "2000-01-16" || want.Day == "2000-01-17"
+					if u.Username == dead[0] && want.Day >= "2000-01-06" && want.Day <= "2000-01-09" {
+						missed = true
+					}
+					compared++
+					d := got[want.Day]
+					if missed && d.Views == nil {
+						unknown++
+						continue
+					}
+					if d.Views == nil || *d.Views != want.Views {
+						if wrong++; wrong < 10 {
+							t.Errorf("%s %s on %s: %s views, want %d", u.Username, p.ID, want.Day, show(d.Views), want.Views)
+						}
+						continue
+					}
+					if missed {
+						continue
+					}
+					if before := k - 1; before >= 0 && truth[before].Day > "2000-01-01" && (d.Likes == nil || *d.Likes != want.Likes-truth[before].Likes) {
+						// The list of one vanished, and with it the likes.
+						if u.Username == gone && want.Day >= "2000-01-20" && want.Day <= "2000-01-22" && d.Likes == nil {
+							continue
+						}
+						if wrong++; wrong < 10 {
+							t.Errorf("%s %s on %s: %s likes more, want %d", u.Username, p.ID, want.Day, show(d.Likes), want.Likes-truth[before].Likes)
+						}
+					}
+				}
+			}
+			if i != 1 && doc.Posts == 0 {
+				t.Errorf("%s has no posts", u.Username)
+			}
+		}
+		if compared == 0 || unknown == 0 {
+			t.Errorf("compared %d days, %d unknown", compared, unknown)
+		}
+		t.Logf("%d days compared, %d unknown", compared, unknown)
+		w.is(`select count(*) from record where gone_at is not null`, "0")
+	})
+}
+
+// postDays is the series of a post up to a day, as the page shows it.
+func (v *velogWorld) postDays(id, last string) []jobs.Day {
+	v.tb.Helper()
+	d, err := jobs.VelogPost(context.Background(), v.store, id, "2000-01-01", last)
+	if err != nil {
+		v.tb.Fatal(err)
+	}
+	return d.Days
+}
+
+// TestVelogBelievesOnlyVelog checks that a log-in which names another user is refused, however it is forged.
+func TestVelogBelievesOnlyVelog(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 5, Velog: sim.VelogOptions{Users: 3, Posts: 3}})
+		all := v.sim.Users()
+		if err := v.handIn(all[0]); err != nil {
+			t.Fatal(err)
+		}
+		victim, thief := all[0], all[2]
+		rewrite := func(token string) string {
+			parts := strings.Split(token, ".")
+			body, err := base64.RawURLEncoding.DecodeString(parts[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			parts[1] = base64.RawURLEncoding.EncodeToString(bytes.ReplaceAll(body, []byte(thief.ID), []byte(victim.ID)))
+			return strings.Join(parts, ".")
+		}
+		for name, u := range map[string]sim.VelogUser{
+			"both name the victim":    {AccessToken: rewrite(thief.AccessToken), RefreshToken: rewrite(thief.RefreshToken)},
+			"the access token does":   {AccessToken: rewrite(thief.AccessToken), RefreshToken: thief.RefreshToken},
+			"the refresh token does":  {AccessToken: thief.AccessToken, RefreshToken: rewrite(thief.RefreshToken)},
+			"the victim's and one's":  {AccessToken: rewrite(thief.AccessToken), RefreshToken: victim.RefreshToken},
+			"no tokens":               {AccessToken: "가", RefreshToken: "나"},
+			"a session that is ended": {AccessToken: all[1].AccessToken, RefreshToken: all[1].RefreshToken},
+		} {
+			if name == "a session that is ended" {
+				if err := v.sim.Kill(all[1].Username); err != nil {
+					t.Fatal(err)
+				}
+			}
+			u.Username = victim.Username
+			before := w.query(`select target, uid, rev from credential`)
+			got, err := v.engine.HandIn(t.Context(), v.engine.Pipelines[0], "", "access_token="+u.AccessToken+"; refresh_token="+u.RefreshToken)
+			if name == "the victim's and one's" && err == nil && got == victim.Username {
+				continue // the victim's own refresh token is good; velog has renewed it
+			}
+			if err == nil {
+				t.Errorf("%s: stored for %s", name, got)
+			} else if strings.Contains(err.Error(), u.AccessToken) || strings.Contains(err.Error(), u.RefreshToken) {
+				t.Errorf("%s: the error shows a token: %v", name, err)
+			}
+			equal(t, name, w.query(`select target, uid, rev from credential`), before)
+		}
+		// Whose it is to be can be said, and another one's is refused.
+		if _, err := v.engine.HandIn(t.Context(), v.engine.Pipelines[0], victim.Username, "access_token="+thief.AccessToken+"; refresh_token="+thief.RefreshToken); err == nil {
+			t.Error("the log-in of somebody else is taken")
+		}
+		v.only = []string{victim.Username}
+		w.boot()
+		if err := v.handIn(thief); err == nil {
+			t.Error("the log-in of somebody whom the configuration does not name is taken")
+		}
+		w.is(`select count(*) from credential`, "1")
+	})
+}
+
+// TestVelogTurns checks when users have their turns: the newest first, each 10 to 15 minutes after the last, with a result in words.
+func TestVelogTurns(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 6, Velog: sim.VelogOptions{Users: 4, Posts: 3}})
+		v.every, v.pace, v.workers = 5*time.Minute, 10*time.Minute, 1
+		w.boot()
+		for i, u := range v.sim.Users() {
+			if i < 3 {
+				if err := v.handIn(u); err != nil {
+					t.Fatal(err)
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Hour)
+		defer cancel()
+		if err := v.engine.Serve(ctx); err != nil && ctx.Err() == nil {
+			t.Fatal(err)
+		}
+		if turns := v.source.turns; len(turns) < 3 || turns[0] != v.sim.Users()[2].Username {
+			t.Errorf("turns: %v, want the newest, %s, first", turns[:min(len(turns), 6)], v.sim.Users()[2].Username)
+		}
+		runs := w.query(`select count(*) from run`)
+		n := v.sim.Stats().Users[v.sim.Users()[0].ID].CurrentUser - 1 // handing in asks once
+		if n < 3*60/15 || n > 3*60/10+1 {
+			t.Errorf("%d turns of a user in three hours (%s runs), want one every 10 to 15 minutes", n, runs)
+		}
+		for _, line := range strings.Split(w.query(`select note from target order by target`), "\n") {
+			if !strings.HasPrefix(line, "posts listed; statistics of ") {
+				t.Errorf("result: %q", line)
+			}
+		}
+	})
+}

@@ -1,0 +1,224 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/queue"
+)
+
+// velogDays is how many days a document of MongoDB holds.
+const velogDays = 366
+
+// UserDays is a day of all posts of a user together.
+type UserDays struct {
+	Day
+	Unknown int `json:"unknown"` // posts of which the views of the day are not known; they are not in the sum
+}
+
+// PostRow is a post with its newest numbers.
+type PostRow struct {
+	ID         string `json:"_id"`
+	Title      string `json:"title"`
+	URL        string `json:"url"`
+	ReleasedAt string `json:"releasedAt"`
+	Active     bool   `json:"active"` // false: the user's list does not show it any more
+	Views      *int64 `json:"views"`  // in all; null while nobody knows
+	Likes      *int64 `json:"likes"`
+	Today      Day    `json:"today"`
+	Yesterday  Day    `json:"yesterday"`
+}
+
+// PostDocument is a post with its days, as MongoDB holds it in postStats.
+type PostDocument struct {
+	PostRow
+	User string `json:"user"`
+	Days []Day  `json:"days"`
+}
+
+// UserDocument is a user with everything that a dashboard draws of him, as MongoDB holds it in users.
+type UserDocument struct {
+	ID             string     `json:"_id"`
+	UserID         string     `json:"userId"` // velog's own
+	AttemptedAt    *string    `json:"attemptedAt"`
+	Result         string     `json:"result"`
+	TokenDeadSince *string    `json:"tokenDeadSince"`
+	Posts          int        `json:"posts"` // active ones
+	Views          *int64     `json:"views"` // of all of them, as far as it is known
+	Likes          *int64     `json:"likes"`
+	Today          UserDays   `json:"today"`
+	Yesterday      UserDays   `json:"yesterday"`
+	Days           []UserDays `json:"days"`
+	PostList       []PostRow  `json:"postList"`
+}
+
+// addTo adds n to a sum that may be unknown still.
+func addTo(sum **int64, n *int64) {
+	if n == nil {
+		return
+	}
+	if *sum == nil {
+		*sum = new(int64)
+	}
+	**sum += *n
+}
+
+// velogCounted is a post with its counters.
+type velogCounted struct {
+	row          PostRow
+	born         string
+	views, likes map[string]*int64
+}
+
+func (v velogCounted) day(day string) Day {
+	return Day{Day: day, Views: v.views[day], Likes: v.likes[day]}
+}
+
+func countedPost(h queue.Held, views, likes *queue.Counts, first, last string) (velogCounted, error) {
+	p, err := readVelogPost(h.Stored)
+	if err != nil {
+		return velogCounted{}, err
+	}
+	if views == nil {
+		views = &queue.Counts{}
+	}
+	if likes == nil {
+		likes = &queue.Counts{}
+	}
+	v := velogCounted{born: queue.Day(p.Released)}
+	if p.Released.IsZero() {
+		v.born = ""
+	}
+	v.views, v.likes = growth(*views, false, v.born, first, last), growth(*likes, true, v.born, first, last)
+	v.row = PostRow{
+		ID: h.Key, Title: p.Title, URL: p.URL, ReleasedAt: p.Released.UTC().Format(documentTime), Active: h.Gone.IsZero(),
+		Views: total(*views), Likes: total(*likes), Today: v.day(last), Yesterday: v.day(addDays(last, -1)),
+	}
+	return v, nil
+}
+
+// VelogUser composes what is known of a user, with the days from first to last; last is today.
+func VelogUser(ctx context.Context, s *queue.Store, m queue.Member, first, last string) (UserDocument, error) {
+	d := UserDocument{ID: m.Target, UserID: m.Login.UID, Result: m.Result, Days: []UserDays{}, PostList: []PostRow{}, AttemptedAt: moment(m.Tried), TokenDeadSince: moment(m.Login.Dead)}
+	pipeline := m.Login.Pipeline
+	held, err := s.Records(ctx, pipeline, m.Target, VelogPosts)
+	if err != nil {
+		return d, err
+	}
+	views, err := s.CountsOf(ctx, pipeline, m.Target, VelogPosts, countViews)
+	if err != nil {
+		return d, err
+	}
+	likes, err := s.CountsOf(ctx, pipeline, m.Target, VelogPosts, countLikes)
+	if err != nil {
+		return d, err
+	}
+	sums := map[string]*UserDays{}
+	for day := min(first, addDays(last, -1)); day <= last; day = addDays(day, 1) {
+		sums[day] = &UserDays{Day: Day{Day: day}}
+	}
+	for _, h := range held {
+		v, err := countedPost(h, views[h.ID], likes[h.ID], min(first, addDays(last, -1)), last)
+		if err != nil {
+			return d, err
+		}
+		d.PostList = append(d.PostList, v.row)
+		if v.row.Active {
+			d.Posts++
+			addTo(&d.Views, v.row.Views)
+			addTo(&d.Likes, v.row.Likes)
+		}
+		for day, sum := range sums {
+			addTo(&sum.Views, v.views[day])
+			addTo(&sum.Likes, v.likes[day])
+			if v.views[day] == nil && v.born <= day && v.row.Active {
+				sum.Unknown++
+			}
+		}
+	}
+	for day := first; day <= last; day = addDays(day, 1) {
+		d.Days = append(d.Days, *sums[day])
+	}
+	d.Today, d.Yesterday = *sums[last], *sums[addDays(last, -1)]
+	return d, nil
+}
+
+// VelogPost composes what is known of a post, with the days from first to last; last is today.
+func VelogPost(ctx context.Context, s *queue.Store, key, first, last string) (PostDocument, error) {
+	h, err := s.Record(ctx, VelogPosts, key)
+	if err != nil {
+		return PostDocument{}, err
+	}
+	views, err := s.CountsOfRecord(ctx, h.ID, countViews)
+	if err != nil {
+		return PostDocument{}, err
+	}
+	likes, err := s.CountsOfRecord(ctx, h.ID, countLikes)
+	if err != nil {
+		return PostDocument{}, err
+	}
+	v, err := countedPost(h, &views, &likes, min(first, addDays(last, -1)), last)
+	if err != nil {
+		return PostDocument{}, err
+	}
+	d := PostDocument{PostRow: v.row, User: h.Target, Days: []Day{}}
+	for day := first; day <= last; day = addDays(day, 1) {
+		d.Days = append(d.Days, v.day(day))
+	}
+	return d, nil
+}
+
+func moment(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	text := t.UTC().Format(documentTime)
+	return &text
+}
+
+// VelogSink delivers users and posts to a sink.
+func VelogSink(store *queue.Store, name, pipeline string, sink adapters.Sink) Sink {
+	return Sink{Name: name, Sink: sink, Streams: []string{VelogPosts}, Document: func(ctx context.Context, stream, key string) (adapters.Record, error) {
+		rec := adapters.Record{Stream: stream, Key: key, Time: store.Now()}
+		last := queue.Day(rec.Time)
+		first := addDays(last, 1-velogDays)
+		var doc any
+		var err error
+		if stream == VelogUsers {
+			doc, err = velogMember(ctx, store, pipeline, key, first, last)
+		} else {
+			doc, err = velogPostDocument(ctx, store, key, first, last)
+		}
+		if errors.Is(err, queue.ErrNotFound) {
+			return rec, nil
+		}
+		if err != nil {
+			return rec, err
+		}
+		rec.Data, err = json.Marshal(doc)
+		return rec, err
+	}}
+}
+
+func velogMember(ctx context.Context, store *queue.Store, pipeline, target, first, last string) (UserDocument, error) {
+	m, err := store.Member(ctx, pipeline, target)
+	if err != nil {
+		return UserDocument{}, err
+	}
+	d, err := VelogUser(ctx, store, m, first, last)
+	for len(d.Days) > 0 && d.Days[0].Views == nil && d.Days[0].Likes == nil {
+		d.Days = d.Days[1:] // nothing is known that far back
+	}
+	return d, err
+}
+
+func velogPostDocument(ctx context.Context, store *queue.Store, key, first, last string) (PostDocument, error) {
+	d, err := VelogPost(ctx, store, key, first, last)
+	for len(d.Days) > 0 && d.Days[0].Views == nil && d.Days[0].Likes == nil {
+		d.Days = d.Days[1:]
+	}
+	return d, err
+}

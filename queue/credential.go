@@ -1,0 +1,140 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"sumbi/adapters"
+)
+
+// Login is what is known of a target's credential, without what is secret in it.
+type Login struct {
+	Pipeline string
+	Target   string
+	UID      string    // whose it is by the upstream's own id, as the upstream said
+	Rev      int64     // compare-and-set
+	Expires  time.Time // zero: not known
+	Dead     time.Time // not accepted since; zero: it is
+	Reason   string    // why it is not
+	Created  time.Time // when the target's first one came
+	Changed  time.Time
+}
+
+const loginColumns = `pipeline, target, uid, rev, expires_at, dead_at, reason, created_at, changed_at`
+
+func loginFields(l *Login) []any {
+	return []any{&l.Pipeline, &l.Target, &l.UID, &l.Rev, instant{&l.Expires}, instant{&l.Dead}, &l.Reason, instant{&l.Created}, instant{&l.Changed}}
+}
+
+func scanLogin(r *sql.Rows) (Login, error) {
+	var l Login
+	return l, r.Scan(loginFields(&l)...)
+}
+
+// Logins lists the credentials of a pipeline, of the newest target first.
+func (s *Store) Logins(ctx context.Context, pipeline string) ([]Login, error) {
+	ls, err := list(ctx, s.read, `select `+loginColumns+` from credential where pipeline = ? order by created_at desc, target`, []any{pipeline}, scanLogin)
+	return ls, s.explain(err)
+}
+
+// DeadLogins lists the credentials that are not accepted any more, the longest dead first.
+func (s *Store) DeadLogins(ctx context.Context) ([]Login, error) {
+	ls, err := list(ctx, s.read, `select `+loginColumns+` from credential where dead_at is not null order by dead_at, pipeline, target`, nil, scanLogin)
+	return ls, s.explain(err)
+}
+
+// Login reads what is known of a target's credential; ErrNotFound when it has none.
+func (tx *Tx) Login(pipeline, target string) (Login, error) {
+	var l Login
+	err := tx.one(`select `+loginColumns+` from credential where pipeline = ? and target = ?`, []any{pipeline, target}, loginFields(&l)...)
+	return l, err
+}
+
+// LoginOf returns the target whose credential is that of the upstream's user uid; ErrNotFound when there is none.
+func (tx *Tx) LoginOf(pipeline, uid string) (target string, err error) {
+	err = tx.one(`select target from credential where pipeline = ? and uid = ?`, []any{pipeline, uid}, &target)
+	return target, err
+}
+
+// Credential reads and opens a target's credential; ErrNotFound when it has none.
+func (s *Store) Credential(ctx context.Context, pipeline, target string) (Login, adapters.Credential, error) {
+	var l Login
+	var sealed []byte
+	err := one(ctx, s.read, `select `+loginColumns+`, sealed from credential where pipeline = ? and target = ?`, []any{pipeline, target}, append(loginFields(&l), &sealed)...)
+	if err != nil {
+		return l, adapters.Credential{}, s.explain(err)
+	}
+	if s.vault == nil {
+		return l, adapters.Credential{}, errNoKey
+	}
+	values, err := s.vault.open(pipeline, target, sealed)
+	if err != nil {
+		return l, adapters.Credential{}, fmt.Errorf("the log-in of %s in %s: %w", target, pipeline, err)
+	}
+	return l, adapters.Credential{Values: values, Expires: l.Expires}, nil
+}
+
+var errNoKey = errors.New("credentials are encrypted, and there is no key: set SUMBI_KEY")
+
+// HandIn stores a credential that the upstream has accepted as that of uid. A target keeps one.
+func (tx *Tx) HandIn(pipeline, target, uid string, c adapters.Credential) error {
+	if tx.s.vault == nil {
+		return errNoKey
+	}
+	sealed, err := tx.s.vault.seal(pipeline, target, c)
+	if err != nil {
+		return err
+	}
+	now := stamp(tx.now)
+	_, err = tx.exec(`insert into credential (pipeline, target, uid, sealed, expires_at, created_at, changed_at) values (?, ?, ?, ?, ?, ?, ?)
+		on conflict (pipeline, target) do update set uid = excluded.uid, sealed = excluded.sealed, expires_at = excluded.expires_at, rev = credential.rev + 1,
+			busy_until = null, dead_at = null, reason = '', changed_at = excluded.changed_at`,
+		pipeline, target, uid, sealed, text(c.Expires), now, now)
+	if err != nil {
+		return err
+	}
+	// Its turn comes with the next run.
+	_, err = tx.exec(`update target set tried_at = null where pipeline = ? and target = ?`, pipeline, target)
+	return err
+}
+
+// RenewLogin stores the credential that came in place of l's. Nothing happens when l was replaced meanwhile: the newer one stands.
+func (tx *Tx) RenewLogin(l Login, c adapters.Credential) error {
+	if tx.s.vault == nil {
+		return errNoKey
+	}
+	sealed, err := tx.s.vault.seal(l.Pipeline, l.Target, c)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(`update credential set sealed = ?, expires_at = ?, rev = rev + 1, busy_until = null, changed_at = ? where pipeline = ? and target = ? and rev = ?`,
+		sealed, text(c.Expires), stamp(tx.now), l.Pipeline, l.Target, l.Rev)
+	return err
+}
+
+// BuryLogin notes that a credential is not accepted any more. It reports false when it was replaced meanwhile.
+func (tx *Tx) BuryLogin(l Login, why string) (bool, error) {
+	n, err := tx.exec(`update credential set dead_at = coalesce(dead_at, ?), reason = ?, busy_until = null where pipeline = ? and target = ? and rev = ?`, stamp(tx.now), why, l.Pipeline, l.Target, l.Rev)
+	return n > 0, err
+}
+
+// ClaimLogin lets one step at a time renew a credential, on whatever machine it runs: true is the right to do it until the given
+// moment. It returns ErrStale when the job is somebody else's by now.
+func (s *Store) ClaimLogin(ctx context.Context, j Job, l Login, until time.Time) (mine bool, err error) {
+	err = s.Note(ctx, j, func(tx *Tx) error {
+		n, err := tx.exec(`update credential set busy_until = ? where pipeline = ? and target = ? and rev = ? and dead_at is null and (busy_until is null or busy_until <= ?)`,
+			stamp(until), l.Pipeline, l.Target, l.Rev, stamp(tx.now))
+		mine = n > 0
+		return err
+	})
+	return mine && err == nil, err
+}
+
+// ReleaseLogin gives a claim back that came to nothing.
+func (tx *Tx) ReleaseLogin(l Login) error {
+	_, err := tx.exec(`update credential set busy_until = null where pipeline = ? and target = ? and rev = ?`, l.Pipeline, l.Target, l.Rev)
+	return err
+}

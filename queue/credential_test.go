@@ -1,0 +1,231 @@
+package queue_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/queue"
+)
+
+func key(n byte) []byte { return bytes.Repeat([]byte{n}, 32) }
+
+// secret is a credential whose values must be found nowhere.
+func secret(word string, expires time.Time) adapters.Credential {
+	return adapters.Credential{Values: map[string]string{"access_token": word, "refresh_token": word + "-갱신"}, Expires: expires}
+}
+
+func handIn(t testing.TB, s *queue.Store, target, uid string, c adapters.Credential) {
+	t.Helper()
+	within(t, s, func(tx *queue.Tx) error { return tx.HandIn("velog", target, uid, c) })
+}
+
+// counted adds what the views of log-ins and counters show.
+func counted(t *testing.T, s *queue.Store) {
+	t.Helper()
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	handIn(t, s, "호두", "u-1", secret("가", day(11)))
+	handIn(t, s, "두부", "u-2", secret("나", time.Time{}))
+	within(t, s, func(tx *queue.Tx) error {
+		l, err := tx.Login("velog", "두부")
+		if err != nil {
+			return err
+		}
+		if _, err := tx.BuryLogin(l, "세션이 끝났다"); err != nil {
+			return err
+		}
+		id, err := tx.RecordID("post", "p1")
+		if err != nil {
+			return err
+		}
+		return errors.Join(tx.Snap(id, "views", day(10), 12), tx.Snap(id, "likes", day(10).Add(-time.Minute), 2), tx.Snap(id, "likes", day(10), 3), tx.CountDay(id, "views", "2025-03-10", 5))
+	})
+}
+
+func TestReadKey(t *testing.T) {
+	t.Parallel()
+	k := key(7)
+	for name, text := range map[string]string{
+		"hex": hex.EncodeToString(k), "HEX": strings.ToUpper(hex.EncodeToString(k)), "base64": base64.StdEncoding.EncodeToString(k),
+		"without padding": base64.RawStdEncoding.EncodeToString(k), "for addresses": base64.URLEncoding.EncodeToString(k),
+	} {
+		if got, err := queue.ReadKey(adapters.Secret(text)); err != nil || !bytes.Equal(got, k) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, text := range []string{"", "열쇠", hex.EncodeToString(k[:31]), hex.EncodeToString(append(k, 1)), strings.Repeat("가", 32)} {
+		_, err := queue.ReadKey(adapters.Secret(text))
+		if err == nil {
+			t.Errorf("%q is taken for a key", text)
+			continue
+		}
+		if sentence(t, err.Error(), "32 bytes", "openssl"); text != "" && strings.Contains(err.Error(), text) {
+			t.Errorf("the error repeats the key")
+		}
+	}
+}
+
+// TestCredentialIsSealed checks that nothing of a credential can be read in the state, and that it comes back as it was.
+func TestCredentialIsSealed(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	if err := s.Tx(t.Context(), func(tx *queue.Tx) error { return tx.HandIn("velog", "호두", "u-1", secret("가", day(11))) }); err == nil {
+		t.Error("a credential is stored without a key")
+	}
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	want := secret("eyJhbGciOiJIUzI1NiJ9", day(11))
+	handIn(t, s, "호두", "u-1", want)
+	l, got, err := s.Credential(t.Context(), "velog", "호두")
+	check(t, err)
+	same(t, "values", got.Values, want.Values)
+	if !got.Expires.Equal(want.Expires) || l.UID != "u-1" || l.Rev != 1 {
+		t.Errorf("got %+v, expires %v", l, got.Expires)
+	}
+	sealed, err := s.Rows(t.Context(), sealedText(s))
+	check(t, err)
+	if len(sealed) != 1 || strings.Contains(strings.ToLower(sealed[0]), hex.EncodeToString([]byte("eyJ"))) {
+		t.Errorf("sealed: %q", sealed)
+	}
+	if _, _, err := s.Credential(t.Context(), "velog", "두부"); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("of nobody: %v", err)
+	}
+	// What was sealed for one row cannot be used in another.
+	handIn(t, s, "두부", "u-2", secret("나", day(11)))
+	check(t, s.Exec(t.Context(), `update credential set sealed = (select c.sealed from credential c where c.target = '호두') where target = '두부'`))
+	if _, c, err := s.Credential(t.Context(), "velog", "두부"); err == nil {
+		t.Errorf("the credential of another target is taken: %v", c.Values)
+	}
+}
+
+// sealedText is what is stored of credentials, in hexadecimal.
+func sealedText(s *queue.Store) string {
+	if queue.IsPostgres(s.Where()) {
+		return `select encode(sealed, 'hex') from credential`
+	}
+	return `select hex(sealed) from credential`
+}
+
+func TestWrongKey(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	handIn(t, s, "호두", "u-1", secret("가", day(11)))
+	before, err := s.Rows(t.Context(), sealedText(s))
+	check(t, err)
+	s = again(t, s)
+	for name, old := range map[string][]byte{"no old one": nil, "a wrong old one": key(3)} {
+		err := s.SetKey(t.Context(), key(2), old)
+		if !queue.Fatal(err) {
+			t.Fatalf("%s: got %v", name, err)
+		}
+		sentence(t, err.Error(), "호두", "SUMBI_KEY", "nothing was changed")
+	}
+	rows(t, s, sealedText(s), before...)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	_, _, err = s.Credential(t.Context(), "velog", "호두")
+	check(t, err)
+
+	// A new key beside the old one.
+	check(t, s.SetKey(t.Context(), key(2), key(1)))
+	s = again(t, s)
+	check(t, s.SetKey(t.Context(), key(2), nil))
+	_, c, err := s.Credential(t.Context(), "velog", "호두")
+	check(t, err)
+	same(t, "values", c.Values, secret("가", day(11)).Values)
+}
+
+// TestRenewIsOfWhatItBeganWith checks that neither a late renewal nor a late refusal touches a newer credential.
+func TestRenewIsOfWhatItBeganWith(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	handIn(t, s, "호두", "u-1", secret("가", day(11)))
+	old, _, err := s.Credential(t.Context(), "velog", "호두")
+	check(t, err)
+	within(t, s, func(tx *queue.Tx) error { return tx.RenewLogin(old, secret("나", day(12))) })
+	within(t, s, func(tx *queue.Tx) error { return tx.RenewLogin(old, secret("다", day(13))) })
+	within(t, s, func(tx *queue.Tx) error {
+		dead, err := tx.BuryLogin(old, "늦었다")
+		if dead {
+			t.Error("a late refusal buries the new one")
+		}
+		return err
+	})
+	l, c, err := s.Credential(t.Context(), "velog", "호두")
+	check(t, err)
+	if c.Values["access_token"] != "나" || l.Rev != 2 || !l.Dead.IsZero() {
+		t.Errorf("got %+v with %v", l, c.Values["access_token"])
+	}
+	within(t, s, func(tx *queue.Tx) error {
+		if dead, err := tx.BuryLogin(l, "끝났다"); err != nil || !dead {
+			t.Errorf("not buried: %v", err)
+		}
+		return nil
+	})
+	dead, err := s.DeadLogins(t.Context())
+	check(t, err)
+	if len(dead) != 1 || dead[0].Target != "호두" || dead[0].Dead.IsZero() || dead[0].Reason != "끝났다" {
+		t.Errorf("dead: %+v", dead)
+	}
+	handIn(t, s, "호두", "u-1", secret("라", day(14)))
+	dead, err = s.DeadLogins(t.Context())
+	check(t, err)
+	if len(dead) != 0 {
+		t.Errorf("a new log-in is dead: %+v", dead)
+	}
+}
+
+// TestClaimIsOnes checks that of many steps at the same time one may renew.
+func TestClaimIsOnes(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	handIn(t, s, "호두", "u-1", secret("가", day(11)))
+	l, _, err := s.Credential(t.Context(), "velog", "호두")
+	check(t, err)
+	const n = 8
+	var jobs []queue.Job
+	for i := range n {
+		add(t, s, pageJob(fmt.Sprint("쪽 ", i)))
+		jobs = append(jobs, take(t, s))
+	}
+	var mine atomic.Int32
+	var wg sync.WaitGroup
+	for _, j := range jobs {
+		wg.Go(func() {
+			if ok, err := s.ClaimLogin(t.Context(), j, l, s.Now().Add(time.Minute)); err != nil {
+				t.Error(err)
+			} else if ok {
+				mine.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if mine.Load() != 1 {
+		t.Errorf("%d may renew at the same time", mine.Load())
+	}
+	claim := func(until time.Time) bool {
+		ok, err := s.ClaimLogin(t.Context(), jobs[0], l, until)
+		check(t, err)
+		return ok
+	}
+	within(t, s, func(tx *queue.Tx) error { return tx.ReleaseLogin(l) })
+	if !claim(s.Now().Add(-time.Second)) {
+		t.Error("what was given back cannot be had")
+	}
+	if !claim(s.Now().Add(time.Minute)) {
+		t.Error("a claim of a process that is gone holds for ever")
+	}
+	within(t, s, func(tx *queue.Tx) error { return tx.RenewLogin(l, secret("나", day(12))) })
+	if claim(s.Now().Add(time.Minute)) {
+		t.Error("what was renewed can be renewed again")
+	}
+}

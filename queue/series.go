@@ -1,0 +1,121 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// Snapshot is how far a counter had come at a moment.
+type Snapshot struct {
+	At  time.Time
+	Day string // the Korean day of At
+	N   int64  // in all, up to then
+}
+
+// Counts is what is known of one counter of a record.
+type Counts struct {
+	Snapshots []Snapshot       // in the order of time, at most one a day: the last
+	Daily     map[string]int64 // what the upstream itself says was counted on a day
+}
+
+// RecordID returns the number of a stored record; ErrNotFound when there is none.
+func (tx *Tx) RecordID(stream, key string) (id int64, err error) {
+	err = tx.one(`select id from record where stream = ? and key = ?`, []any{stream, key}, &id)
+	return id, err
+}
+
+// Snap notes how far a counter of a record had come at a moment. A row is written when the number has changed, or is the first
+// of its Korean day; what is older than the last row is old news.
+func (tx *Tx) Snap(record int64, what string, at time.Time, n int64) error {
+	var day string
+	var last int64
+	var then time.Time
+	err := tx.one(`select at, day, n from snapshot where record = ? and what = ? order by at desc limit 1`, []any{record, what}, instant{&then}, &day, &last)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	today := Day(at)
+	if err == nil && (!at.After(then) || (day == today && last == n)) {
+		return nil
+	}
+	_, err = tx.exec(`insert into snapshot (record, what, at, day, n) values (?, ?, ?, ?, ?) on conflict do nothing`, record, what, stamp(at), today, n)
+	return err
+}
+
+// CountDay notes what the upstream itself says was counted on a day.
+func (tx *Tx) CountDay(record int64, what, day string, n int64) error {
+	_, err := tx.exec(`insert into daily (record, what, day, n) values (?, ?, ?, ?)
+		on conflict (record, what, day) do update set n = excluded.n where daily.n <> excluded.n`, record, what, day, n)
+	return err
+}
+
+// ThinSnapshots removes what is no longer needed of the counters of a pipeline's records: of days before thin all but the last
+// of each day, and days before until altogether, but for the last number, from which the next one is counted. An empty until
+// keeps every day.
+func (tx *Tx) ThinSnapshots(pipeline, thin, until string) error {
+	_, err := tx.exec(`delete from snapshot where day < ? and record in (select id from record where pipeline = ?)
+		and exists (select 1 from snapshot l where l.record = snapshot.record and l.what = snapshot.what and l.day = snapshot.day and l.at > snapshot.at)`, thin, pipeline)
+	if err != nil || until == "" {
+		return err
+	}
+	_, err = tx.exec(`delete from snapshot where day < ? and record in (select id from record where pipeline = ?)
+		and exists (select 1 from snapshot l where l.record = snapshot.record and l.what = snapshot.what and l.day <= ? and l.at > snapshot.at)`, until, pipeline, until)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(`delete from daily where day < ? and record in (select id from record where pipeline = ?)`, until, pipeline)
+	return err
+}
+
+// CountsOf reads a counter of all of a target's records of a stream, by the record's number.
+func (s *Store) CountsOf(ctx context.Context, pipeline, target, stream, what string) (map[int64]*Counts, error) {
+	all, err := s.countsOf(ctx, `r.pipeline = ? and r.target = ? and r.stream = ?`, what, pipeline, target, stream)
+	return all, s.explain(err)
+}
+
+// CountsOfRecord reads a counter of one record.
+func (s *Store) CountsOfRecord(ctx context.Context, record int64, what string) (Counts, error) {
+	all, err := s.countsOf(ctx, `r.id = ?`, what, record)
+	if err != nil || all[record] == nil {
+		return Counts{}, s.explain(err)
+	}
+	return *all[record], nil
+}
+
+func (s *Store) countsOf(ctx context.Context, which, what string, args ...any) (map[int64]*Counts, error) {
+	all := map[int64]*Counts{}
+	of := func(record int64) *Counts {
+		if all[record] == nil {
+			all[record] = &Counts{Daily: map[string]int64{}}
+		}
+		return all[record]
+	}
+	args = append(args, what)
+	_, err := list(ctx, s.read, `select s.record, s.at, s.day, s.n from record r join snapshot s on s.record = r.id where `+which+` and s.what = ? order by s.record, s.at`, args, func(r *sql.Rows) (struct{}, error) {
+		var record int64
+		var x Snapshot
+		if err := r.Scan(&record, instant{&x.At}, &x.Day, &x.N); err != nil {
+			return struct{}{}, err
+		}
+		c := of(record)
+		if n := len(c.Snapshots); n > 0 && c.Snapshots[n-1].Day == x.Day {
+			c.Snapshots[n-1] = x
+		} else {
+			c.Snapshots = append(c.Snapshots, x)
+		}
+		return struct{}{}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = list(ctx, s.read, `select d.record, d.day, d.n from record r join daily d on d.record = r.id where `+which+` and d.what = ?`, args, func(r *sql.Rows) (struct{}, error) {
+		var record, n int64
+		var day string
+		err := r.Scan(&record, &day, &n)
+		of(record).Daily[day] = n
+		return struct{}{}, err
+	})
+	return all, err
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sumbi/sim"
+)
+
+const velogKey = "SUMBI_KEY=4f1d0a2b8c3e5d6f7081928374a5b6c7d8e9f00112233445566778899aabbccd"
+
+// newVelogWorld is a world whose pipeline is velog. Time passes there as it does here, and when its clock is moved.
+func newVelogWorld(t *testing.T, o sim.Options) *world {
+	t.Helper()
+	o.Velog.Now = time.Now
+	o.Accounts, o.Posts = 1, 1
+	w := newWorld(t, o, "")
+	top := ""
+	if w.database != "" {
+		top = `state = "postgres"`
+	}
+	w.write("sumbi.toml", fmt.Sprintf(`listen = "127.0.0.1:0"
+%s
+[velog]
+stats_url = "%s%s"
+users_url = "%s%s"
+per_second = 0
+[queue]
+backoff = "10ms"
+[[pipeline]]
+kind = "velog"
+user_every = "0s"
+`, top, w.base, sim.VelogCDNPath, w.base, sim.VelogV3Path))
+	w.env = append(w.env, velogKey)
+	return w
+}
+
+// login hands a session in on the standard input.
+func (w *world) login(u sim.VelogUser, args ...string) (status int, text string) {
+	w.t.Helper()
+	c := w.cmd(append([]string{"login", "velog"}, args...)...)
+	c.Stdin = strings.NewReader("access_token=" + u.AccessToken + "; refresh_token=" + u.RefreshToken + "\n")
+	out, _ := c.CombinedOutput() // the status says it
+	return c.ProcessState.ExitCode(), string(out)
+}
+
+// TestVelogFromEndToEnd hands sessions in, reads statistics, and meets a session that ends.
+func TestVelogFromEndToEnd(t *testing.T) {
+	t.Parallel()
+	w := newVelogWorld(t, sim.Options{Seed: 21, Velog: sim.VelogOptions{Users: 3, Posts: 5}})
+	v := w.Velog()
+	all := v.Users()
+	if out := w.mustRun("plan", "velog"); !strings.Contains(out, "sumbi login velog") && w.database == "" {
+		t.Errorf("plan of nothing: %s", out)
+	}
+	var said strings.Builder
+	for _, u := range all {
+		status, text := w.login(u)
+		if said.WriteString(text); status != 0 || !strings.Contains(text, "the log-in of "+u.Username+" is stored, encrypted") {
+			t.Fatalf("login: %d %s", status, text)
+		}
+	}
+	if status, text := w.login(all[2], all[0].Username); status != 1 || !strings.Contains(text, "not of "+all[0].Username) {
+		t.Errorf("somebody else's: %d %s", status, text)
+	}
+	status, out, errs := w.run("run", "velog")
+	if said.WriteString(out + errs); status != 0 {
+		t.Fatalf("run: %d %s%s", status, out, errs)
+	}
+	plan := w.mustRun("plan", "velog")
+	if !strings.Contains(plan, "plan of velog: 3 users") {
+		t.Errorf("plan: %s", plan)
+	}
+	if err := v.Kill(all[0].Username); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		status, out, errs = w.run("run", "velog", "-v")
+		if said.WriteString(out + errs); status != 0 {
+			t.Fatalf("run: %d %s%s", status, out, errs)
+		}
+	}
+	st := v.Stats().All
+	if st.Dead != 1 || st.DeadAgain != 0 || st.Foreign != 0 {
+		t.Errorf("calls with a session that had ended %d, again %d, of somebody else %d", st.Dead, st.DeadAgain, st.Foreign)
+	}
+	out = w.mustRun("status")
+	if said.WriteString(out); !strings.Contains(out, "WAITS FOR YOU: the log-in of "+all[0].Username+" in velog is dead since ") {
+		t.Errorf("status: %s", out)
+	}
+	// A new session, and all is well.
+	u, err := v.Login(all[0].Username)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, text := w.login(u); status != 0 {
+		t.Errorf("login: %d %s", status, text)
+	}
+	w.mustRun("run", "velog")
+	if out := w.mustRun("status"); strings.Contains(out, "WAITS FOR YOU") {
+		t.Errorf("status: %s", out)
+	}
+	for _, u := range append(all, u) {
+		for _, token := range []string{u.AccessToken, u.RefreshToken} {
+			if strings.Contains(said.String(), token) {
+				t.Error("a token is shown")
+			}
+			if w.database == "" && w.anyFileHas(token) {
+				t.Error("a token can be read in the state")
+			}
+		}
+	}
+
+	// Without its key, and with another one, nothing runs and nothing is lost.
+	env := slices.Clone(w.env)
+	w.env = w.env[:len(w.env)-1]
+	if status, _, errs := w.run("run", "velog"); status != 2 || !strings.Contains(errs, `SUMBI_KEY is not set: pipeline "velog"`) {
+		t.Errorf("without a key: %d %s", status, errs)
+	}
+	w.env = append(w.env, "SUMBI_KEY="+strings.Repeat("ab", 32))
+	if status, _, errs := w.run("run", "velog"); status != 1 || !strings.Contains(errs, "which SUMBI_KEY does not open") {
+		t.Errorf("with another key: %d %s", status, errs)
+	}
+	w.env = append(w.env, "SUMBI_KEY_OLD="+strings.TrimPrefix(velogKey, "SUMBI_KEY="))
+	w.mustRun("run", "velog")
+	w.env = w.env[:len(w.env)-1]
+	w.mustRun("run", "velog")
+	w.env = env
+	if status, _, errs := w.run("run", "velog"); status != 1 {
+		t.Errorf("with the old key: %d %s", status, errs)
+	}
+}
+
+func (w *world) anyFileHas(text string) bool {
+	w.t.Helper()
+	names, err := filepath.Glob(filepath.Join(w.dir, "*"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, n := range names {
+		b, err := os.ReadFile(n)
+		if err == nil && bytes.Contains(b, []byte(text)) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestVelogKilledWhileSessionsAreRenewed kills the program while velog's answer with a new session is on its way or has just come,
+// again and again. Nobody loses his session.
+func TestVelogKilledWhileSessionsAreRenewed(t *testing.T) {
+	t.Parallel()
+	kills := 50
+	if os.Getenv("SUMBI_TEST_ENGINE") != "" {
+		kills = 10
+	}
+	w := newVelogWorld(t, sim.Options{Seed: 22, Velog: sim.VelogOptions{Users: 3, Posts: 2, Latency: 2 * time.Millisecond}})
+	v := w.Velog()
+	for _, u := range v.Users() {
+		if status, text := w.login(u); status != 0 {
+			t.Fatalf("login: %d %s", status, text)
+		}
+	}
+	w.mustRun("run", "velog")
+	died := 0
+	for i := range kills {
+		v.Advance(23*time.Hour + 45*time.Minute) // every session is due
+		before := v.Stats().All.Renewed
+		c := w.cmd("run", "velog")
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- c.Wait() }()
+	watch:
+		for {
+			select {
+			case <-ended:
+				break watch
+			default:
+			}
+			if v.Stats().All.Renewed > before {
+				time.Sleep(time.Duration(i%10) * 500 * time.Microsecond)
+				if c.Process.Kill() == nil {
+					<-ended
+					died++
+				}
+				break watch
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+		if status, out, errs := w.run("run", "velog"); status != 0 {
+			t.Fatalf("after kill %d: %d %s%s", i, status, out, errs)
+		}
+	}
+	st := v.Stats().All
+	t.Logf("killed %d times; %d sessions renewed, %d requests", died, st.Renewed, st.Requests)
+	if died < kills*9/10 {
+		t.Errorf("killed %d times, want %d", died, kills)
+	}
+	if st.Dead+st.DeadAgain+st.Foreign+st.Cleared > 0 {
+		t.Errorf("sessions were lost: %+v", st)
+	}
+	if out := w.mustRun("status"); strings.Contains(out, "WAITS FOR YOU") {
+		t.Errorf("status: %s", out)
+	}
+	for _, u := range v.Users() {
+		if n := v.Stats().Users[u.ID]; n.Renewed < kills {
+			t.Errorf("%s: renewed %d times in %d days", u.Username, n.Renewed, kills)
+		}
+	}
+}

@@ -1,0 +1,437 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"sumbi/jobs"
+	"sumbi/queue"
+)
+
+// How many days are shown, unless the visitor says otherwise, and at most.
+const (
+	usualDays = 30
+	mostDays  = 3 * 366
+)
+
+// maxLogin is the size of what a person logs in with.
+const maxLogin = 64 << 10
+
+func (s *Server) velogRoutes(mux *http.ServeMux) {
+	if len(s.counting()) == 0 {
+		return
+	}
+	mux.HandleFunc("GET /velog", s.velogUsers)
+	mux.HandleFunc("GET /velog/{pipeline}/{user}", s.velogUser)
+	mux.HandleFunc("GET /velog/{pipeline}/{user}/{post}", s.velogPost)
+	mux.HandleFunc("GET /api/v1/velog", s.velogUsersJSON)
+	mux.HandleFunc("GET /api/v1/velog/{pipeline}/{user}", s.velogUserJSON)
+	mux.HandleFunc("GET /api/v1/velog/{pipeline}/{user}/{post}", s.velogPostJSON)
+	if s.HandIn != nil {
+		mux.HandleFunc("GET /velog-login", s.velogLoginForm)
+		mux.HandleFunc("POST /velog-login", s.velogLogin)
+	}
+}
+
+// counting are the pipelines that count views by the day.
+func (s *Server) counting() (all []*jobs.Pipeline) {
+	for _, p := range s.Pipelines {
+		if p.Counts != "" {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// figure is a count as people read it.
+type figure struct {
+	N    string // "–" while nobody knows
+	Move string // against the day before: "up", "down" or ""
+	By   string // by how much
+}
+
+func figureOf(n *int64) string {
+	if n == nil {
+		return "–"
+	}
+	return grouped(*n)
+}
+
+// moved compares two days.
+func moved(today, before *int64) figure {
+	f := figure{N: figureOf(today)}
+	if today == nil || before == nil || *today == *before {
+		return f
+	}
+	f.Move, f.By = "up", grouped(*today-*before)
+	if *today < *before {
+		f.Move, f.By = "down", grouped(*before-*today)
+	}
+	return f
+}
+
+// grown is a change of a sum that can fall.
+func grown(n *int64) figure {
+	f := figure{N: figureOf(n)}
+	switch {
+	case n == nil || *n == 0:
+	case *n > 0:
+		f.Move, f.By, f.N = "up", grouped(*n), ""
+	default:
+		f.Move, f.By, f.N = "down", grouped(-*n), ""
+	}
+	return f
+}
+
+// velogMember is a user in the list.
+type velogMember struct {
+	Pipeline, User, Path string
+	Tried, Dead          time.Time
+	Result, Reason       string
+	Posts                int
+	Views, Likes         string
+	Today                figure // views
+	TodayLikes           figure
+}
+
+func memberOf(m queue.Member, d jobs.UserDocument) velogMember {
+	return velogMember{
+		Pipeline: m.Login.Pipeline, User: m.Target, Path: velogPath(m.Login.Pipeline, m.Target), Tried: m.Tried, Dead: m.Login.Dead, Result: m.Result, Reason: m.Login.Reason,
+		Posts: d.Posts, Views: figureOf(d.Views), Likes: figureOf(d.Likes), Today: moved(d.Today.Views, d.Yesterday.Views), TodayLikes: grown(d.Today.Likes),
+	}
+}
+
+func velogPath(parts ...string) string {
+	for i, p := range parts {
+		parts[i] = url.PathEscape(p)
+	}
+	return "/velog/" + strings.Join(parts, "/")
+}
+
+// everyUser are the users of all pipelines with their newest numbers, the newest first.
+func (s *Server) everyUser(ctx context.Context, each func(queue.Member, jobs.UserDocument)) error {
+	today := queue.Day(s.Store.Now())
+	for _, p := range s.counting() {
+		members, err := s.Store.Members(ctx, p.Name)
+		if err != nil {
+			return err
+		}
+		for _, m := range members {
+			d, err := jobs.VelogUser(ctx, s.Store, m, today, today)
+			if err != nil {
+				return err
+			}
+			each(m, d)
+		}
+	}
+	return nil
+}
+
+func (s *Server) velogUsers(w http.ResponseWriter, r *http.Request) {
+	var all []velogMember
+	if err := s.everyUser(r.Context(), func(m queue.Member, d jobs.UserDocument) { all = append(all, memberOf(m, d)) }); err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	s.render(w, r, http.StatusOK, "velog", say("Views by the day"), struct {
+		Users []velogMember
+		Login bool
+	}{all, s.HandIn != nil})
+}
+
+// dayRange is what the visitor wants to see.
+type dayRange struct{ From, To string }
+
+// days reads the range of a request. The last day is today at the latest.
+func (s *Server) days(r *http.Request) dayRange {
+	now := s.Store.Now().In(korea)
+	read := func(name string, otherwise time.Time) time.Time {
+		t, err := time.ParseInLocation(time.DateOnly, r.FormValue(name), korea)
+		if err != nil {
+			return otherwise
+		}
+		return t
+	}
+	today := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, korea)
+	to := read("to", today)
+	if to.After(today) {
+		to = today
+	}
+	from := read("from", to.AddDate(0, 0, 1-usualDays))
+	if from.After(to) {
+		from = to
+	}
+	if least := to.AddDate(0, 0, 1-mostDays); from.Before(least) {
+		from = least
+	}
+	return dayRange{from.Format(time.DateOnly), to.Format(time.DateOnly)}
+}
+
+// velogOf reads a user of a request with his days.
+func (s *Server) velogOf(r *http.Request) (queue.Member, jobs.UserDocument, dayRange, error) {
+	days := s.days(r)
+	pipeline := r.PathValue("pipeline")
+	if !slices.ContainsFunc(s.counting(), func(p *jobs.Pipeline) bool { return p.Name == pipeline }) {
+		return queue.Member{}, jobs.UserDocument{}, days, queue.ErrNotFound
+	}
+	m, err := s.Store.Member(r.Context(), pipeline, r.PathValue("user"))
+	if err != nil {
+		return m, jobs.UserDocument{}, days, err
+	}
+	d, err := jobs.VelogUser(r.Context(), s.Store, m, days.From, days.To)
+	sortPosts(d.PostList, r.FormValue("sort"))
+	return m, d, days, err
+}
+
+// sortPosts sorts by a column, the largest first; what nobody knows comes last.
+func sortPosts(posts []jobs.PostRow, by string) {
+	number := func(n *int64) int64 {
+		if n == nil {
+			return -1 << 62
+		}
+		return *n
+	}
+	slices.SortStableFunc(posts, func(a, b jobs.PostRow) int {
+		switch by {
+		case "released":
+			return strings.Compare(b.ReleasedAt, a.ReleasedAt)
+		case "title":
+			return strings.Compare(a.Title, b.Title)
+		case "likes":
+			return cmp.Compare(number(b.Likes), number(a.Likes))
+		case "today":
+			return cmp.Compare(number(b.Today.Views), number(a.Today.Views))
+		case "yesterday":
+			return cmp.Compare(number(b.Yesterday.Views), number(a.Yesterday.Views))
+		}
+		return cmp.Compare(number(b.Views), number(a.Views))
+	})
+}
+
+// velogRow is a post in the list.
+type velogRow struct {
+	Path, Title, Released          string
+	Active                         bool
+	Views, Today, Yesterday, Likes string
+}
+
+// column is a way to sort the list.
+type column struct {
+	Name, By, Path string
+	On             bool
+}
+
+func (s *Server) velogUser(w http.ResponseWriter, r *http.Request) {
+	m, d, days, err := s.velogOf(r)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	here := velogPath(m.Login.Pipeline, m.Target)
+	q := url.Values{"from": {days.From}, "to": {days.To}}
+	var rows []velogRow
+	for _, p := range d.PostList {
+		rows = append(rows, velogRow{
+			Path: velogPath(m.Login.Pipeline, m.Target, p.ID) + "?" + q.Encode(), Title: p.Title, Released: p.ReleasedAt[:min(len(p.ReleasedAt), 10)], Active: p.Active,
+			Views: figureOf(p.Views), Today: figureOf(p.Today.Views), Yesterday: figureOf(p.Yesterday.Views), Likes: figureOf(p.Likes),
+		})
+	}
+	by := cmp.Or(r.FormValue("sort"), "views")
+	var columns []column
+	for _, c := range []column{
+		{Name: say("Post"), By: "title"},
+		{Name: say("Published"), By: "released"},
+		{Name: say("Views in all"), By: "views"},
+		{Name: say("Today"), By: "today"},
+		{Name: say("Yesterday"), By: "yesterday"},
+		{Name: say("Likes"), By: "likes"},
+	} {
+		q.Set("sort", c.By)
+		c.Path, c.On = here+"?"+q.Encode(), c.By == by
+		columns = append(columns, c)
+	}
+	unknown := 0
+	series := make([]jobs.Day, len(d.Days))
+	for i, x := range d.Days {
+		series[i] = x.Day
+		unknown += min(x.Unknown, 1)
+	}
+	s.render(w, r, http.StatusOK, "velog-user", say("Views by the day"), struct {
+		velogMember
+		Range   dayRange
+		Sort    string
+		Graph   chart
+		Rows    []velogRow
+		Columns []column
+		Unknown int // days of which something is not known
+		Login   bool
+	}{memberOf(m, d), days, by, chartOf(series), rows, columns, unknown, s.HandIn != nil})
+}
+
+// onePost reads a post of a request; it must be the user's.
+func (s *Server) onePost(r *http.Request) (jobs.PostDocument, dayRange, error) {
+	days := s.days(r)
+	m, err := s.Store.Member(r.Context(), r.PathValue("pipeline"), r.PathValue("user"))
+	if err != nil {
+		return jobs.PostDocument{}, days, err
+	}
+	d, err := jobs.VelogPost(r.Context(), s.Store, r.PathValue("post"), days.From, days.To)
+	if err == nil && d.User != m.Target {
+		err = queue.ErrNotFound
+	}
+	return d, days, err
+}
+
+func (s *Server) velogPost(w http.ResponseWriter, r *http.Request) {
+	d, days, err := s.onePost(r)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	s.render(w, r, http.StatusOK, "velog-post", say("Views by the day"), struct {
+		Title, URL, Back, User, Released string
+		Active                           bool
+		Views, Likes                     string
+		Today, TodayLikes                figure
+		Range                            dayRange
+		Graph                            chart
+	}{
+		d.Title, d.URL, velogPath(r.PathValue("pipeline"), d.User) + "?" + url.Values{"from": {days.From}, "to": {days.To}}.Encode(), d.User, d.ReleasedAt[:min(len(d.ReleasedAt), 10)],
+		d.Active, figureOf(d.Views), figureOf(d.Likes), moved(d.Today.Views, d.Yesterday.Views), grown(d.Today.Likes), days, chartOf(d.Days),
+	})
+}
+
+// The size of a chart in its own units.
+const (
+	barsWidth  = 720.0
+	barsHeight = 160.0
+)
+
+// chart is views by the day as bars.
+type chart struct {
+	Bars        []bar
+	Days        []chartDay
+	Most        string // the highest bar
+	First, Last string
+	Sum         string
+}
+
+// bar is one day; Unknown is one of which nobody knows.
+type bar struct {
+	X, Y, W, H float64
+	Unknown    bool
+	Day, N     string
+}
+
+// chartDay is a day in figures.
+type chartDay struct {
+	Day, Views string
+	Likes      figure
+}
+
+func chartOf(days []jobs.Day) chart {
+	c := chart{Sum: "–"}
+	if len(days) == 0 {
+		return c
+	}
+	c.First, c.Last = days[0].Day, days[len(days)-1].Day
+	most, sum, known := int64(0), int64(0), false
+	for _, d := range days {
+		if d.Views != nil {
+			most, sum, known = max(most, *d.Views), sum+*d.Views, true
+		}
+	}
+	c.Most = grouped(most)
+	if known {
+		c.Sum = grouped(sum)
+	}
+	step := barsWidth / float64(len(days))
+	for i, d := range days {
+		b := bar{X: float64(i) * step, W: max(step-1, 0.5), Day: d.Day, N: figureOf(d.Views), Unknown: d.Views == nil}
+		if b.H = barsHeight; d.Views != nil {
+			b.H = barsHeight * float64(max(*d.Views, 0)) / float64(max(most, 1))
+		}
+		b.Y = barsHeight - b.H
+		c.Bars = append(c.Bars, b)
+		c.Days = append(c.Days, chartDay{d.Day, figureOf(d.Views), grown(d.Likes)})
+	}
+	slices.Reverse(c.Days)
+	return c
+}
+
+func (s *Server) velogUsersJSON(w http.ResponseWriter, r *http.Request) {
+	all := []jobs.UserDocument{}
+	err := s.everyUser(r.Context(), func(_ queue.Member, d jobs.UserDocument) {
+		d.Days, d.PostList = []jobs.UserDays{}, []jobs.PostRow{}
+		all = append(all, d)
+	})
+	s.answerJSON(w, r, all, err)
+}
+
+func (s *Server) velogUserJSON(w http.ResponseWriter, r *http.Request) {
+	_, d, _, err := s.velogOf(r)
+	s.answerJSON(w, r, d, err)
+}
+
+func (s *Server) velogPostJSON(w http.ResponseWriter, r *http.Request) {
+	d, _, err := s.onePost(r)
+	s.answerJSON(w, r, d, err)
+}
+
+func (s *Server) answerJSON(w http.ResponseWriter, r *http.Request, v any, err error) {
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		s.Log.Debug("json", "err", err) // the visitor has gone
+	}
+}
+
+// velogLoginData is what the form shows.
+type velogLoginData struct {
+	Pipelines []string
+	Problem   string // why what was handed in was not taken
+}
+
+func (s *Server) loginData(problem string) velogLoginData {
+	d := velogLoginData{Problem: problem}
+	for _, p := range s.counting() {
+		d.Pipelines = append(d.Pipelines, p.Name)
+	}
+	return d
+}
+
+func (s *Server) velogLoginForm(w http.ResponseWriter, r *http.Request) {
+	s.render(w, r, http.StatusOK, "velog-login", say("Hand in a log-in"), s.loginData(""))
+}
+
+// velogLogin takes a log-in, which is believed once velog has accepted it. It is never shown again.
+func (s *Server) velogLogin(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
+	name := r.PostFormValue("pipeline")
+	all := s.counting()
+	i := slices.IndexFunc(all, func(p *jobs.Pipeline) bool { return p.Name == name })
+	if i < 0 {
+		s.broken(w, r, queue.ErrNotFound)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), 25*time.Second)
+	defer cancel()
+	user, err := s.HandIn(ctx, all[i], strings.TrimSpace(r.PostFormValue("user")), r.PostFormValue("login"))
+	if err != nil {
+		s.Log.Warn("a log-in was not taken", "pipeline", name, "err", err)
+		s.render(w, r, http.StatusUnprocessableEntity, "velog-login", say("Hand in a log-in"), s.loginData(fmt.Sprint(err)))
+		return
+	}
+	s.done(w, r, velogPath(name, user), say("The log-in of %s is stored, encrypted. Its turn comes with the next run."), user)
+}

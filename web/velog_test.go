@@ -1,0 +1,198 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"sumbi/adapters"
+	"sumbi/jobs"
+	"sumbi/queue"
+	"sumbi/web"
+)
+
+// velogStore has a user with three posts, of which one is gone, and one whose log-in is dead.
+func velogStore(t *testing.T) *queue.Store {
+	t.Helper()
+	s := open(t)
+	now := time.Date(2026, 11, 29, 3, 0, 0, 0, time.UTC)
+	s.Now = func() time.Time { return now }
+	if err := s.SetKey(t.Context(), bytes.Repeat([]byte{1}, 32), nil); err != nil {
+		t.Fatal(err)
+	}
+	post := func(key, title string, likes int) adapters.Record {
+		data, _ := json.Marshal(map[string]any{"title": title, "url": "https://velog.io/@dubu/" + key, "likes": likes})
+		return adapters.Record{Stream: jobs.VelogPosts, Key: key, Time: now.AddDate(0, -2, 0), Data: data}
+	}
+	err := s.Tx(t.Context(), func(tx *queue.Tx) error {
+		run, _, err := tx.AskRun("velog", true, nil)
+		if err != nil {
+			return err
+		}
+		walks, err := tx.Begin(run, "dubu", []string{"posts"})
+		if err != nil {
+			return err
+		}
+		all, err := tx.Put(walks[0], []adapters.Record{post("a", "고루틴 <b>이해하기</b> \u202e거꾸로", 3), post("b", "커서", 1), post("c", "캐시", 2)})
+		if err != nil {
+			return err
+		}
+		for i, day := range []int{3, 2, 0} { // one day nobody looked
+			at := now.AddDate(0, 0, -day)
+			for k, r := range all {
+				if err := errors.Join(tx.Snap(r.ID, "views", at, int64(1000*(k+1)+i*10*(k+1))), tx.Snap(r.ID, "likes", at, int64(5-i))); err != nil {
+					return err
+				}
+			}
+		}
+		if err := errors.Join(tx.TryTarget("velog", "dubu"), tx.NoteTarget("velog", "dubu", "posts listed; statistics of 3 read"), tx.HandIn("velog", "dubu", "u-1", adapters.Credential{Values: map[string]string{"access_token": "비밀"}}),
+			tx.HandIn("velog", "hodu", "u-2", adapters.Credential{Values: map[string]string{"access_token": "비밀"}})); err != nil {
+			return err
+		}
+		l, err := tx.Login("velog", "hodu")
+		if err != nil {
+			return err
+		}
+		_, err = tx.BuryLogin(l, "세션이 끝났다")
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func velogServer(t *testing.T) *web.Server {
+	t.Helper()
+	s := &web.Server{Log: slog.New(slog.DiscardHandler), Status: func(context.Context, io.Writer) error { return nil }}
+	s.Store = velogStore(t)
+	s.Pipelines = []*jobs.Pipeline{jobs.Velog(&jobs.Pipeline{Name: "velog"}, 0)}
+	s.HandIn = func(_ context.Context, p *jobs.Pipeline, want, text string) (string, error) {
+		if p.Name != "velog" || text != "access_token=가; refresh_token=나" {
+			return "", errors.New("velog does not accept the session any more")
+		}
+		return "dubu", nil
+	}
+	return s
+}
+
+func ask(t *testing.T, h http.Handler, method, path string, form url.Values) (int, string) {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(form.Encode()))
+	r.Host = "localhost"
+	r.Header.Set("Accept", "text/html")
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w.Code, w.Body.String()
+}
+
+// TestVelogViews checks what the views show: sums, days that nobody knows, dead log-ins, and texts of others as texts.
+func TestVelogViews(t *testing.T) {
+	t.Parallel()
+	h := velogServer(t).Handler()
+	for path, want := range map[string][]string{
+		"/velog":              {"<bdi>dubu</bdi>", "<bdi>hodu</bdi>", "log-in dead since 2026-11-29", "6,120", "statistics of 3 read", "/velog-login"},
+		"/velog?lang=ko":      {"일별 조회수", "로그인 만료"},
+		"/velog/velog/hodu":   {"The log-in is not accepted since", "세션이 끝났다"},
+		"/velog/velog/dubu":   {"6,120", "고루틴 &lt;b&gt;이해하기", `class="unknown"`, `aria-sort="descending"`, "60 views from 2026-10-31 to 2026-11-29, at most 60 a day"},
+		"/velog/velog/dubu/b": {"<bdi>커서</bdi>", "2,040", "20 views from", `href="https://velog.io/@dubu/b"`},
+		"/velog/velog/dubu/b?from=2026-11-26&to=2026-11-27": {"20 views from 2026-11-26 to 2026-11-27"},
+		"/velog/velog/dubu/b?from=가&to=2999-01-01":          {"20 views from 2026-10-31 to 2026-11-29"},
+	} {
+		status, body := ask(t, h, http.MethodGet, path, nil)
+		if status != http.StatusOK {
+			t.Errorf("%s: status %d", path, status)
+		}
+		for _, w := range want {
+			if !strings.Contains(body, w) {
+				t.Errorf("%s does not show %q", path, w)
+			}
+		}
+		if strings.Contains(body, "비밀") {
+			t.Errorf("%s shows a token", path)
+		}
+	}
+	for _, path := range []string{"/velog/다른일/dubu", "/velog/velog/nobody", "/velog/velog/hodu/b", "/velog/velog/dubu/없음"} {
+		if status, _ := ask(t, h, http.MethodGet, path, nil); status != http.StatusNotFound {
+			t.Errorf("%s: status %d", path, status)
+		}
+	}
+}
+
+func TestVelogSorts(t *testing.T) {
+	t.Parallel()
+	h := velogServer(t).Handler()
+	for by, want := range map[string]string{"": "c b a", "views": "c b a", "title": "a c b", "released": "a b c"} {
+		_, body := ask(t, h, http.MethodGet, "/velog/velog/dubu?sort="+by, nil)
+		var got []string
+		for _, part := range strings.Split(body, `href="/velog/velog/dubu/`)[1:] {
+			got = append(got, part[:1])
+		}
+		if g := strings.Join(got, " "); g != want {
+			t.Errorf("sorted by %q: %s, want %s", by, g, want)
+		}
+	}
+}
+
+func TestVelogJSON(t *testing.T) {
+	t.Parallel()
+	h := velogServer(t).Handler()
+	var users []jobs.UserDocument
+	_, body := ask(t, h, http.MethodGet, "/api/v1/velog", nil)
+	if err := json.Unmarshal([]byte(body), &users); err != nil || len(users) != 2 {
+		t.Fatalf("%v: %s", err, body)
+	}
+	var d jobs.UserDocument
+	_, body = ask(t, h, http.MethodGet, "/api/v1/velog/velog/dubu?from=2026-11-26&to=2026-11-29", nil)
+	if err := json.Unmarshal([]byte(body), &d); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, x := range d.Days {
+		n := "null"
+		if x.Views != nil {
+			n = fmt.Sprint(*x.Views)
+		}
+		got = append(got, x.Day.Day[8:]+" "+n)
+	}
+	if g, want := strings.Join(got, ", "), "26 null, 27 60, 28 null, 29 null"; g != want {
+		t.Errorf("days %s, want %s", g, want)
+	}
+	var p jobs.PostDocument
+	_, body = ask(t, h, http.MethodGet, "/api/v1/velog/velog/dubu/b", nil)
+	if err := json.Unmarshal([]byte(body), &p); err != nil || p.User != "dubu" || p.Views == nil || *p.Views != 2040 {
+		t.Errorf("%v: %s", err, body)
+	}
+}
+
+// TestVelogHandIn checks the form: what velog does not accept is said and not repeated, what it accepts leads to the user.
+func TestVelogHandIn(t *testing.T) {
+	t.Parallel()
+	h := velogServer(t).Handler()
+	if status, body := ask(t, h, http.MethodGet, "/velog-login", nil); status != http.StatusOK || !strings.Contains(body, `type="password"`) {
+		t.Errorf("form: %d", status)
+	}
+	status, body := ask(t, h, http.MethodPost, "/velog-login", url.Values{"pipeline": {"velog"}, "login": {"access_token=도둑"}})
+	if status != http.StatusUnprocessableEntity || !strings.Contains(body, "velog does not accept") || strings.Contains(body, "도둑") {
+		t.Errorf("refused: %d %s", status, body)
+	}
+	if status, _ := ask(t, h, http.MethodPost, "/velog-login", url.Values{"pipeline": {"velog"}, "login": {"access_token=가; refresh_token=나"}}); status != http.StatusSeeOther {
+		t.Errorf("accepted: %d", status)
+	}
+	if status, _ := ask(t, h, http.MethodPost, "/velog-login", url.Values{"pipeline": {"없는 일"}, "login": {"x"}}); status != http.StatusNotFound {
+		t.Errorf("another pipeline: %d", status)
+	}
+}
