@@ -246,7 +246,7 @@ func (s *Server) velogUser(w http.ResponseWriter, r *http.Request) {
 	by := cmp.Or(r.FormValue("sort"), "views")
 	var columns []column
 	for _, c := range []column{
-		{Name: say("Post"), By: "title"},
+		{Name: say("Article"), By: "title"},
 		{Name: say("Published"), By: "released"},
 		{Name: say("Views in all"), By: "views"},
 		{Name: say("Today"), By: "today"},
