@@ -37,8 +37,8 @@ create index job_ready on job (lane, priority desc, due, id) where state = 'live
 `
 
 // readable is the oldest version of sumbi's schema whose programs may work on this one beside newer ones, as they do while
-// machines are replaced one by one.
-const readable = version
+// machines are replaced one by one. Schema 5 only adds to schema 4.
+const readable = 4
 
 // connections is how many a process holds at most. The address may say otherwise (pool_max_conns).
 const (

@@ -130,6 +130,7 @@ func (s *Server) apiReview(q *query) (any, error) {
 	if !s.configured(m.Pipeline) {
 		return nil, conflict("the pipeline %s of this mention is not configured here, so what is one place is not known; decide it where it is", m.Pipeline)
 	}
+	defer s.mapped.stale()
 	one, lane, err := s.rulesOf(m.Pipeline)
 	if err != nil {
 		return nil, err

@@ -196,6 +196,7 @@ func (s *Server) merge(w http.ResponseWriter, r *http.Request) {
 		s.unmerged(w, r, err)
 		return
 	}
+	s.mapped.stale()
 	s.Log.Info("places merged", "into", into.ID, "other", other.ID, "by", s.author(r))
 	s.done(w, r, placePath(into.ID), say("%s is a part of this place now."), other.Name)
 }
@@ -266,6 +267,7 @@ func (s *Server) split(w http.ResponseWriter, r *http.Request) {
 		s.unsplit(w, r, err)
 		return
 	}
+	s.mapped.stale()
 	s.Log.Info("place taken apart", "stays", stays, "leaves", leaves, "by", s.author(r))
 	to := leaves
 	if _, err := s.Store.PlaceRow(r.Context(), to); err != nil { // nobody names it: it has gone

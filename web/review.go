@@ -292,6 +292,7 @@ func (s *Server) reviewAnswer(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, r, err)
 		return
 	}
+	defer s.mapped.stale()
 	now, before, err := jobs.LabelSeen(r.Context(), s.Store, m.ID, r.PostFormValue("seen"), options, n, s.author(r), one)
 	if err != nil {
 		s.notDecided(w, r, m, err)
@@ -434,6 +435,7 @@ func (s *Server) reviewUndo(w http.ResponseWriter, r *http.Request) {
 	if l, ok := kept(&s.reviewed.mu, s.reviewed.before, versionKey(m.ID, seen)); ok {
 		before = &l
 	}
+	defer s.mapped.stale()
 	again, err := jobs.UnlabelSeen(r.Context(), s.Store, m, seen, before, lane, one)
 	if err != nil {
 		s.notDecided(w, r, m, err)
