@@ -102,6 +102,9 @@ func (s *Server) Join(ctx context.Context, view string) (<-chan []byte, error) {
 // CloseLive ends what is live and waits for it.
 func (s *Server) CloseLive() { s.hub.close() }
 
+// MapStale makes the next look at the map read it again.
+func (s *Server) MapStale() { s.mapped.stale() }
+
 // Evidence is a caption with its marks, KIND:TEXT or KIND+q:TEXT where it is quoted, and what it does not have.
 func Evidence(caption string, r jobs.Restaurant) (marked, absent string) {
 	pieces, all := evidence(caption, r)
