@@ -24,7 +24,7 @@ type VelogOptions struct {
 	Posts int // mean published posts of a user; 0 means 20. The second user has none when there are more than two
 	Dead  int // so many users at the end have sessions that have ended already
 
-	Now       func() time.Time // the clock that Advance adds to; nil is one that stands at Options.Epoch
+	Now       func() time.Time `json:"-"` // the clock that Advance adds to; nil is one that stands at Options.Epoch
 	Oldest    time.Duration    // age of the oldest posts; 0 means 720 days
 	QuietDays []int            // Korean days without a view of anything, counted from that of the first instant, which is 0
 
