@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -45,11 +44,7 @@ func (e *Engine) afford(ctx context.Context, pipeline string, cost int64) error 
 	if cost <= 0 || (t.Run <= 0 && t.Month <= 0) {
 		return nil
 	}
-	var why string
-	free, err := e.Store.SetApart(ctx, pipeline, cost, func(run int64, ofRun, ofMonth queue.Spent) bool {
-		why = over(t, run, ofRun, ofMonth, cost, e.Store.Now())
-		return why == ""
-	})
+	free, run, ofRun, ofMonth, err := e.Store.SetApart(ctx, pipeline, cost, t)
 	if err != nil {
 		return err
 	}
@@ -57,6 +52,7 @@ func (e *Engine) afford(ctx context.Context, pipeline string, cost int64) error 
 		adapters.WhenBooked(ctx, free)
 		return nil
 	}
+	why := over(t, run, ofRun, ofMonth, cost, e.Store.Now())
 	b := &e.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -97,12 +93,29 @@ func (e *Engine) room(ctx context.Context, pipeline string) (int64, error) {
 // over says which budget cost would exceed; "" none.
 func over(t queue.Terms, run int64, ofRun, ofMonth queue.Spent, cost int64, now time.Time) string {
 	switch {
+	case t.Fit(run, ofRun, ofMonth, cost):
+		return ""
 	case t.Month > 0 && ofMonth.All()+cost > t.Month:
 		return monthUsed(t, ofMonth, now)
-	case t.Run > 0 && run > 0 && ofRun.All()+cost > t.Run:
+	default:
 		return runUsed(t, run, ofRun)
 	}
-	return ""
+}
+
+// least is the least that work of a pipeline was refused; as far as this process knows, and else the price of the cheapest call.
+func (e *Engine) least(t queue.Terms, pipeline string) int64 {
+	e.budget.mu.Lock()
+	least := e.budget.refused[pipeline]
+	e.budget.mu.Unlock()
+	if least > 0 {
+		return least
+	}
+	for _, price := range t.Prices {
+		if price > 0 && (least == 0 || price < least) {
+			least = price
+		}
+	}
+	return max(least, 1)
 }
 
 const thisMonth = "the budget of this month"
@@ -167,42 +180,44 @@ func NextMonth(t time.Time) time.Time {
 	return time.Date(y, m+1, 1, 0, 0, 0, 0, seoul)
 }
 
-// resume calls what waits for a budget as soon as there is room for the least of it.
+// resume calls what waits for a budget, here or on another machine, as soon as there is room for the least of it.
 func (e *Engine) resume(ctx context.Context) error {
+	t := e.Store.Terms()
 	b := &e.budget
 	b.mu.Lock()
-	waiting := maps.Clone(b.refused)
 	now := e.Store.Now()
 	soon := now.Sub(b.hurried) < hurryEvery
+	if !soon {
+		b.hurried = now
+	}
 	b.mu.Unlock()
 	if soon {
 		return nil
 	}
-	for pipeline, least := range waiting {
-		room, err := e.room(ctx, pipeline)
+	waits, err := e.Store.BudgetWaits(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range waits {
+		room, err := e.room(ctx, w.Pipeline)
 		if err != nil {
 			return err
 		}
-		if room < least {
+		if room < e.least(t, w.Pipeline) {
 			continue
 		}
-		hurried, n := int64(0), int64(chunk)
-		for n == chunk {
+		b.mu.Lock()
+		delete(b.refused, w.Pipeline) // whoever is refused again says so
+		b.mu.Unlock()
+		for n := int64(chunk); n == chunk; {
 			err := e.Store.Tx(ctx, func(tx *queue.Tx) (err error) {
-				n, err = tx.HurryBudget(pipeline, chunk)
+				n, err = tx.HurryBudget(w.Pipeline, chunk)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			hurried += n
 		}
-		b.mu.Lock()
-		b.hurried = now
-		if hurried == 0 { // and not before: a refusal may have been on its way to the file
-			delete(b.refused, pipeline)
-		}
-		b.mu.Unlock()
 	}
 	return nil
 }
@@ -217,14 +232,11 @@ func (e *Engine) outOf(ctx context.Context, pipeline string, lanes []queue.LiveL
 	if NextMonth(e.Store.Now()).Sub(e.Store.Now()) <= longHold {
 		t.Month = 0
 	}
-	e.budget.mu.Lock()
-	least := e.budget.refused[pipeline]
-	e.budget.mu.Unlock()
 	run, ofRun, ofMonth, err := e.Store.Spending(ctx, pipeline)
 	if err != nil {
 		return "", err
 	}
-	return over(t, run, ofRun, ofMonth, max(least, 1), e.Store.Now()), nil
+	return over(t, run, ofRun, ofMonth, e.least(t, pipeline), e.Store.Now()), nil
 }
 
 // unknownOutput is how many tokens an answer is taken to have while nothing is known of the model's answers: more than most.

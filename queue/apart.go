@@ -2,8 +2,6 @@ package queue
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -12,12 +10,15 @@ import (
 
 // apart is what this process has set apart for what is under way and not in the books yet, in micro-dollars by run.
 type apart struct {
-	mu    sync.Mutex
-	runs  map[int64]int64
-	stale map[int64]bool // runs of which the database may know another sum; none over a file
+	mu   sync.Mutex
+	runs map[int64]int64 // over a file
+	// Over PostgreSQL the state knows what was granted, and is told what has become free of it since the start: sums that only
+	// grow, so that it does no harm to tell them twice.
+	freed map[int64]int64
+	tell  chan struct{}
 }
 
-// all adds up what is set apart.
+// all adds up what is set apart; mu is held.
 func (a *apart) all() (sum int64) {
 	for _, n := range a.runs {
 		sum += n
@@ -25,111 +26,101 @@ func (a *apart) all() (sum int64) {
 	return sum
 }
 
-func (a *apart) add(run, n int64) {
-	if a.runs == nil {
-		a.runs, a.stale = map[int64]int64{}, map[int64]bool{}
+// SetApart sets cost apart, in micro-dollars, for work of a pipeline, unless with it the budget of its open run (0: none) or of
+// the month is exceeded by what is spent, kept back and set apart by now, on whichever machine. free is called when the cost is
+// in the books; it is nil when there is no room. It also returns what SetApart went by.
+func (s *Store) SetApart(ctx context.Context, pipeline string, cost int64, t Terms) (free func(), run int64, ofRun, ofMonth Spent, err error) {
+	if s.pg != nil {
+		return s.pg.setApart(ctx, pipeline, cost, t)
 	}
-	if a.runs[run] += n; a.runs[run] == 0 {
-		delete(a.runs, run)
-	}
-}
-
-// SetApart sets cost apart, in micro-dollars, for work of a pipeline, when allowed agrees in view of what its open run and this
-// month have spent by now. Nobody sets anything apart meanwhile, on whichever machine. free is called when the cost is in the
-// books; it is nil when allowed did not agree.
-func (s *Store) SetApart(ctx context.Context, pipeline string, cost int64, allowed func(run int64, ofRun, ofMonth Spent) bool) (free func(), err error) {
 	a := &s.apart
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var run int64
-	if s.pg != nil {
-		run, err = s.pg.setApart(ctx, pipeline, cost, allowed)
-	} else {
-		var ofRun, ofMonth Spent
-		if run, ofRun, ofMonth, err = s.spending(ctx, s.read, pipeline); err == nil && !allowed(run, ofRun, ofMonth) {
-			err = errNotAllowed
+	run, ofRun, ofMonth, err = s.spending(ctx, s.read, pipeline)
+	if err != nil || !t.Fit(run, ofRun, ofMonth, cost) {
+		return nil, run, ofRun, ofMonth, s.explain(err)
+	}
+	add := func(n int64) {
+		if a.runs == nil {
+			a.runs = map[int64]int64{}
+		}
+		if a.runs[run] += n; a.runs[run] == 0 {
+			delete(a.runs, run)
 		}
 	}
-	if errors.Is(err, errNotAllowed) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, s.explain(err)
-	}
-	a.add(run, cost)
+	add(cost)
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.add(run, -cost)
-		if s.pg != nil {
-			a.stale[run] = true
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
-			defer cancel()
-			_ = s.pg.writeApart(ctx) // or the next one does
-		}
-	}, nil
+		add(-cost)
+	}, run, ofRun, ofMonth, nil
 }
 
-var errNotAllowed = errors.New("not allowed")
-
-const (
-	// lockApart is that of whoever sets something apart.
-	lockApart = lockMigration + 1
-	// saveTimeout bounds a statement after which nobody waits.
-	saveTimeout = 5 * time.Second
-)
-
-// setApart writes this machine's sum, with cost added.
-func (c *cluster) setApart(ctx context.Context, pipeline string, cost int64, allowed func(run int64, ofRun, ofMonth Spent) bool) (run int64, err error) {
-	t, err := c.write.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = t.Rollback() }()
-	if _, err := t.ExecContext(ctx, `select pg_advisory_xact_lock(?)`, lockApart); err != nil {
-		return 0, err
-	}
-	run, ofRun, ofMonth, err := c.spending(ctx, t, pipeline)
-	if err != nil {
-		return run, err
-	}
-	if !allowed(run, ofRun, ofMonth) {
-		return run, errNotAllowed
-	}
-	if _, err := t.ExecContext(ctx, putApart, c.machine, run, c.apart.runs[run]+cost); err != nil {
-		return run, err
-	}
-	err = t.Commit()
-	if err != nil { // whether it is written nobody knows
-		c.apart.add(run, 0)
-		c.apart.stale[run] = true
-	}
-	return run, err
+// Fit tells whether cost more fits into the budgets.
+func (t Terms) Fit(run int64, ofRun, ofMonth Spent, cost int64) bool {
+	return (t.Month <= 0 || ofMonth.All()+cost <= t.Month) && (t.Run <= 0 || run == 0 || ofRun.All()+cost <= t.Run)
 }
 
-const putApart = `insert into apart (machine, run, micro_usd) values (?, ?, ?) on conflict (machine, run) do update set micro_usd = excluded.micro_usd`
-
-// writeApart tells the database what it may not know; the sums are locked.
-func (c *cluster) writeApart(ctx context.Context) error {
-	a := &c.apart
-	for _, run := range slices.Sorted(maps.Keys(a.stale)) {
-		var err error
-		if n := a.runs[run]; n > 0 {
-			_, err = c.write.db.ExecContext(ctx, putApart, c.machine, run, n)
-		} else {
-			_, err = c.write.db.ExecContext(ctx, `delete from apart where machine = ? and run = ?`, c.machine, run)
-		}
-		if err != nil {
-			return err
-		}
-		delete(a.stale, run)
+// setApart asks the database in one statement: nobody else is granted anything before it is done.
+func (c *cluster) setApart(ctx context.Context, pipeline string, cost int64, t Terms) (free func(), run int64, ofRun, ofMonth Spent, err error) {
+	month := Day(c.Now())[:len("2006-01")]
+	var granted bool
+	err = one(ctx, c.write.db, `select granted, open_run, run_booked, run_reserved, run_apart, month_booked, month_reserved, month_apart from set_apart(?, ?, ?, ?, ?, ?, ?)`,
+		[]any{c.machine, pipeline, cost, t.Run, t.Month, month + "-01", month + "-31"},
+		&granted, &run, &ofRun.Booked, &ofRun.Reserved, &ofRun.Apart, &ofMonth.Booked, &ofMonth.Reserved, &ofMonth.Apart)
+	if err != nil || !granted {
+		return nil, run, ofRun, ofMonth, c.explain(err)
 	}
-	return nil
+	return func() {
+		a := &c.apart
+		a.mu.Lock()
+		if a.freed == nil {
+			a.freed = map[int64]int64{}
+		}
+		a.freed[run] += cost
+		a.mu.Unlock()
+		if c.plain {
+			c.tellFreed(map[int64]int64{})
+			return
+		}
+		select {
+		case a.tell <- struct{}{}:
+		default:
+		}
+	}, run, ofRun, ofMonth, nil
 }
 
-// freshApart tells the database what it may not know.
-func (c *cluster) freshApart(ctx context.Context) error {
+// freeing tells the database what has become free, until the store is closed.
+func (c *cluster) freeing() {
+	again := time.NewTicker(heartbeat)
+	defer again.Stop()
+	told := map[int64]int64{}
+	for {
+		select {
+		case <-c.done:
+			return
+		case <-c.apart.tell:
+		case <-again.C: // what could not be told
+		}
+		c.tellFreed(told)
+	}
+}
+
+// tellFreed tells the database what is not told.
+func (c *cluster) tellFreed(told map[int64]int64) {
 	c.apart.mu.Lock()
-	defer c.apart.mu.Unlock()
-	return c.explain(c.writeApart(ctx))
+	freed := maps.Clone(c.apart.freed)
+	c.apart.mu.Unlock()
+	for _, run := range slices.Sorted(maps.Keys(freed)) {
+		if freed[run] == told[run] {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), lostAfter)
+		_, err := c.pulse.ExecContext(ctx, `update apart set freed = greatest(freed, ?) where machine = ? and run = ?`, freed[run], c.machine, run)
+		cancel()
+		if err != nil {
+			return
+		}
+		told[run] = freed[run]
+	}
 }

@@ -424,9 +424,6 @@ func (c *cluster) reap(ctx context.Context) error {
 	if err := c.unheard(ctx); err != nil {
 		return err
 	}
-	if err := c.freshApart(ctx); err != nil {
-		return err
-	}
 	for lane, hold := range holds {
 		if err := c.remind(ctx, lane); err != nil {
 			return err
@@ -529,9 +526,10 @@ func (c *cluster) bury(tx *Tx) error {
 		if err := c.free(tx, `coalesce(taken_by, '') = ?`, id); err != nil {
 			return err
 		}
-		if _, err := tx.exec(`delete from apart where machine = ?`, id); err != nil { // its calls are in the books now
-			return err
-		}
+	}
+	// Of machines that are gone nothing is under way. A run that goes on keeps the row: its machine may come back.
+	if _, err := tx.exec(`delete from apart where not exists (select 1 from machine where id = apart.machine) and not exists (select 1 from run where id = apart.run and state <> 'done')`); err != nil {
+		return err
 	}
 	if c.Buried == nil {
 		return nil // at the start; whoever works tells of them

@@ -176,13 +176,15 @@ func (s Spent) All() int64 { return s.Booked + s.Reserved + s.Apart }
 // Spending returns the pipeline's open run (0: none), what that run has spent, and what this Korean month has over all
 // pipelines.
 func (s *Store) Spending(ctx context.Context, pipeline string) (run int64, ofRun, ofMonth Spent, err error) {
-	s.apart.mu.Lock()
-	defer s.apart.mu.Unlock()
+	if s.pg == nil {
+		s.apart.mu.Lock()
+		defer s.apart.mu.Unlock()
+	}
 	run, ofRun, ofMonth, err = s.spending(ctx, s.read, pipeline)
 	return run, ofRun, ofMonth, s.explain(err)
 }
 
-// spending is Spending; what is set apart does not change meanwhile. Over PostgreSQL that is read together with the books, so
+// spending is Spending; the lock of what is set apart is held. Over PostgreSQL that is read together with the books, so
 // that a step which ends in between is counted once.
 func (s *Store) spending(ctx context.Context, q querier, pipeline string) (run int64, ofRun, ofMonth Spent, err error) {
 	if run, err = openRun(ctx, q, pipeline); err != nil {

@@ -142,8 +142,16 @@ func settle(ctx context.Context, conn *pgx.Conn) error {
 
 // enter makes the database ready and this machine one of those that work on it.
 func (c *cluster) enter(ctx context.Context, schema, release string) error {
-	if err := c.migrate(ctx, schema); err != nil {
-		return err
+	for try := 1; ; try++ {
+		err := c.migrate(ctx, schema)
+		if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "40P01" && try < migrateTries { // somebody read meanwhile
+			sleep(ctx, awayPause)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		break
 	}
 	if err := c.readTerms(ctx); err != nil {
 		return err
@@ -161,7 +169,9 @@ func (c *cluster) enter(ctx context.Context, schema, release string) error {
 	}
 	c.beaten, c.steady = time.Now(), time.Now()
 	sweepSpools()
+	c.apart.tell = make(chan struct{}, 1)
 	if !c.plain {
+		c.beats.Go(c.freeing)
 		c.beats.Go(func() { c.beat(host, release) })
 	}
 	return c.Tx(ctx, func(tx *Tx) error {
@@ -186,6 +196,9 @@ func (c *cluster) enter(ctx context.Context, schema, release string) error {
 		return tx.clean()
 	})
 }
+
+// migrateTries is how often a change of the schema is tried that meets others' readings.
+const migrateTries = 5
 
 // fits says whether this program can work on the database as it is. If not it must be brought to this program's schema, from have.
 func (c *cluster) fits(ctx context.Context) (have int, done bool, err error) {
@@ -235,7 +248,13 @@ func (c *cluster) migrate(ctx context.Context, schema string) error {
 	if err := c.riverTables(ctx); err != nil {
 		return err
 	}
-	return pgx.BeginFunc(ctx, conn, func(t pgx.Tx) error { return alterTo(ctx, t, have, schema) })
+	return pgx.BeginFunc(ctx, conn, func(t pgx.Tx) error {
+		// Commits of older machines hold rows of the tables that are altered.
+		if _, err := t.Exec(ctx, `select pg_advisory_xact_lock($1)`, lockWriters); err != nil {
+			return err
+		}
+		return alterTo(ctx, t, have, schema)
+	})
 }
 
 // foreign tells whether the database has tables that are not River's.

@@ -57,10 +57,32 @@ create or replace function korean_day(microseconds bigint) returns text language
   select to_char(to_timestamp(microseconds / 1000000.0) at time zone 'Asia/Seoul', 'YYYY-MM-DD')
 $$;
 
--- What the machines have set apart, in micro-dollars, for calls that are under way and not in the books yet.
+-- What the machines have set apart, in micro-dollars, for calls that are under way and not in the books yet: what they were
+-- granted, and what of that has become free. That of a machine that is gone no longer counts.
 create table if not exists apart (
-  machine   text   not null,
-  run       bigint not null,
-  micro_usd bigint not null,
+  machine text   not null,
+  run     bigint not null,
+  granted bigint not null,
+  freed   bigint not null default 0,
   primary key (machine, run)
 );
+
+-- Grants cost to a machine when it fits into the budgets (0: none). The lock lets each see what the one before was granted.
+create or replace function set_apart(who text, of_pipeline text, cost bigint, run_budget bigint, month_budget bigint, first_day text, last_day text,
+  out granted boolean, out open_run bigint, out run_booked bigint, out run_reserved bigint, out run_apart bigint, out month_booked bigint, out month_reserved bigint, out month_apart bigint)
+language plpgsql volatile as $$
+begin
+  perform pg_advisory_xact_lock(1937075558);
+  select coalesce(max(id), 0) into open_run from run where pipeline = of_pipeline and state <> 'done';
+  select coalesce(sum(case when u.run = open_run then micro_usd end), 0), coalesce(sum(case when day between first_day and last_day then micro_usd end), 0)
+    into run_booked, month_booked from usage u where u.run = open_run or day between first_day and last_day;
+  select coalesce(sum(case when b.run = open_run then reserved end), 0), coalesce(sum(reserved), 0)
+    into run_reserved, month_reserved from batch b where state not in ('done', 'refused');
+  select coalesce(sum(case when a.run = open_run then a.granted - a.freed end), 0), coalesce(sum(a.granted - a.freed), 0)
+    into run_apart, month_apart from apart a join machine m on m.id = a.machine;
+  granted := (month_budget <= 0 or month_booked + month_reserved + month_apart + cost <= month_budget)
+    and (run_budget <= 0 or open_run = 0 or run_booked + run_reserved + run_apart + cost <= run_budget);
+  if granted then
+    insert into apart as a (machine, run, granted) values (who, open_run, cost) on conflict (machine, run) do update set granted = a.granted + excluded.granted;
+  end if;
+end $$;

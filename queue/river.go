@@ -167,7 +167,7 @@ func (h *hands) later(lane string, err error) error {
 }
 
 // lockPause is how long a commit that has locked a job is waited for.
-const lockPause = 5 * time.Millisecond
+const lockPause = 20 * time.Millisecond
 
 // soon tries again what failed because the database was away.
 type soon struct{}

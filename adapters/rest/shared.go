@@ -236,7 +236,9 @@ func (j *joint) book(ctx context.Context, most time.Duration) (*slot, error) {
 	defer j.mu.Unlock()
 	now := time.Now()
 	j.adopt(row, asked, now)
-	j.back = min(max(now.Sub(j.clock.local(row.Now)), j.back-j.back/slowLead), mostLead)
+	if back := now.Sub(j.clock.local(row.Now)); back <= mostLead { // else it was held up somewhere
+		j.back = max(back, j.back-j.back/slowLead)
+	}
 	if got.At.IsZero() {
 		return nil, nil
 	}
