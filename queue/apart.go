@@ -15,6 +15,7 @@ type apart struct {
 	// Over PostgreSQL the state knows what was granted, and is told what has become free of it since the start: sums that only
 	// grow, so that it does no harm to tell them twice.
 	freed map[int64]int64
+	last  int64 // the run of the newest
 	tell  chan struct{}
 }
 
@@ -64,9 +65,12 @@ func (t Terms) Fit(run int64, ofRun, ofMonth Spent, cost int64) bool {
 // setApart asks the database in one statement: nobody else is granted anything before it is done.
 func (c *cluster) setApart(ctx context.Context, pipeline string, cost int64, t Terms) (free func(), run int64, ofRun, ofMonth Spent, err error) {
 	month := Day(c.Now())[:len("2006-01")]
+	c.apart.mu.Lock()
+	last, freed := c.apart.last, c.apart.freed[c.apart.last]
+	c.apart.mu.Unlock()
 	var granted bool
-	err = one(ctx, c.write.db, `select granted, open_run, run_booked, run_reserved, run_apart, month_booked, month_reserved, month_apart from set_apart(?, ?, ?, ?, ?, ?, ?)`,
-		[]any{c.machine, pipeline, cost, t.Run, t.Month, month + "-01", month + "-31"},
+	err = one(ctx, c.quick, `select granted, open_run, run_booked, run_reserved, run_apart, month_booked, month_reserved, month_apart from set_apart(?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		[]any{c.machine, pipeline, cost, t.Run, t.Month, month + "-01", month + "-31", last, freed},
 		&granted, &run, &ofRun.Booked, &ofRun.Reserved, &ofRun.Apart, &ofMonth.Booked, &ofMonth.Reserved, &ofMonth.Apart)
 	if err != nil || !granted {
 		return nil, run, ofRun, ofMonth, c.explain(err)
@@ -78,6 +82,7 @@ func (c *cluster) setApart(ctx context.Context, pipeline string, cost int64, t T
 			a.freed = map[int64]int64{}
 		}
 		a.freed[run] += cost
+		a.last = run
 		a.mu.Unlock()
 		if c.plain {
 			c.tellFreed(map[int64]int64{})
@@ -116,7 +121,7 @@ func (c *cluster) tellFreed(told map[int64]int64) {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), lostAfter)
-		_, err := c.pulse.ExecContext(ctx, `update apart set freed = greatest(freed, ?) where machine = ? and run = ?`, freed[run], c.machine, run)
+		_, err := c.quick.ExecContext(ctx, `update apart set freed = greatest(freed, ?) where machine = ? and run = ?`, freed[run], c.machine, run)
 		cancel()
 		if err != nil {
 			return

@@ -27,12 +27,15 @@ import (
 // is decided when the permit for its call is there. What was taken by a machine that is gone is ready again.
 type cluster struct {
 	*Store
-	pool     *pgxpool.Pool
-	pulse    *sql.DB // for heartbeats, over beatPool
-	beatPool *pgxpool.Pool
-	river    *river.Client[pgx.Tx] // inserts only
-	machine  string                // "" of a guest
-	offset   atomic.Int64          // nanoseconds that the database's clock is ahead of ours
+	pool *pgxpool.Pool
+	// For heartbeats and what else is short, comes often and is soon worth nothing: the next call of a limit. Its commits do not
+	// wait for the disk, or the slowest disk would be the pace of a key; what a crash of the server takes with it is the last
+	// moments, which have passed when it answers again.
+	quick     *sql.DB
+	quickPool *pgxpool.Pool
+	river     *river.Client[pgx.Tx] // inserts only
+	machine   string                // "" of a guest
+	offset    atomic.Int64          // nanoseconds that the database's clock is ahead of ours
 
 	plain   bool        // the lanes look for themselves
 	entered atomic.Bool // the database was there once
@@ -319,7 +322,7 @@ func (c *cluster) beat(host, version string) {
 		case <-tick.C:
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), lostAfter)
-		err := c.register(ctx, c.pulse, host, version)
+		err := c.register(ctx, c.quick, host, version)
 		cancel()
 		c.mu.Lock()
 		switch now := time.Now(); {

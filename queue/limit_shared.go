@@ -63,7 +63,7 @@ func limitRowFields(r *LimitRow) []any {
 func (s *Store) ReserveLimit(ctx context.Context, name string, b Slots) (at time.Time, r LimitRow, err error) {
 	space := b.Space.Microseconds()
 	// What is inserted, and excluded where there is a row, stands for a slot as soon as b allows.
-	err = one(ctx, s.write.db, `with wish as (select microseconds(clock_timestamp()) + ?::bigint as at, ?::bigint as space, ?::bigint as lead, ?::bigint as most, ?::bigint as per_day)
+	err = one(ctx, s.pg.quick, `with wish as (select microseconds(clock_timestamp()) + ?::bigint as at, ?::bigint as space, ?::bigint as lead, ?::bigint as most, ?::bigint as per_day)
 		insert into upstream_limit (name, day, used, due_us, run, quiet_us) select ?::text, korean_day(at), 1, at + space, 1, 0 from wish
 		on conflict (name) do update set
 			due_us = greatest(coalesce(upstream_limit.due_us, 0), excluded.due_us - (select space from wish)) + (select space from wish),
@@ -88,7 +88,7 @@ func (s *Store) ReserveLimit(ctx context.Context, name string, b Slots) (at time
 
 // ReturnLimit takes back a slot that no call has used.
 func (s *Store) ReturnLimit(ctx context.Context, name string, at time.Time, space time.Duration) (r LimitRow, err error) {
-	err = one(ctx, s.write.db, `update upstream_limit set
+	err = one(ctx, s.pg.quick, `update upstream_limit set
 			due_us = case when due_us = slot.at + slot.space then slot.at else due_us end,
 			run = case when due_us = slot.at + slot.space then greatest(0, upstream_limit.run - 1) else upstream_limit.run end,
 			used = case when day = korean_day(slot.at) then greatest(0, used - 1) else used end
@@ -98,7 +98,7 @@ func (s *Store) ReturnLimit(ctx context.Context, name string, at time.Time, spac
 
 // LookLimit reads a limit; a zero one but for Now when nothing is known of it.
 func (s *Store) LookLimit(ctx context.Context, name string) (LimitRow, error) {
-	return s.lookLimit(ctx, s.write.db, name, "")
+	return s.lookLimit(ctx, s.pg.quick, name, "")
 }
 
 func (s *Store) lookLimit(ctx context.Context, q querier, name, lock string) (LimitRow, error) {

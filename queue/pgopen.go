@@ -44,6 +44,7 @@ const readable = 4
 const (
 	connections      = 16
 	leastConnections = 6
+	quickConnections = 4 // beside them
 )
 
 // IsPostgres tells whether a state is an address of PostgreSQL and not a file.
@@ -102,13 +103,14 @@ func connect(ctx context.Context, d Database, mode Mode) (*cluster, error) {
 	if c.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, c.explain(err)
 	}
-	alone := config.Copy()
-	alone.MinConns, alone.MaxConns = 0, 1
-	if c.beatPool, err = pgxpool.NewWithConfig(ctx, alone); err != nil {
+	quick := config.Copy()
+	quick.MinConns, quick.MaxConns = 0, quickConnections
+	quick.ConnConfig.RuntimeParams["synchronous_commit"] = "off"
+	if c.quickPool, err = pgxpool.NewWithConfig(ctx, quick); err != nil {
 		c.pool.Close()
 		return nil, c.explain(err)
 	}
-	c.read, c.write.db, c.pulse = openPool(c.pool), openPool(c.pool), openPool(c.beatPool)
+	c.read, c.write.db, c.quick = openPool(c.pool), openPool(c.pool), openPool(c.quickPool)
 	c.read.SetMaxOpenConns(int(max(config.MaxConns/3, 1)))
 	c.write.db.SetMaxOpenConns(int(max(config.MaxConns/2, 1)))
 	if c.river, err = river.NewClient(riverpgxv5.New(c.pool), &river.Config{Logger: slog.New(slog.DiscardHandler), SkipUnknownJobCheck: true, MaxAttempts: riverAttempts}); err != nil {
@@ -123,7 +125,7 @@ func (c *cluster) closePools() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.beatPool.Close()
+		c.quickPool.Close()
 		c.pool.Close()
 	}()
 	select {
@@ -347,7 +349,7 @@ func (c *cluster) close() error {
 		defer cancel()
 		err = c.leave(ctx)
 	}
-	err = errors.Join(err, c.read.Close(), c.write.db.Close(), c.pulse.Close())
+	err = errors.Join(err, c.read.Close(), c.write.db.Close(), c.quick.Close())
 	c.closePools()
 	return errors.Join(err, os.RemoveAll(c.spool()))
 }

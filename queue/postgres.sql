@@ -67,12 +67,13 @@ create table if not exists apart (
   primary key (machine, run)
 );
 
--- Grants cost to a machine when it fits into the budgets (0: none). The lock lets each see what the one before was granted.
-create or replace function set_apart(who text, of_pipeline text, cost bigint, run_budget bigint, month_budget bigint, first_day text, last_day text,
+-- Grants cost to a machine when it fits into the budgets (0: none), and takes in what has become free of a run. The lock lets each see what the one before was granted.
+create or replace function set_apart(who text, of_pipeline text, cost bigint, run_budget bigint, month_budget bigint, first_day text, last_day text, freed_run bigint, freed_by_now bigint,
   out granted boolean, out open_run bigint, out run_booked bigint, out run_reserved bigint, out run_apart bigint, out month_booked bigint, out month_reserved bigint, out month_apart bigint)
 language plpgsql volatile as $$
 begin
   perform pg_advisory_xact_lock(1937075558);
+  update apart set freed = greatest(freed, freed_by_now) where machine = who and run = freed_run and freed < freed_by_now;
   select coalesce(max(id), 0) into open_run from run where pipeline = of_pipeline and state <> 'done';
   select coalesce(sum(case when u.run = open_run then micro_usd end), 0), coalesce(sum(case when day between first_day and last_day then micro_usd end), 0)
     into run_booked, month_booked from usage u where u.run = open_run or day between first_day and last_day;
