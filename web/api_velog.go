@@ -97,7 +97,9 @@ func (s *Server) apiVelog(q *query) (any, error) {
 	order := func(a, b queue.AccountID) int {
 		return cmp.Or(strings.Compare(a.Pipeline, b.Pipeline), strings.Compare(a.Target, b.Target))
 	}
-	id := func(m queue.Member) queue.AccountID { return queue.AccountID{Pipeline: m.Login.Pipeline, Target: m.Target} }
+	id := func(m queue.Member) queue.AccountID {
+		return queue.AccountID{Pipeline: m.Login.Pipeline, Target: m.Target}
+	}
 	var all []queue.Member
 	for _, p := range s.counting() {
 		if only := q.text("pipeline"); only != "" && only != p.Name {

@@ -113,7 +113,9 @@ func TestVelogByHand(t *testing.T) {
 	p := browsertest.Open(t, browseVelog(t)+"/velog", browsertest.Options{Language: "en"})
 	p.Click(`a[href="/velog/velog/jindo"]`)
 	p.Wait(`document.querySelectorAll("tbody a[href*='/jindo/p']").length === 5`)
-	titles := func() []string { return browsertest.Eval[[]string](p, `[...document.querySelectorAll("tbody a[href*='/jindo/p'] bdi")].map(e => e.textContent)`) }
+	titles := func() []string {
+		return browsertest.Eval[[]string](p, `[...document.querySelectorAll("tbody a[href*='/jindo/p'] bdi")].map(e => e.textContent)`)
+	}
 	if got := titles(); got[4] != nastyTitle {
 		t.Errorf("the title is %q", got[4])
 	}
