@@ -212,10 +212,7 @@ func (b *builder) velog(ctx context.Context) func(config.Pipeline, *jobs.Pipelin
 	if !b.uses("velog") {
 		return nil
 	}
-	limit := velog.Limit(c.PerSecond, b.mem)
-	users := b.client(rest.Options{Upstream: "velog", BaseURL: c.UsersURL, Timeout: c.Timeout, Limits: []*rest.Limit{limit}, Classify: velog.Classify})
-	stats := b.client(rest.Options{Upstream: "velog", BaseURL: c.StatsURL, Timeout: c.Timeout, Limits: []*rest.Limit{limit}, Classify: velog.Classify})
-	source := velog.New(velog.Options{V2: stats, V3: users, Posts: c.Posts, Slow: c.Slow})
+	stats, source := b.velogSource()
 	// The first page of a user's posts is two calls, and a session that was refused is looked at again.
 	b.lane(b.e, stats, "velog", min(inFlight(c.PerSecond, velogLatency), mostSearches), 4*c.Timeout, c.Attempts)
 	return func(p config.Pipeline, pl *jobs.Pipeline) *jobs.Pipeline {
@@ -230,6 +227,14 @@ func (b *builder) velog(ctx context.Context) func(config.Pipeline, *jobs.Pipelin
 		}
 		return jobs.Velog(pl, int(c.Keep/(24*time.Hour)))
 	}
+}
+
+func (b *builder) velogSource() (stats *rest.Client, source *velog.Source) {
+	c := b.c.Velog
+	limit := velog.Limit(c.PerSecond, b.mem)
+	users := b.client(rest.Options{Upstream: "velog", BaseURL: c.UsersURL, Timeout: c.Timeout, Limits: []*rest.Limit{limit}, Classify: velog.Classify})
+	stats = b.client(rest.Options{Upstream: "velog", BaseURL: c.StatsURL, Timeout: c.Timeout, Limits: []*rest.Limit{limit}, Classify: velog.Classify})
+	return stats, velog.New(velog.Options{V2: stats, V3: users, Posts: c.Posts, Slow: c.Slow})
 }
 
 // pace is that of the crawl of a lane.
@@ -306,7 +311,7 @@ func (b *builder) held(lane string) (until time.Time, reason string) {
 }
 
 // checks wires one cheap call with each key that is set, over the limits of store, which may be nil.
-func checks(c *config.Config, store *queue.Store, heard rest.Listener) cli.Checks {
+func checks(ctx context.Context, c *config.Config, store *queue.Store, heard rest.Listener) cli.Checks {
 	b := &builder{c: c, heard: heard, clients: map[string]*rest.Client{}}
 	if store != nil {
 		b.mem = remember(store)
@@ -336,6 +341,9 @@ func checks(c *config.Config, store *queue.Store, heard rest.Listener) cli.Check
 			return err
 		}})
 	}
+	if b.uses("velog") {
+		all = append(all, b.velogCheck(ctx, store))
+	}
 	if c.Secrets.Mongo != "" {
 		all = append(all, cli.Check{Name: "mongo", Upstream: "mongo", Do: func(ctx context.Context) error { return ping(ctx, c) }})
 	}
@@ -347,6 +355,9 @@ func (b *builder) rapidAPI() (all []cli.Check) {
 	c := b.c.Instagram
 	account := ""
 	for _, p := range b.c.Pipelines {
+		if p.Kind != "matzip" {
+			continue
+		}
 		if accounts, err := p.ReadAccounts(b.c.Dir()); err == nil && account == "" {
 			account = accounts[0]
 		}
@@ -370,6 +381,55 @@ func (b *builder) rapidAPI() (all []cli.Check) {
 		}})
 	}
 	return all
+}
+
+// velogCheck asks velog whose a stored session is, or, where there is none to ask with, whether it answers at all. Of the sessions
+// that are accepted the one that lasts longest is taken; what velog renews of it is kept, and that it has ended is noted.
+func (b *builder) velogCheck(ctx context.Context, store *queue.Store) cli.Check {
+	_, source := b.velogSource()
+	ch := cli.Check{Name: "velog, without a log-in", Upstream: "velog", Do: source.Reach}
+	var l queue.Login
+	for _, p := range b.c.Pipelines {
+		if p.Kind != "velog" || store == nil || b.c.Secrets.Key == "" {
+			continue
+		}
+		all, err := store.Logins(ctx, p.Name)
+		if err != nil {
+			ch.Do = func(context.Context) error { return err }
+			return ch
+		}
+		for _, x := range all {
+			if x.Dead.IsZero() && (l.Target == "" || x.Expires.After(l.Expires)) {
+				l = x
+			}
+		}
+	}
+	if l.Target == "" {
+		return ch
+	}
+	ch.Name = "velog, the session of " + l.Target
+	ch.Do = func(ctx context.Context) error {
+		if err := setKey(ctx, b.c, store); err != nil {
+			return err
+		}
+		l, have, err := store.Credential(ctx, l.Pipeline, l.Target)
+		if err != nil {
+			return err
+		}
+		now, err := source.Authenticate(ctx, l.Target, have)
+		e, _ := errors.AsType[*adapters.Error](err)
+		// What velog has said is kept even when whoever asked has gone by now.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		switch {
+		case err == nil && !maps.Equal(now.Values, have.Values):
+			return store.Tx(ctx, func(tx *queue.Tx) error { return tx.RenewLogin(l, now) })
+		case e != nil && e.Reason == adapters.ReasonLogin: // no other call is to be made with it
+			return errors.Join(err, store.Tx(ctx, func(tx *queue.Tx) error { _, err := tx.BuryLogin(l, e.Error()); return err }))
+		}
+		return err
+	}
+	return ch
 }
 
 // ping asks MongoDB whether it is there.

@@ -216,3 +216,44 @@ func TestVelogKilledWhileSessionsAreRenewed(t *testing.T) {
 		}
 	}
 }
+
+// TestVelogDoctor looks at what doctor says of velog: without a log-in, with one that has to be renewed, and with a dead one.
+func TestVelogDoctor(t *testing.T) {
+	t.Parallel()
+	w := newVelogWorld(t, sim.Options{Seed: 22, Velog: sim.VelogOptions{Users: 2, Posts: 2}})
+	w.env = append(w.env, "RAPIDAPI_KEY=", "OPENAI_API_KEY=", "NAVER_CLIENT_ID=", "NAVER_CLIENT_SECRET=", "KAKAO_REST_API_KEY=", "OPENAI_WEBHOOK_SECRET=") // nothing else is asked
+	v := w.Velog()
+	look := func(when string, status int, wants ...string) {
+		t.Helper()
+		got, out, errs := w.run("doctor")
+		if got != status {
+			t.Errorf("%s: status %d: %s%s", when, got, out, errs)
+		}
+		for _, want := range wants {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: it does not say %q:\n%s", when, want, out)
+			}
+		}
+		if strings.Contains(out, "instagram") {
+			t.Errorf("%s: instagram is asked, which nothing uses:\n%s", when, out)
+		}
+	}
+	look("nobody", 0, "ok   velog, without a log-in\n")
+	u := v.Users()[0]
+	if status, text := w.login(u); status != 0 {
+		t.Fatalf("login: %d %s", status, text)
+	}
+	before := v.Stats().All
+	look("one", 0, "ok   velog, the session of "+u.Username+"\n")
+	if now := v.Stats().All; now.CurrentUser != before.CurrentUser+1 || now.Stats != before.Stats || now.Posts != before.Posts {
+		t.Errorf("more than one cheap call: %+v, before %+v", now, before)
+	}
+	if err := v.Kill(u.Username); err != nil {
+		t.Fatal(err)
+	}
+	look("a dead one", 1, "BAD  velog, the session of "+u.Username+": ", "Let the user log in again")
+	look("a dead one again", 0, "ok   velog, without a log-in\n")
+	if n := v.Stats().All.DeadAgain; n != 0 {
+		t.Errorf("%d calls with a session that was known to be dead", n)
+	}
+}

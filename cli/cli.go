@@ -46,7 +46,7 @@ type App struct {
 	Build   func(ctx context.Context, c *config.Config, s *queue.Store, reg prometheus.Registerer, log *slog.Logger) (*Built, error)
 	Batcher func(c *config.Config) (b jobs.Batcher, end func(context.Context)) // the model alone, without a state file
 	// Checks wires the upstreams alone, over the limits of s, which may be nil. heard is told of each answer.
-	Checks func(c *config.Config, s *queue.Store, heard rest.Listener) Checks
+	Checks func(ctx context.Context, c *config.Config, s *queue.Store, heard rest.Listener) Checks
 	Args   []string
 	Getenv func(string) string
 	Stdin  io.Reader

@@ -237,7 +237,7 @@ func (x *examination) upstreams() {
 			x.say(finding{"quotas", note, "another sumbi works on the state: what is asked now is in the books, not in the quotas", ""})
 		}
 	}
-	checks := x.Checks(x.c, limits, x.clock.heard)
+	checks := x.Checks(x.ctx, x.c, limits, x.clock.heard)
 	meter := &adapters.Meter{}
 	for _, ch := range checks.All {
 		ctx, cancel := context.WithTimeout(adapters.WithMeter(x.ctx, meter), checkTime)
@@ -296,6 +296,11 @@ func credentialOf(upstream string) credential {
 			"Copy the REST API key of your app at developers.kakao.com into KAKAO_REST_API_KEY.",
 			"Switch Kakao Map on for the app at developers.kakao.com.", "[kakao]",
 		}
+	case "velog":
+		return credential{
+			"Let the user log in again and hand the log-in in: `sumbi login PIPELINE`.",
+			"Look whether velog.io still answers as before: its API is its own and may have changed.", "[velog]",
+		}
 	}
 	return credential{"Correct MONGODB_URI: its user, password and host.", "Give the user of MONGODB_URI the right to read and write the database.", "MONGODB_URI"}
 }
@@ -303,6 +308,9 @@ func credentialOf(upstream string) credential {
 // fix is what to do about an error of an upstream.
 func fix(upstream string, err error) string {
 	c := credentialOf(upstream)
+	if _, own := errors.AsType[*queue.FileError](err); own {
+		return "" // it says what to do
+	}
 	e, ok := errors.AsType[*adapters.Error](err)
 	if !ok {
 		return "It may be slow or away: try again in some minutes."
@@ -316,7 +324,7 @@ func fix(upstream string, err error) string {
 		return c.plan
 	case e.Reason == adapters.ReasonPath:
 		return "Correct the address in " + c.base + "."
-	case e.Reason == adapters.ReasonKey, e.Kind == adapters.Unauthorized, e.Kind == adapters.NeedsHuman:
+	case e.Reason == adapters.ReasonKey, e.Reason == adapters.ReasonLogin, e.Kind == adapters.Unauthorized, e.Kind == adapters.NeedsHuman:
 		return c.key
 	case e.Reason == adapters.ReasonUnreachable:
 		return "Look whether this machine reaches it (network, DNS, proxy, firewall), and at the address in " + c.base + "."

@@ -78,7 +78,7 @@ func TestFix(t *testing.T) {
 			t.Errorf("%s: %q does not say %q", name, got, tt.want)
 		}
 	}
-	for _, up := range []string{"instagram", "openai", "naver", "kakao", "mongo"} {
+	for _, up := range []string{"instagram", "openai", "naver", "kakao", "velog", "mongo"} {
 		c := credentialOf(up)
 		for _, text := range []string{c.key, c.plan} {
 			if !strings.HasSuffix(text, ".") {

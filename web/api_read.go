@@ -35,6 +35,9 @@ func apiReads() []apiRoute {
 		{get, "/posts/{stream}/{key}", nil, (*Server).apiPost},
 		{get, "/reviews", []string{"pipeline", "post", "all", "limit", "after"}, (*Server).apiReviews},
 		{get, "/reviews/{mention}", nil, (*Server).apiReviewOf},
+		{get, "/velog", []string{"pipeline", "limit", "after"}, (*Server).apiVelog},
+		{get, "/velog/{pipeline}/{user}", []string{"from", "to", "sort"}, (*Server).apiVelogUser},
+		{get, "/velog/{pipeline}/{user}/{post}", []string{"from", "to"}, (*Server).apiVelogPost},
 	}
 }
 

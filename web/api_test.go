@@ -372,7 +372,7 @@ func TestAPIMistakes(t *testing.T) {
 	t.Parallel()
 	ho := newHouse(t, token, acts)
 	a := newAsker(ho)
-	values := map[string][]string{"limit": {"0", "-1", "201", "1e2", "x", "", "99999999999999999999", "１"}, "after": {"x", "-1", "0", "1.5", "' or 1=1 --", "99999999999999999999"}, "state": {"맛집", "DEAD", "dead "}, "kind": {"x"}, "all": {"1", "yes"}, "ad": {"1", "맛"}, "from": {"2026-13-01", "2026-11-20T00:00:00Z", "", "어제"}, "to": {"20261120", "2026-02-30"}}
+	values := map[string][]string{"limit": {"0", "-1", "201", "1e2", "x", "", "99999999999999999999", "１"}, "after": {"x", "-1", "0", "1.5", "' or 1=1 --", "99999999999999999999"}, "state": {"맛집", "DEAD", "dead "}, "kind": {"x"}, "all": {"1", "yes"}, "sort": {"x", "VIEWS"}, "ad": {"1", "맛"}, "from": {"2026-13-01", "2026-11-20T00:00:00Z", "", "어제"}, "to": {"20261120", "2026-02-30"}}
 	for route, params := range web.APIRoutes() {
 		method, path, _ := strings.Cut(route, " ")
 		at := make([]string, strings.Count(path, "{"))

@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -15,10 +14,12 @@ import (
 	"sumbi/queue"
 )
 
-// How many days are shown, unless the visitor says otherwise, and at most.
+// How many days are shown, unless the visitor says otherwise, and at most. The last of them is not before firstYear, in which
+// there was no velog.
 const (
 	usualDays = 30
 	mostDays  = 3 * 366
+	firstYear = 2000
 )
 
 // maxLogin is the size of what a person logs in with.
@@ -31,9 +32,6 @@ func (s *Server) velogRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /velog", s.velogUsers)
 	mux.HandleFunc("GET /velog/{pipeline}/{user}", s.velogUser)
 	mux.HandleFunc("GET /velog/{pipeline}/{user}/{post}", s.velogPost)
-	mux.HandleFunc("GET /api/v1/velog", s.velogUsersJSON)
-	mux.HandleFunc("GET /api/v1/velog/{pipeline}/{user}", s.velogUserJSON)
-	mux.HandleFunc("GET /api/v1/velog/{pipeline}/{user}/{post}", s.velogPostJSON)
 	if s.HandIn != nil {
 		mux.HandleFunc("GET /velog-login", s.velogLoginForm)
 		mux.HandleFunc("POST /velog-login", s.velogLogin)
@@ -115,28 +113,9 @@ func velogPath(parts ...string) string {
 	return "/velog/" + strings.Join(parts, "/")
 }
 
-// everyUser are the users of all pipelines with their newest numbers, the newest first.
-func (s *Server) everyUser(ctx context.Context, each func(queue.Member, jobs.UserDocument)) error {
-	today := queue.Day(s.Store.Now())
-	for _, p := range s.counting() {
-		members, err := s.Store.Members(ctx, p.Name)
-		if err != nil {
-			return err
-		}
-		for _, m := range members {
-			d, err := jobs.VelogUser(ctx, s.Store, m, today, today)
-			if err != nil {
-				return err
-			}
-			each(m, d)
-		}
-	}
-	return nil
-}
-
 func (s *Server) velogUsers(w http.ResponseWriter, r *http.Request) {
-	var all []velogMember
-	if err := s.everyUser(r.Context(), func(m queue.Member, d jobs.UserDocument) { all = append(all, memberOf(m, d)) }); err != nil {
+	all, err := s.velogMembers(r.Context())
+	if err != nil {
 		s.broken(w, r, err)
 		return
 	}
@@ -144,6 +123,25 @@ func (s *Server) velogUsers(w http.ResponseWriter, r *http.Request) {
 		Users []velogMember
 		Login bool
 	}{all, s.HandIn != nil})
+}
+
+// velogMembers are the users of all pipelines with their newest numbers, the newest log-in first.
+func (s *Server) velogMembers(ctx context.Context) (all []velogMember, err error) {
+	today := queue.Day(s.Store.Now())
+	for _, p := range s.counting() {
+		members, err := s.Store.Members(ctx, p.Name)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range members {
+			d, err := jobs.VelogUser(ctx, s.Store, m, today, today)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, memberOf(m, d))
+		}
+	}
+	return all, nil
 }
 
 // dayRange is what the visitor wants to see.
@@ -154,7 +152,7 @@ func (s *Server) days(r *http.Request) dayRange {
 	now := s.Store.Now().In(korea)
 	read := func(name string, otherwise time.Time) time.Time {
 		t, err := time.ParseInLocation(time.DateOnly, r.FormValue(name), korea)
-		if err != nil {
+		if err != nil || t.Year() < firstYear {
 			return otherwise
 		}
 		return t
@@ -174,20 +172,46 @@ func (s *Server) days(r *http.Request) dayRange {
 	return dayRange{from.Format(time.DateOnly), to.Format(time.DateOnly)}
 }
 
-// velogOf reads a user of a request with his days.
-func (s *Server) velogOf(r *http.Request) (queue.Member, jobs.UserDocument, dayRange, error) {
-	days := s.days(r)
-	pipeline := r.PathValue("pipeline")
-	if !slices.ContainsFunc(s.counting(), func(p *jobs.Pipeline) bool { return p.Name == pipeline }) {
-		return queue.Member{}, jobs.UserDocument{}, days, queue.ErrNotFound
-	}
-	m, err := s.Store.Member(r.Context(), pipeline, r.PathValue("user"))
+// velogOf reads a user with the days of a range; what he has today is there whatever the range is.
+func (s *Server) velogOf(ctx context.Context, pipeline, user string, days dayRange, by string) (queue.Member, jobs.UserDocument, error) {
+	m, err := s.velogMember(ctx, pipeline, user)
 	if err != nil {
-		return m, jobs.UserDocument{}, days, err
+		return m, jobs.UserDocument{}, err
 	}
-	d, err := jobs.VelogUser(r.Context(), s.Store, m, days.From, days.To)
-	sortPosts(d.PostList, r.FormValue("sort"))
-	return m, d, days, err
+	d, err := jobs.VelogUser(ctx, s.Store, m, days.From, days.To)
+	if today := queue.Day(s.Store.Now()); err == nil && days.To < today {
+		shown := d.Days
+		d, err = jobs.VelogUser(ctx, s.Store, m, today, today)
+		d.Days = shown
+	}
+	sortPosts(d.PostList, by)
+	return m, d, err
+}
+
+// velogMember is a user of a pipeline that counts; queue.ErrNotFound when there is none.
+func (s *Server) velogMember(ctx context.Context, pipeline, user string) (queue.Member, error) {
+	if !slices.ContainsFunc(s.counting(), func(p *jobs.Pipeline) bool { return p.Name == pipeline }) {
+		return queue.Member{}, queue.ErrNotFound
+	}
+	return s.Store.Member(ctx, pipeline, user)
+}
+
+// released is when a post was published; zero when that is not known.
+func released(p jobs.PostRow) time.Time {
+	t, err := time.Parse(time.RFC3339, p.ReleasedAt)
+	if err != nil || t.Year() < 1000 {
+		return time.Time{}
+	}
+	return t
+}
+
+// releasedDay is the Korean day on which a post was published.
+func releasedDay(p jobs.PostRow) string {
+	t := released(p)
+	if t.IsZero() {
+		return "–"
+	}
+	return queue.Day(t)
 }
 
 // sortPosts sorts by a column, the largest first; what nobody knows comes last.
@@ -229,7 +253,8 @@ type column struct {
 }
 
 func (s *Server) velogUser(w http.ResponseWriter, r *http.Request) {
-	m, d, days, err := s.velogOf(r)
+	days, by := s.days(r), cmp.Or(r.FormValue("sort"), "views")
+	m, d, err := s.velogOf(r.Context(), r.PathValue("pipeline"), r.PathValue("user"), days, by)
 	if err != nil {
 		s.broken(w, r, err)
 		return
@@ -239,11 +264,10 @@ func (s *Server) velogUser(w http.ResponseWriter, r *http.Request) {
 	var rows []velogRow
 	for _, p := range d.PostList {
 		rows = append(rows, velogRow{
-			Path: velogPath(m.Login.Pipeline, m.Target, p.ID) + "?" + q.Encode(), Title: p.Title, Released: p.ReleasedAt[:min(len(p.ReleasedAt), 10)], Active: p.Active,
+			Path: velogPath(m.Login.Pipeline, m.Target, p.ID) + "?" + q.Encode(), Title: p.Title, Released: releasedDay(p), Active: p.Active,
 			Views: figureOf(p.Views), Today: figureOf(p.Today.Views), Yesterday: figureOf(p.Yesterday.Views), Likes: figureOf(p.Likes),
 		})
 	}
-	by := cmp.Or(r.FormValue("sort"), "views")
 	var columns []column
 	for _, c := range []column{
 		{Name: say("Article"), By: "title"},
@@ -275,22 +299,27 @@ func (s *Server) velogUser(w http.ResponseWriter, r *http.Request) {
 	}{memberOf(m, d), days, by, chartOf(series), rows, columns, unknown, s.HandIn != nil})
 }
 
-// onePost reads a post of a request; it must be the user's.
-func (s *Server) onePost(r *http.Request) (jobs.PostDocument, dayRange, error) {
-	days := s.days(r)
-	m, err := s.Store.Member(r.Context(), r.PathValue("pipeline"), r.PathValue("user"))
+// onePost reads a post with the days of a range; it must be the user's.
+func (s *Server) onePost(ctx context.Context, pipeline, user, post string, days dayRange) (jobs.PostDocument, error) {
+	m, err := s.velogMember(ctx, pipeline, user)
 	if err != nil {
-		return jobs.PostDocument{}, days, err
+		return jobs.PostDocument{}, err
 	}
-	d, err := jobs.VelogPost(r.Context(), s.Store, r.PathValue("post"), days.From, days.To)
+	d, err := jobs.VelogPost(ctx, s.Store, post, days.From, days.To)
+	if today := queue.Day(s.Store.Now()); err == nil && days.To < today {
+		shown := d.Days
+		d, err = jobs.VelogPost(ctx, s.Store, post, today, today)
+		d.Days = shown
+	}
 	if err == nil && d.User != m.Target {
 		err = queue.ErrNotFound
 	}
-	return d, days, err
+	return d, err
 }
 
 func (s *Server) velogPost(w http.ResponseWriter, r *http.Request) {
-	d, days, err := s.onePost(r)
+	days := s.days(r)
+	d, err := s.onePost(r.Context(), r.PathValue("pipeline"), r.PathValue("user"), r.PathValue("post"), days)
 	if err != nil {
 		s.broken(w, r, err)
 		return
@@ -303,7 +332,7 @@ func (s *Server) velogPost(w http.ResponseWriter, r *http.Request) {
 		Range                            dayRange
 		Graph                            chart
 	}{
-		d.Title, d.URL, velogPath(r.PathValue("pipeline"), d.User) + "?" + url.Values{"from": {days.From}, "to": {days.To}}.Encode(), d.User, d.ReleasedAt[:min(len(d.ReleasedAt), 10)],
+		d.Title, d.URL, velogPath(r.PathValue("pipeline"), d.User) + "?" + url.Values{"from": {days.From}, "to": {days.To}}.Encode(), d.User, releasedDay(d.PostRow),
 		d.Active, figureOf(d.Views), figureOf(d.Likes), moved(d.Today.Views, d.Yesterday.Views), grown(d.Today.Likes), days, chartOf(d.Days),
 	})
 }
@@ -364,37 +393,6 @@ func chartOf(days []jobs.Day) chart {
 	}
 	slices.Reverse(c.Days)
 	return c
-}
-
-func (s *Server) velogUsersJSON(w http.ResponseWriter, r *http.Request) {
-	all := []jobs.UserDocument{}
-	err := s.everyUser(r.Context(), func(_ queue.Member, d jobs.UserDocument) {
-		d.Days, d.PostList = []jobs.UserDays{}, []jobs.PostRow{}
-		all = append(all, d)
-	})
-	s.answerJSON(w, r, all, err)
-}
-
-func (s *Server) velogUserJSON(w http.ResponseWriter, r *http.Request) {
-	_, d, _, err := s.velogOf(r)
-	s.answerJSON(w, r, d, err)
-}
-
-func (s *Server) velogPostJSON(w http.ResponseWriter, r *http.Request) {
-	d, _, err := s.onePost(r)
-	s.answerJSON(w, r, d, err)
-}
-
-func (s *Server) answerJSON(w http.ResponseWriter, r *http.Request, v any, err error) {
-	if err != nil {
-		s.broken(w, r, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	if err := json.NewEncoder(w).Encode(v); err != nil {
-		s.Log.Debug("json", "err", err) // the visitor has gone
-	}
 }
 
 // velogLoginData is what the form shows.

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sumbi/adapters"
 	"sumbi/jobs"
 	"sumbi/queue"
@@ -111,6 +113,7 @@ func TestVelogViews(t *testing.T) {
 		"/velog/velog/dubu/b": {"<bdi>커서</bdi>", "2,040", "20 views from", `href="https://velog.io/@dubu/b"`},
 		"/velog/velog/dubu/b?from=2026-11-26&to=2026-11-27": {"20 views from 2026-11-26 to 2026-11-27"},
 		"/velog/velog/dubu/b?from=가&to=2999-01-01":          {"20 views from 2026-10-31 to 2026-11-29"},
+		"/velog/velog/dubu?from=0000-01-01&to=0000-01-01":   {"60 views from 2026-10-31 to 2026-11-29"},
 	} {
 		status, body := ask(t, h, http.MethodGet, path, nil)
 		if status != http.StatusOK {
@@ -147,34 +150,80 @@ func TestVelogSorts(t *testing.T) {
 	}
 }
 
-func TestVelogJSON(t *testing.T) {
+// TestVelogAPI asks for users, days and posts, and holds every answer against the description.
+func TestVelogAPI(t *testing.T) {
 	t.Parallel()
-	h := velogServer(t).Handler()
-	var users []jobs.UserDocument
-	_, body := ask(t, h, http.MethodGet, "/api/v1/velog", nil)
-	if err := json.Unmarshal([]byte(body), &users); err != nil || len(users) != 2 {
-		t.Fatalf("%v: %s", err, body)
-	}
-	var d jobs.UserDocument
-	_, body = ask(t, h, http.MethodGet, "/api/v1/velog/velog/dubu?from=2026-11-26&to=2026-11-29", nil)
-	if err := json.Unmarshal([]byte(body), &d); err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	for _, x := range d.Days {
-		n := "null"
-		if x.Views != nil {
-			n = fmt.Sprint(*x.Views)
+	counting := velogServer(t)
+	a := newAsker(newHouse(t, token, func(w *web.Server) { w.Store, w.Pipelines = counting.Store, counting.Pipelines }))
+	var names []string
+	for next, pages := "", 0; pages < 5; pages++ {
+		v := a.get("/velog", nil, "?limit=1&pipeline=velog"+next)
+		for _, u := range items(v) {
+			names = append(names, fmt.Sprint(u["user"], " ", u["postCount"], " ", u["views"], " ", u["loginDeadSince"]))
 		}
-		got = append(got, x.Day.Day[8:]+" "+n)
+		token, more := v["next"].(string)
+		if !more {
+			break
+		}
+		next = "&after=" + url.QueryEscape(token)
 	}
-	if g, want := strings.Join(got, ", "), "26 null, 27 60, 28 null, 29 null"; g != want {
-		t.Errorf("days %s, want %s", g, want)
+	if d := cmp.Diff([]string{"dubu 3 6120 <nil>", "hodu 0 <nil> 2026-11-29T03:00:00Z"}, names); d != "" {
+		t.Errorf("users (-want +got):\n%s", d)
 	}
-	var p jobs.PostDocument
-	_, body = ask(t, h, http.MethodGet, "/api/v1/velog/velog/dubu/b", nil)
-	if err := json.Unmarshal([]byte(body), &p); err != nil || p.User != "dubu" || p.Views == nil || *p.Views != 2040 {
-		t.Errorf("%v: %s", err, body)
+	if others := items(a.get("/velog", nil, "?pipeline=matzip")); len(others) != 0 {
+		t.Errorf("of another pipeline: %v", others)
+	}
+	at := []string{"velog", "dubu"}
+	days := func(v map[string]any) (all []string) {
+		for _, d := range v["days"].([]any) {
+			d := d.(map[string]any)
+			all = append(all, fmt.Sprint(d["day"], " ", d["views"]))
+		}
+		return all
+	}
+	v := a.get("/velog/{pipeline}/{user}", at, "?from=2026-11-26&to=2026-11-28&sort=released")
+	if d := cmp.Diff([]string{"2026-11-26 <nil>", "2026-11-27 60", "2026-11-28 <nil>"}, days(v)); d != "" {
+		t.Errorf("days (-want +got):\n%s", d)
+	}
+	if today := v["today"].(map[string]any); today["day"] != "2026-11-29" {
+		t.Errorf("today is %v where a range of the past is asked for", today)
+	}
+	if n := len(days(a.get("/velog/{pipeline}/{user}", at, ""))); n != 30 {
+		t.Errorf("%d days unless it is said", n)
+	}
+	for by, want := range map[string]string{"views": "c b a", "likes": "a b c", "title": "a c b"} {
+		var got []string
+		for _, p := range a.get("/velog/{pipeline}/{user}", at, "?sort="+by)["posts"].([]any) {
+			got = append(got, p.(map[string]any)["key"].(string))
+		}
+		if g := strings.Join(got, " "); g != want {
+			t.Errorf("sorted by %s: %s, want %s", by, g, want)
+		}
+	}
+	p := a.get("/velog/{pipeline}/{user}/{post}", []string{"velog", "dubu", "b"}, "?from=2026-11-27&to=2999-01-01")
+	if d := cmp.Diff([]string{"2026-11-27 20", "2026-11-28 <nil>", "2026-11-29 <nil>"}, days(p)); d != "" || fmt.Sprint(p["user"], p["views"], p["title"]) != "dubu2040커서" {
+		t.Errorf("%v\n%s", p, d)
+	}
+	for _, q := range []string{"?from=2026-11-28&to=2026-11-27", "?from=2027-01-01", "?from=2020-01-01", "?from=0000-01-01&to=0000-01-01", "?to=1999-12-31", "?sort=x"} {
+		if status, v, _ := a.call("GET", "/api/v1/velog/{pipeline}/{user}", at, q, ""); status != 400 {
+			t.Errorf("%s: %d %v", q, status, v)
+		}
+	}
+	for path, values := range map[string][]string{
+		"/api/v1/velog/{pipeline}/{user}":        {"다른일", "dubu"},
+		"/api/v1/velog/{pipeline}/{user}/{post}": {"velog", "hodu", "b"},
+	} {
+		if status, v, _ := a.call("GET", path, values, "", ""); status != 404 {
+			t.Errorf("%s %q: %d %v", path, values, status, v)
+		}
+	}
+	get := a.ask("GET", "/api/v1/velog/velog/dubu", "", bearer(token))
+	head := a.ask("HEAD", "/api/v1/velog/velog/dubu", "", bearer(token))
+	if tag := get.Header.Get("ETag"); tag == "" || head.Header.Get("ETag") != tag || head.StatusCode != 200 {
+		t.Errorf("HEAD %v, GET %v", head.Header, get.Header)
+	}
+	if body := text(get); strings.Contains(body, "비밀") || strings.ContainsAny(body, "<>") {
+		t.Errorf("what no answer may hold: %s", body)
 	}
 }
 

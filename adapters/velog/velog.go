@@ -158,6 +158,18 @@ func (s *Source) Authenticate(ctx context.Context, target string, have adapters.
 	return c.credential(), nil
 }
 
+// Reach asks velog who is logged in without any session: nobody, says a velog that answers.
+func (s *Source) Reach(ctx context.Context) error {
+	var data struct {
+		User *user `json:"currentUser"`
+	}
+	_, err := s.call(ctx, s.v3, &session{}, currentUser(), &data)
+	if err == nil && data.User != nil {
+		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("velog says that somebody is logged in where no session was sent"))
+	}
+	return err
+}
+
 func (s *Source) fetch(ctx context.Context, q adapters.Query, at place, c *session) (adapters.Page, error) {
 	if q.List == ListStats {
 		return s.stats(ctx, q, c)
@@ -196,7 +208,9 @@ func (s *Source) call(ctx context.Context, client *rest.Client, c *session, o op
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("Cookie", c.cookies(client == s.v3))
+	if c.access != "" {
+		req.Header.Set("Cookie", c.cookies(client == s.v3))
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		if e, ok := errors.AsType[*adapters.Error](err); ok {

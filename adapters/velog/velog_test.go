@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -485,5 +486,45 @@ func TestNew(t *testing.T) {
 	}
 	if _, err := velog.New(velog.Options{V2: c, V3: c}).Authenticate(t.Context(), "example", believed()); !errors.As(err, new(*adapters.Error)) || adapters.Classify(err).Reason != adapters.ReasonUnreachable {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestReach asks without a session.
+func TestReach(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, sim.Options{})
+	if err := w.source(sim.VelogV2Path, velog.Options{}).Reach(t.Context()); err != nil {
+		t.Errorf("velog answers, and yet: %v", err)
+	}
+	if n := w.velog.Stats().All.CurrentUser; n != 1 {
+		t.Errorf("%d calls", n)
+	}
+	tests := map[string]struct {
+		status int
+		body   string
+		kind   adapters.Kind
+		reason string
+	}{
+		"moved":       {404, "nicht da", adapters.NeedsHuman, adapters.ReasonPath},
+		"down":        {503, "", adapters.Temporary, ""},
+		"no GraphQL":  {200, "<html>", adapters.Temporary, adapters.ReasonInvalid},
+		"of somebody": {200, `{"data":{"currentUser":{"id":"` + userID + `","username":"example"}}}`, adapters.Temporary, adapters.ReasonInvalid},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Cookie") != "" {
+					t.Errorf("it sent %q", r.Header.Get("Cookie"))
+				}
+				rw.WriteHeader(tt.status)
+				_, _ = rw.Write([]byte(tt.body))
+			}))
+			t.Cleanup(srv.Close)
+			err := source(t, srv.URL, srv.URL, velog.Options{}).Reach(t.Context())
+			if e, ok := errors.AsType[*adapters.Error](err); !ok || e.Kind != tt.kind || e.Reason != tt.reason {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
