@@ -189,3 +189,12 @@ func Sketch(spots ...[3]float64) (marks []Mark, scale string) {
 	}
 	return marks, s.Scale
 }
+
+// Crowd takes places for connections; the address "" is this machine.
+func Crowd(share int) (enter func(addr string) bool, leave func(addr string)) {
+	c := &crowd{share: share}
+	return func(addr string) bool { return c.enter(networkOf(addr)) }, func(addr string) { c.leave(networkOf(addr)) }
+}
+
+// MostOfAddress is how many connections one address may have.
+const MostOfAddress = mostOfAddress

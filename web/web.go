@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -28,8 +29,17 @@ const maxWebhook = 64 << 10
 
 const webhookPath = "/webhooks/openai"
 
-// mostConnections is how many may be open at a time; who holds more of them open keeps only others out, not the work.
-const mostConnections = 256
+// How many connections may be open at a time. Who holds all that he may keeps out neither the work nor others: those of this machine,
+// which asks whether the process is alive, are counted apart, and one address elsewhere gets a part of the rest. A proxy brings many
+// visitors from one address and gets most of it; others still have as many as an address usually gets.
+const (
+	mostConnections = 256 // from this machine, and from elsewhere
+	mostOfAddress   = 64
+	mostOfProxy     = mostConnections - mostOfAddress
+)
+
+// shutdownTime is how long requests that are being answered may take after a stop.
+const shutdownTime = 5 * time.Second
 
 // Server answers on one address. Without a Token everything is open to this machine, and nothing to others. With one, /healthz,
 // /readyz, the form at /login and the signed webhook are open, everything else is for who has it.
@@ -257,7 +267,7 @@ func (s *Server) look(ctx context.Context, id, batch string) (result string, err
 	return result, err
 }
 
-// Listen serves on addr until ctx ends. Without a Token it refuses an address that turns out not to be loopback.
+// Listen serves on addr until ctx ends, and returns when what was being answered then has been answered or broken off. Without a Token it refuses an address that turns out not to be loopback.
 func (s *Server) Listen(ctx context.Context, addr string) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
@@ -272,28 +282,46 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 		Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		MaxHeaderBytes: 16 << 10, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelError),
 	}
-	srv.RegisterOnShutdown(s.hub.close)
 	defer s.hub.close()
 	defer s.mapped.close()
-	defer context.AfterFunc(ctx, func() {
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	// Serve returns as soon as a shutdown begins; requests may still be answered then, and need the state.
+	answered := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(answered)
+		s.hub.close() // its readers would stay to the end
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 		defer cancel()
-		_ = srv.Shutdown(end)
-	})()
+		if err := srv.Shutdown(end); err != nil {
+			_ = srv.Close()
+			s.Log.Warn("not every request could be answered before the stop", "err", err)
+		}
+	})
 	s.Log.Info("listening", "addr", l.Addr().String())
 	if s.Opened != nil {
 		s.Opened(l.Addr())
 	}
-	if err := srv.Serve(&crowd{Listener: l, room: make(chan struct{}, mostConnections)}); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	visitors := &crowd{Listener: l, share: mostOfAddress}
+	if s.ProxyHeader != "" {
+		visitors.share = mostOfProxy
 	}
-	return nil
+	err = srv.Serve(visitors)
+	if !stop() {
+		<-answered
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
 }
 
-// crowd takes no further connection while its room is full.
+// crowd takes no further connection of those who have all their places.
 type crowd struct {
 	net.Listener
-	room chan struct{}
+	share int // of one address elsewhere
+
+	mu     sync.Mutex
+	guests map[netip.Prefix]int // by where they come from; the zero Prefix is this machine
+	far    int                  // those from elsewhere
 }
 
 // Accept implements net.Listener.
@@ -303,12 +331,43 @@ func (c *crowd) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		select {
-		case c.room <- struct{}{}:
-			return &guest{Conn: conn, leave: sync.OnceFunc(func() { <-c.room })}, nil
-		default:
-			_ = conn.Close() // nothing was read or written
+		host, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+		from := networkOf(host)
+		if from.Addr().IsLoopback() {
+			from = netip.Prefix{}
 		}
+		if c.enter(from) {
+			return &guest{Conn: conn, leave: sync.OnceFunc(func() { c.leave(from) })}, nil
+		}
+		_ = conn.Close() // nothing was read or written
+	}
+}
+
+// enter takes a place, if there is one.
+func (c *crowd) enter(from netip.Prefix) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch far := from.IsValid(); {
+	case !far && c.guests[from] >= mostConnections, far && (c.far >= mostConnections || c.guests[from] >= c.share):
+		return false
+	case far:
+		c.far++
+	}
+	if c.guests == nil {
+		c.guests = map[netip.Prefix]int{}
+	}
+	c.guests[from]++
+	return true
+}
+
+func (c *crowd) leave(from netip.Prefix) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if from.IsValid() {
+		c.far--
+	}
+	if c.guests[from]--; c.guests[from] == 0 {
+		delete(c.guests, from)
 	}
 }
 
