@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sumbi/adapters"
@@ -96,6 +97,7 @@ type Server struct {
 	lives       map[string]liveView
 	hub         hub
 	mapped      mapCache
+	files       atomic.Int32  // that are being sent
 	beat        time.Duration // liveBeat, but for tests
 	totals      slowly[queue.Totals]
 	situation   slowly[situation]
