@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"html/template"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -201,3 +202,6 @@ const MostOfAddress = mostOfAddress
 
 // SendFiles makes n more files count as being sent.
 func (s *Server) SendFiles(n int32) { s.files.Add(n) }
+
+// Bounded bounds what is read for an answer.
+func (s *Server) Bounded(next http.Handler) http.Handler { return s.bounded(next) }

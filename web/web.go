@@ -100,6 +100,8 @@ type Server struct {
 	files       atomic.Int32  // that are being sent
 	beat        time.Duration // liveBeat, but for tests
 	totals      slowly[queue.Totals]
+	figures     slowly[[]queue.Figure]
+	counts      slowly[[]queue.Count]
 	situation   slowly[situation]
 	together    together
 
@@ -141,7 +143,7 @@ func (s *Server) Handler() http.Handler {
 	s.deadRoutes(closed)
 	s.velogRoutes(closed)
 	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool { return !s.serves(l.Path) })
-	guarded := s.guard(s.missing(closed))
+	guarded := s.guard(s.bounded(s.missing(closed)))
 	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := open[r.URL.Path]
 		switch {
@@ -154,6 +156,58 @@ func (s *Server) Handler() http.Handler {
 		}
 	}))
 }
+
+// How long the reading for an answer may take, and how many such answers are made at a time: the work reads with the rest of the
+// connections to the state.
+const (
+	readTime = 10 * time.Second
+	mostRead = 2
+)
+
+// bounded bounds what is read for pages and the API. What is streamed, metrics and the map, which reads for all at once, have bounds
+// of their own.
+func (s *Server) bounded(next http.Handler) http.Handler {
+	room := make(chan struct{}, mostRead)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if !reads || r.URL.Path == "/events" || r.URL.Path == "/metrics" || strings.HasPrefix(r.URL.Path, "/map") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), readTime)
+		defer cancel()
+		select {
+		case room <- struct{}{}:
+			leave := sync.OnceFunc(func() { <-room })
+			defer leave()
+			next.ServeHTTP(&answering{w, leave}, r.WithContext(ctx))
+		case <-ctx.Done():
+			w.Header().Set("Retry-After", "10")
+			complain(w, r, http.StatusServiceUnavailable, "too much is asked for at a time; try again in some seconds")
+		}
+	})
+}
+
+// answering calls read when the first of an answer is sent: whoever takes it slowly holds up nobody.
+type answering struct {
+	http.ResponseWriter
+	read func()
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answering) WriteHeader(status int) {
+	a.read()
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *answering) Write(b []byte) (int, error) {
+	a.read()
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // serves reports whether there is a view at path, which may have a query.
 func (s *Server) serves(path string) bool {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -278,4 +279,41 @@ func TestCrowd(t *testing.T) {
 	if got := taken("203.0.113.4"); got != 1 {
 		t.Errorf("%d places are free after one has left", got)
 	}
+}
+
+// TestReadsBounded wants few answers to be made at a time, each with a bound on its reading, and what is no reading not to wait.
+func TestReadsBounded(t *testing.T) {
+	t.Parallel()
+	w, _, _ := serve(t, "")
+	inside, release := make(chan bool, 3), make(chan struct{})
+	h := w.Bounded(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, bound := r.Context().Deadline()
+		inside <- bound
+		<-release
+	}))
+	var all sync.WaitGroup
+	ask := func(ctx context.Context, method, path string) *httptest.ResponseRecorder {
+		a := httptest.NewRecorder()
+		h.ServeHTTP(a, httptest.NewRequestWithContext(ctx, method, path, nil))
+		return a
+	}
+	for range 2 {
+		all.Go(func() { ask(t.Context(), "GET", "/jobs") })
+	}
+	if first, second := <-inside, <-inside; !first || !second {
+		t.Error("a reading has no bound")
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if a := ask(ended, "GET", "/api/v1/status"); a.Code != http.StatusServiceUnavailable || a.Header().Get("Retry-After") == "" {
+		t.Errorf("a third one: %d", a.Code)
+	}
+	for _, other := range [][2]string{{"GET", "/events"}, {"GET", "/map.csv"}, {"POST", "/jobs/do"}} {
+		all.Go(func() { ask(t.Context(), other[0], other[1]) })
+		if bound := <-inside; bound {
+			t.Errorf("%v has a bound", other)
+		}
+	}
+	close(release)
+	all.Wait()
 }
