@@ -81,7 +81,7 @@ func (d demoCmd) Run(e *env) error {
 		return err
 	}
 	defer s.Close()
-	m := newMetrics(s, c, e.Version)
+	m := newMetrics(s, c, e.Version, e.log)
 	b, err := e.Build(e.ctx, c, s, m.reg, e.log)
 	if err != nil {
 		return err

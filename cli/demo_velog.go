@@ -44,7 +44,7 @@ func (d demoCmd) velog(e *env) error {
 	defer s.Close()
 	v := world.Velog()
 	s.Now = v.Now
-	m := newMetrics(s, c, e.Version)
+	m := newMetrics(s, c, e.Version, e.log)
 	b, err := e.Build(e.ctx, c, s, m.reg, e.log)
 	if err != nil {
 		return err

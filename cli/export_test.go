@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"sumbi/config"
 	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/web"
 )
 
 // Looks spaces the looks at the file.
@@ -45,6 +47,23 @@ func Safe(s string) string { return safe(s) }
 // ServeMetrics is what serve answers at /metrics, with where the upstreams' clients register theirs, and what it tells webhooks and
 // notices to.
 func ServeMetrics(s *queue.Store, c *config.Config) (http.Handler, *prometheus.Registry, func(result string), func(func(context.Context, []adapters.Notice) error) func(context.Context, []adapters.Notice) error) {
-	m := newMetrics(s, c, "시험")
+	return ServeMetricsOf(s, c, nil, slog.New(slog.DiscardHandler), "mongo")
+}
+
+// ServeMetricsOf is ServeMetrics of a process of that health, log and sinks.
+func ServeMetricsOf(s *queue.Store, c *config.Config, health web.Health, log *slog.Logger, sinks ...string) (http.Handler, *prometheus.Registry, func(result string), func(func(context.Context, []adapters.Notice) error) func(context.Context, []adapters.Notice) error) {
+	m := newMetrics(s, c, "시험", log)
+	p := &jobs.Pipeline{}
+	for _, name := range sinks {
+		p.Sinks = append(p.Sinks, jobs.Sink{Name: name})
+	}
+	m.about(health, []*jobs.Pipeline{p})
 	return m.handler(), m.reg, m.webhooked, m.counted
+}
+
+// MetricsAgain is what serve answers at /metrics; again makes the next scrape count.
+func MetricsAgain(s *queue.Store, health web.Health, log *slog.Logger) (h http.Handler, again func()) {
+	m := newMetrics(s, &config.Config{}, "시험", log)
+	m.about(health, nil)
+	return m.handler(), func() { m.counts.until = time.Time{} }
 }

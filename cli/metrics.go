@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -12,7 +13,9 @@ import (
 
 	"sumbi/adapters"
 	"sumbi/config"
+	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/web"
 )
 
 // Labels of what is counted have few values: names of upstreams, pipelines, states. Never an account, a job or a text.
@@ -27,15 +30,18 @@ const (
 // metrics is what serve tells Prometheus beside what the upstreams' clients and the books do.
 type metrics struct {
 	reg      *prometheus.Registry
+	log      *slog.Logger
+	now      *nowMetrics
+	counts   *countMetrics
 	commits  prometheus.Histogram
 	webhooks *prometheus.CounterVec
 	notices  *prometheus.CounterVec
 }
 
 // newMetrics registers everything of a state and its configuration. It comes before anything starts.
-func newMetrics(s *queue.Store, c *config.Config, version string) *metrics {
+func newMetrics(s *queue.Store, c *config.Config, version string, log *slog.Logger) *metrics {
 	m := &metrics{
-		reg: prometheus.NewRegistry(),
+		reg: prometheus.NewRegistry(), log: log, now: &nowMetrics{s: s}, counts: &countMetrics{s: s, pipelines: c.Pipelines, log: log},
 		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "sumbi_commit_seconds", Help: "How long a commit to the state took, its wait for others included.",
 			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 20},
@@ -57,14 +63,26 @@ func newMetrics(s *queue.Store, c *config.Config, version string) *metrics {
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Name: "sumbi_build_info", Help: "Always 1; version is the program's.", ConstLabels: prometheus.Labels{"version": version}})
 	info.Set(1)
 	m.reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.commits, m.webhooks, m.notices, info, bookMetrics{s}, &countMetrics{s: s, pipelines: c.Pipelines}, nowMetrics{s})
+		m.commits, m.webhooks, m.notices, info, bookMetrics{s}, m.counts, m.now)
 	s.Timed = func(took time.Duration) { m.commits.Observe(took.Seconds()) }
 	return m
 }
 
-// handler answers a scrape. What cannot be read is left out and said in the log of the scraper; two scrapes at a time are enough.
+// about is told what works on the state and where that delivers. It comes before the first scrape.
+func (m *metrics) about(health web.Health, pipelines []*jobs.Pipeline) {
+	m.now.health = health
+	for _, p := range pipelines {
+		for _, sink := range p.Sinks {
+			m.counts.sinks = append(m.counts.sinks, sink.Name)
+		}
+	}
+}
+
+// handler answers a scrape. What cannot be read is left out, said in the log and counted; two scrapes at a time are enough.
 func (m *metrics) handler() http.Handler {
-	return promhttp.InstrumentMetricHandler(m.reg, promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 2}))
+	return promhttp.InstrumentMetricHandler(m.reg, promhttp.HandlerFor(m.reg, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 2, Registry: m.reg, ErrorLog: slog.NewLogLogger(m.log.Handler(), slog.LevelError),
+	}))
 }
 
 func (m *metrics) webhooked(result string) { m.webhooks.WithLabelValues(result).Inc() }
@@ -89,38 +107,48 @@ var (
 	outageDesc  = prometheus.NewDesc("sumbi_outage_since_seconds", "Unix time since when an upstream does not answer; absent while it does.", []string{"upstream"}, nil)
 	workersDesc = prometheus.NewDesc("sumbi_workers", "Processes that work on the state.", nil, nil)
 	freeDesc    = prometheus.NewDesc("sumbi_state_free_bytes", "What the disk of the state file has left for it; absent with PostgreSQL.", nil, nil)
+	stuckDesc   = prometheus.NewDesc("sumbi_stuck", "1 when this process should have gone on long before now and has not, as /healthz says.", nil, nil)
 	damageDesc  = prometheus.NewDesc("sumbi_state_damaged", "1 when a check has found the state file damaged.", nil, nil)
 )
 
 // nowMetrics are few and cheap, and read at each scrape.
-type nowMetrics struct{ s *queue.Store }
+type nowMetrics struct {
+	s      *queue.Store
+	health web.Health // nil: nothing is known of the work of this process
+}
 
 // Describe names what Collect gives.
-func (nowMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{outageDesc, workersDesc, freeDesc, damageDesc} {
+func (*nowMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{outageDesc, workersDesc, stuckDesc, freeDesc, damageDesc} {
 		ch <- d
 	}
 }
 
 // Collect looks at the state.
-func (n nowMetrics) Collect(ch chan<- prometheus.Metric) {
+func (n *nowMetrics) Collect(ch chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), countLimit)
 	defer cancel()
-	outages, err := n.s.Outages(ctx)
-	if err != nil {
+	if n.health != nil {
+		ch <- prometheus.MustNewConstMetric(stuckDesc, prometheus.GaugeValue, float64(flag(n.health.Stuck(time.Now()) != "")))
+	}
+	if outages, err := n.s.Outages(ctx); err != nil {
 		ch <- prometheus.NewInvalidMetric(outageDesc, err)
-		return
+	} else {
+		for _, o := range outages {
+			ch <- prometheus.MustNewConstMetric(outageDesc, prometheus.GaugeValue, float64(o.Since.Unix()), o.Upstream)
+		}
 	}
-	for _, o := range outages {
-		ch <- prometheus.MustNewConstMetric(outageDesc, prometheus.GaugeValue, float64(o.Since.Unix()), o.Upstream)
-	}
-	if workers, err := n.s.Workers(ctx); err == nil {
+	if workers, err := n.s.Workers(ctx); err != nil {
+		ch <- prometheus.NewInvalidMetric(workersDesc, err)
+	} else {
 		ch <- prometheus.MustNewConstMetric(workersDesc, prometheus.GaugeValue, float64(workers))
 	}
 	if free, known := n.s.Free(); known {
 		ch <- prometheus.MustNewConstMetric(freeDesc, prometheus.GaugeValue, float64(free))
 	}
-	if damage, err := n.s.Damage(ctx); err == nil {
+	if damage, err := n.s.Damage(ctx); err != nil {
+		ch <- prometheus.NewInvalidMetric(damageDesc, err)
+	} else {
 		ch <- prometheus.MustNewConstMetric(damageDesc, prometheus.GaugeValue, float64(flag(damage != "")))
 	}
 }
@@ -148,6 +176,8 @@ var (
 		"record":    prometheus.NewDesc("sumbi_records", "Records by what they are.", []string{"stream"}, nil),
 		"run":       prometheus.NewDesc("sumbi_runs", "Runs by state: asked, running, stopped or done.", []string{"pipeline", "state"}, nil),
 	}
+	failedDesc   = prometheus.NewDesc("sumbi_count_failed", "1 when the state could not be counted the last time: what is counted is older, or absent.", nil, nil)
+	sinceDesc    = prometheus.NewDesc("sumbi_outbox_since_seconds", "Unix time since when the oldest of what a sink has yet to be told waits; absent when it was told everything.", []string{"sink"}, nil)
 	sizeDesc     = prometheus.NewDesc("sumbi_state_bytes", "Size of the state.", nil, nil)
 	startedDesc  = prometheus.NewDesc("sumbi_run_started_timestamp_seconds", "When the newest run of a pipeline was started.", []string{"pipeline"}, nil)
 	doneDesc     = prometheus.NewDesc("sumbi_run_done_timestamp_seconds", "When the last run of a pipeline ended that was done to its end.", []string{"pipeline"}, nil)
@@ -160,10 +190,13 @@ var (
 type countMetrics struct {
 	s         *queue.Store
 	pipelines []config.Pipeline
+	sinks     []string // that are configured
+	log       *slog.Logger
 
-	mu    sync.Mutex // one counts, others wait for it
-	until time.Time
-	known []prometheus.Metric
+	mu     sync.Mutex // one counts, others wait for it
+	until  time.Time
+	known  []prometheus.Metric
+	failed bool
 }
 
 // Describe names what Collect gives.
@@ -171,7 +204,7 @@ func (c *countMetrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range countDesc {
 		ch <- d
 	}
-	for _, d := range []*prometheus.Desc{jobsDesc, sizeDesc, startedDesc, doneDesc, nextDesc, intervalDesc, sentDesc} {
+	for _, d := range []*prometheus.Desc{jobsDesc, failedDesc, sinceDesc, sizeDesc, startedDesc, doneDesc, nextDesc, intervalDesc, sentDesc} {
 		ch <- d
 	}
 }
@@ -184,12 +217,14 @@ func (c *countMetrics) Collect(ch chan<- prometheus.Metric) {
 		ctx, cancel := context.WithTimeout(context.Background(), countLimit)
 		defer cancel()
 		known, err := c.count(ctx)
-		if err != nil {
-			ch <- prometheus.NewInvalidMetric(jobsDesc, err)
-			return
+		if c.failed = err != nil; c.failed {
+			c.log.Error("the state cannot be counted; what was counted before is told", "err", err)
+		} else {
+			c.known = known
 		}
-		c.known, c.until = known, time.Now().Add(max(countFor, countShare*time.Since(began)))
+		c.until = time.Now().Add(max(countFor, countShare*time.Since(began)))
 	}
+	ch <- prometheus.MustNewConstMetric(failedDesc, prometheus.GaugeValue, float64(flag(c.failed)))
 	for _, m := range c.known {
 		ch <- m
 	}
@@ -210,8 +245,10 @@ func (c *countMetrics) count(ctx context.Context) (all []prometheus.Metric, err 
 	if err != nil {
 		return nil, err
 	}
+	told := map[string]bool{}
 	for _, f := range figures {
 		var labels []string
+		told[f.State] = told[f.State] || f.What == "outbox"
 		switch f.What {
 		case "place":
 		case "gap":
@@ -222,6 +259,19 @@ func (c *countMetrics) count(ctx context.Context) (all []prometheus.Metric, err 
 			labels = []string{f.Pipeline, f.State}
 		}
 		gauge(countDesc[f.What], float64(f.N), labels...)
+	}
+	for _, sink := range c.sinks { // one that has been told everything has 0, so that what begins and ends is seen
+		if !told[sink] {
+			told[sink] = true
+			gauge(countDesc["outbox"], 0, sink)
+		}
+	}
+	since, err := c.s.OutboxSince(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for sink, at := range since {
+		gauge(sinceDesc, float64(at.UnixMilli())/1000, sink)
 	}
 	size, err := c.s.Size(ctx)
 	if err != nil {

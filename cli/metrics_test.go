@@ -1,8 +1,10 @@
 package cli_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -56,6 +58,12 @@ func scrape(t *testing.T, h http.Handler) (text string, families map[string]*dto
 	return text, families
 }
 
+// well is the health of a process.
+type well struct{ stuck string }
+
+func (*well) Begun() bool              { return true }
+func (w *well) Stuck(time.Time) string { return w.stuck }
+
 // filled is a scrape of a state in which there is everything, after a request, a webhook and a notice of each sort.
 func filled(t *testing.T) (http.Handler, *queue.Store) {
 	t.Helper()
@@ -64,7 +72,7 @@ func filled(t *testing.T) (http.Handler, *queue.Store) {
 		t.Fatal(err)
 	}
 	c := &config.Config{Pipelines: []config.Pipeline{{Name: "matzip", Every: 72 * time.Hour}}}
-	h, reg, webhooked, counted := cli.ServeMetrics(s, c)
+	h, reg, webhooked, counted := cli.ServeMetricsOf(s, c, &well{}, slog.New(slog.DiscardHandler), "mongo", "비었다")
 	webhooked("accepted")
 	_ = counted(func(context.Context, []adapters.Notice) error { return nil })(t.Context(), nil)
 	_ = counted(func(context.Context, []adapters.Notice) error { return errors.New("쓰러짐") })(t.Context(), nil)
@@ -209,6 +217,61 @@ func TestMetricsSayWhatTheStateSays(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("the state and the scrape (-state +scrape):\n%s", d)
+	}
+}
+
+// gauges are the values of a metric by its labels.
+func gauges(families map[string]*dto.MetricFamily, name string) map[string]float64 {
+	all := map[string]float64{}
+	for _, m := range families[name].GetMetric() {
+		key := ""
+		for _, l := range m.GetLabel() {
+			key += l.GetValue()
+		}
+		all[key] = m.GetGauge().GetValue()
+	}
+	return all
+}
+
+// TestMetricsOfOutbox wants a sink that was told everything to have 0, and one that was not since when it waits.
+func TestMetricsOfOutbox(t *testing.T) {
+	t.Parallel()
+	h, s := filled(t)
+	_, families := scrape(t, h)
+	waits, since := gauges(families, "sumbi_outbox"), gauges(families, "sumbi_outbox_since_seconds")
+	if n, ok := waits["비었다"]; !ok || n != 0 || waits["mongo"] == 0 {
+		t.Errorf("sinks wait for %v", waits)
+	}
+	if at := since["mongo"]; len(since) != 1 || at < 1.7e9 || at > float64(s.Now().Unix()) {
+		t.Errorf("sinks wait since %v", since)
+	}
+}
+
+// TestMetricsOfTrouble wants what cannot be counted to be told of beside what was counted before, and a process that is stuck, too.
+func TestMetricsOfTrouble(t *testing.T) {
+	t.Parallel()
+	s := bigtest.Open(t, postgres)
+	w := &well{}
+	var log bytes.Buffer
+	h, again := cli.MetricsAgain(s, w, slog.New(slog.NewTextHandler(&log, nil)))
+	text, before := scrape(t, h)
+	if !strings.Contains(text, "sumbi_stuck 0") || !strings.Contains(text, "sumbi_count_failed 0") || log.Len() > 0 {
+		t.Errorf("all is well, and it says\n%s", &log)
+	}
+	w.stuck = "멈춤"
+	s.Close()
+	again()
+	text, after := scrape(t, h)
+	for _, want := range []string{"sumbi_stuck 1", "sumbi_count_failed 1"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %s", want)
+		}
+	}
+	if d := cmp.Diff(gauges(before, "sumbi_places"), gauges(after, "sumbi_places")); d != "" || len(gauges(after, "sumbi_jobs")) == 0 {
+		t.Errorf("what was counted is gone (-before +after):\n%s", d)
+	}
+	if !strings.Contains(log.String(), "cannot be counted") || !strings.Contains(log.String(), "sumbi_outage_since_seconds") {
+		t.Errorf("the log has\n%s", &log)
 	}
 }
 

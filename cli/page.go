@@ -15,6 +15,7 @@ import (
 
 // page is the page of a process that works on s.
 func (e *env) page(c *config.Config, s *queue.Store, b *Built, m *metrics) *web.Server {
+	m.about(b.Engine, b.Engine.Pipelines)
 	w := &web.Server{
 		Store: s, Log: e.log, Token: c.Secrets.Token, Metrics: m.handler(), Webhooked: m.webhooked, Health: b.Engine, Account: config.Account,
 		Status:    func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },

@@ -1,8 +1,6 @@
 package jobs
 
 import (
-	"context"
-	"errors"
 	"strconv"
 
 	"sumbi/queue"
@@ -18,21 +16,4 @@ func Retry(tx *queue.Tx, id string) error {
 		return err
 	}
 	return WantBatch(tx, pipeline)
-}
-
-// RetryDead lets everything that is dead live again, each in a commit of its own. It returns how many did.
-func RetryDead(ctx context.Context, s *queue.Store) (n int, err error) {
-	dead, err := s.DeadOnes(ctx, 1<<30)
-	if err != nil {
-		return 0, err
-	}
-	var errs []error
-	for _, d := range dead {
-		if err := s.Tx(ctx, func(tx *queue.Tx) error { return Retry(tx, d.ID) }); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		n++
-	}
-	return n, errors.Join(errs...)
 }

@@ -68,3 +68,16 @@ func (s *Store) Size(ctx context.Context) (n int64, err error) {
 	err = one(ctx, s.read, `select `+sizeText.in(s), nil, &n)
 	return n, s.explain(err)
 }
+
+// OutboxSince returns since when the oldest of what each sink has yet to be told waits; sinks that were told everything are not there.
+func (s *Store) OutboxSince(ctx context.Context) (map[string]time.Time, error) {
+	since := map[string]time.Time{}
+	err := s.each(ctx, `select sink, min(at) from outbox group by sink`, nil, func(r *sql.Rows) error {
+		var sink string
+		var at time.Time
+		err := r.Scan(&sink, instant{&at})
+		since[sink] = at
+		return err
+	})
+	return since, err
+}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -164,7 +165,7 @@ func (s *Server) complainOf(w http.ResponseWriter, r *http.Request, err error) {
 		complain(w, r, http.StatusConflict, m.Error()+"; its version is "+m.Now.Version()+" now")
 		return
 	}
-	if r.Context().Err() != nil {
+	if errors.Is(r.Context().Err(), context.Canceled) {
 		return // the visitor has gone
 	}
 	s.Log.Error("api", "path", r.URL.Path, "err", err)

@@ -139,12 +139,12 @@ func (s *Server) apiStatus(q *query) (any, error) {
 		return err
 	})
 	read(func() error {
-		fs, err := st.Figures(ctx)
+		fs, err := s.figures.read(func() ([]queue.Figure, error) { return st.Figures(ctx) })
 		v.count(fs)
 		return err
 	})
 	read(func() error {
-		cs, err := st.Counts(ctx)
+		cs, err := s.counts.read(func() ([]queue.Count, error) { return st.Counts(ctx) })
 		v.Jobs = each(cs, func(c queue.Count) apiJobCount { return apiJobCount{c.Lane, c.Kind, c.State, c.N} })
 		return err
 	})

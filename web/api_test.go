@@ -553,7 +553,7 @@ func TestAPIReview(t *testing.T) {
 	if v := decide(409, `{"decision":"none","version":"other"}`); !strings.Contains(v["error"].(string), m["version"].(string)) {
 		t.Errorf("told %v", v)
 	}
-	v := decide(200, fmt.Sprintf(`{"decision":"place","candidate":1,"version":%q,"by":"미나"}`, m["version"]))
+	v := decide(200, fmt.Sprintf(`{"decision":"place","candidate":1,"version":%q,"by":" 미\u0007나\n"}`, m["version"]))
 	if v["state"] != "place" || v["by"] != "미나" || v["candidates"].([]any)[0].(map[string]any)["taken"] != true || v["was"].(map[string]any)["state"] != "review" {
 		t.Errorf("decided: %v", v)
 	}

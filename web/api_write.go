@@ -160,7 +160,7 @@ func (s *Server) apiReview(q *query) (any, error) {
 	case d.Decision != decideNone:
 		return nil, wrong("decision cannot be %q; it is one of %s, %s, %s", d.Decision, decidePlace, decideNone, decideUndo)
 	}
-	if _, _, err := jobs.LabelSeen(q.Context(), s.Store, id, d.Version, choices, choice, d.By, one); err != nil {
+	if _, _, err := jobs.LabelSeen(q.Context(), s.Store, id, d.Version, choices, choice, firstText(authorName(d.By), s.By), one); err != nil {
 		return nil, absent(err, fmt.Sprintf("mention %d any more: its post has been read anew", id), "/reviews")
 	}
 	return s.reviewJSON(q, id)

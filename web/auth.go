@@ -186,6 +186,11 @@ func (s *Server) client(r *http.Request) netip.Prefix {
 			host = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
 		}
 	}
+	return networkOf(host)
+}
+
+// networkOf is an address as one visitor, of the newer kind its network; zero when it is none.
+func networkOf(host string) netip.Prefix {
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
 		return netip.Prefix{}

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"html/template"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -189,3 +190,18 @@ func Sketch(spots ...[3]float64) (marks []Mark, scale string) {
 	}
 	return marks, s.Scale
 }
+
+// Crowd takes places for connections; the address "" is this machine.
+func Crowd(share int) (enter func(addr string) bool, leave func(addr string)) {
+	c := &crowd{share: share}
+	return func(addr string) bool { return c.enter(networkOf(addr)) }, func(addr string) { c.leave(networkOf(addr)) }
+}
+
+// MostOfAddress is how many connections one address may have.
+const MostOfAddress = mostOfAddress
+
+// SendFiles makes n more files count as being sent.
+func (s *Server) SendFiles(n int32) { s.files.Add(n) }
+
+// Bounded bounds what is read for an answer.
+func (s *Server) Bounded(next http.Handler) http.Handler { return s.bounded(next) }

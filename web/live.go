@@ -155,8 +155,10 @@ func (s *Server) feed(ctx context.Context, key feedKey, f *feed) {
 		}
 		if err == nil {
 			s.hub.send(key, f, changed, whole)
-		} else if more, ok := s.badReads.say(s.now()); ok && !errors.Is(err, queue.ErrNotFound) {
-			s.Log.Error("live", "view", key.view, "err", err, "more_since_the_last_line", more)
+		} else if !errors.Is(err, queue.ErrNotFound) {
+			if more, ok := s.badReads.say(s.now()); ok {
+				s.Log.Error("live", "view", key.view, "err", err, "more_since_the_last_line", more)
+			}
 		}
 		pause := time.NewTimer(max(s.beat, liveShare*time.Since(began)))
 		select {
@@ -231,6 +233,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	key := feedKey{r.URL.Query().Get("view"), r.URL.Query().Get("arg")}
 	if _, ok := s.lives[key.view]; !ok {
 		http.Error(w, "nothing of this view is live", http.StatusNotFound)
+		return
+	}
+	if r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "text/event-stream")
 		return
 	}
 	me, err := s.join(r.Context(), key, language(r))

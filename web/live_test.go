@@ -218,6 +218,9 @@ func TestLiveBounds(t *testing.T) {
 	if r, _ := listen(t, url+"/events?view=없음", "en"); r.StatusCode != 404 {
 		t.Errorf("an unknown view: %s", r.Status)
 	}
+	if code, _, h := call(t, "HEAD", url+"/events?view=수", ""); code != 200 || h.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("HEAD: %d %v", code, h)
+	}
 	for i := range web.LiveMost {
 		if r, _ := listen(t, url+"/events?view=수&arg="+itoa(int64(i)), "en"); r.StatusCode != 200 {
 			t.Fatalf("watcher %d: %s", i, r.Status)

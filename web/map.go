@@ -389,18 +389,33 @@ func (s *Server) mapPanelOf(r *http.Request, id string) (*mapPanel, error) {
 	return p, nil
 }
 
+// mostFiles is how many files are sent at a time: each reads the state all the while.
+const mostFiles = 2
+
 // mapFile answers with the places that the filter leaves as a file. They are read one after the other while they are sent.
 func (s *Server) mapFile(kind string, format func(w io.Writer) jobs.PlaceWriter) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		name := "places" + r.URL.Path[strings.LastIndexByte(r.URL.Path, '.'):]
+		w.Header().Set("Content-Type", kind)
+		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
+		if r.Method == http.MethodHead {
+			return
+		}
+		if s.files.Add(1) > mostFiles {
+			s.files.Add(-1)
+			w.Header().Del("Content-Disposition")
+			w.Header().Set("Retry-After", "30")
+			http.Error(w, "others are being sent such files; try again in half a minute", http.StatusServiceUnavailable)
+			return
+		}
+		defer s.files.Add(-1)
 		x, err := s.mapPlaces(r.Context())
 		if err != nil {
+			w.Header().Del("Content-Disposition")
 			s.broken(w, r, err)
 			return
 		}
 		chosen := x.chosen(mapFilterOf(r.URL.Query()), x.inOrder())
-		name := "places" + r.URL.Path[strings.LastIndexByte(r.URL.Path, '.'):]
-		w.Header().Set("Content-Type", kind)
-		w.Header().Set("Content-Disposition", `attachment; filename="`+name+`"`)
 		control := http.NewResponseController(w)
 		out := bufio.NewWriterSize(w, 64<<10)
 		places := format(out)

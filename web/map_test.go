@@ -482,3 +482,22 @@ func TestMapList(t *testing.T) {
 }
 
 func urlEscape(s string) string { return url.QueryEscape(s) }
+
+// TestMapFilesBounded wants few files to be sent at a time, and none for who asks only what one would be.
+func TestMapFilesBounded(t *testing.T) {
+	t.Parallel()
+	w, _, url := serve(t, "")
+	for _, path := range []string{"/map.csv", "/map.geojson"} {
+		w.SendFiles(2)
+		if code, _, h := call(t, "GET", url+path, ""); code != http.StatusServiceUnavailable || h.Get("Retry-After") == "" || h.Get("Content-Disposition") != "" {
+			t.Errorf("%s beside two: %d %v", path, code, h)
+		}
+		if code, _, h := call(t, "HEAD", url+path, ""); code != 200 || h.Get("Content-Disposition") == "" {
+			t.Errorf("HEAD %s: %d %v", path, code, h)
+		}
+		w.SendFiles(-2)
+		if code, _, _ := call(t, "GET", url+path, ""); code != 200 {
+			t.Errorf("%s when they have gone: %d", path, code)
+		}
+	}
+}

@@ -195,9 +195,25 @@ func TestRetryDead(t *testing.T) {
 	if r := ho.ask("POST", "/dead/retry", "", browser, local, with("Origin", "http://evil.test")); r.StatusCode != 403 {
 		t.Errorf("another site: %s", r.Status)
 	}
-	if r := ho.ask("POST", "/dead/retry", "", browser, local); r.StatusCode != 303 {
-		t.Errorf("%s\n%s", r.Status, &ho.log)
+	if r := ho.ask("POST", "/dead/retry", "", browser, local); r.StatusCode != 400 {
+		t.Errorf("who has not been asked: %s", r.Status)
 	}
+	retry := func(until time.Time) {
+		t.Helper()
+		if r := ho.ask("POST", fmt.Sprintf("/dead/retry?until=%d", until.UnixMilli()), "", browser, local); r.StatusCode != 303 {
+			t.Errorf("%s\n%s", r.Status, &ho.log)
+		}
+	}
+	// What was given up after the question stays so.
+	dead, err := ho.Store.DeadOnes(t.Context(), 1)
+	if err != nil || len(dead) == 0 {
+		t.Fatal(dead, err)
+	}
+	retry(dead[0].At.Add(-time.Millisecond))
+	if left, err := ho.Store.DeadOnes(t.Context(), 1000); err != nil || len(left) == 0 || left[len(left)-1].At.Before(dead[0].At) {
+		t.Errorf("%d are left, %v", len(left), err)
+	}
+	retry(ho.Store.Now())
 	after, err := ho.Store.Attention(t.Context())
 	if err != nil || before.DeadJobs+before.DeadQuestions == 0 || after.DeadJobs+after.DeadQuestions != 0 {
 		t.Errorf("dead before %+v, after %+v, %v", before, after, err)

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"net/http"
+	"strconv"
 
 	"sumbi/jobs"
 	"sumbi/queue"
@@ -88,21 +90,46 @@ func (s *Server) askRetry(w http.ResponseWriter, r *http.Request) {
 	}
 	s.confirm(w, r, confirmation{
 		Title: say("Try again what was given up?"), Text: say("Each gets all its attempts anew. What costs money costs it again."),
+		Fields: []fact{{"until", strconv.FormatInt(s.Store.Now().UnixMilli(), 10)}}, // what is given up later was not looked at
 		Facts:  []fact{{say("Jobs"), grouped(a.DeadJobs)}, {say("Captions"), grouped(a.DeadQuestions)}},
 		Action: "/dead/retry", Button: say("Try again"), Back: "/",
 	})
 }
 
-// retryDead lets everything that was given up live again.
+// retryDead lets what was given up before it was asked about live again, as much as there is time for.
 func (s *Server) retryDead(w http.ResponseWriter, r *http.Request) {
-	n, err := jobs.RetryDead(r.Context(), s.Store)
-	if err != nil && n == 0 {
+	until := numberOf(r, "until")
+	if until == 0 {
+		s.fail(w, r, http.StatusBadRequest, say("This is not how to ask for it."), say("Go to the overview and take the way from there."))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), doTime)
+	defer cancel()
+	dead, err := s.Store.DeadOnes(ctx, 1<<30)
+	if err != nil {
 		s.broken(w, r, err)
 		return
 	}
-	if err != nil {
-		s.Log.Warn("not everything could be tried again", "err", err)
+	var ids []string
+	for _, d := range dead {
+		if d.At.UnixMilli() <= until {
+			ids = append(ids, d.ID)
+		}
 	}
+	looked, unable, err := jobs.DoMany(ctx, s.Store, ids, jobs.Retry)
 	s.situation.forget()
-	s.done(w, r, "/", say("Tried again: %d"), n)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	done, left := looked-len(unable), len(ids)-looked
+	s.Log.Info("what was given up is tried again", "done", done, "unable", len(unable), "left", left)
+	if len(unable) > 0 {
+		s.Log.Warn("not everything could be tried again", "err", unable[0].Err)
+	}
+	if left > 0 {
+		s.done(w, r, "/", say("%d are done, %d are left: choose them again."), done, left)
+		return
+	}
+	s.done(w, r, "/", say("Tried again: %d"), done)
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -213,7 +214,7 @@ func (s *Server) broken(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, queue.ErrNotFound):
 		s.fail(w, r, http.StatusNotFound, say("This is not in the state."), say("It may have been removed meanwhile. Go back and look at the list."))
-	case r.Context().Err() != nil: // the visitor has gone
+	case errors.Is(r.Context().Err(), context.Canceled): // the visitor has gone
 	default:
 		s.Log.Error("page", "path", r.URL.Path, "err", err)
 		s.fail(w, r, http.StatusInternalServerError, say("The state cannot be read."), say("The log says why; `sumbi doctor` checks the state."))

@@ -12,10 +12,12 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sumbi/adapters"
@@ -28,8 +30,17 @@ const maxWebhook = 64 << 10
 
 const webhookPath = "/webhooks/openai"
 
-// mostConnections is how many may be open at a time; who holds more of them open keeps only others out, not the work.
-const mostConnections = 256
+// How many connections may be open at a time. Who holds all that he may keeps out neither the work nor others: those of this machine,
+// which asks whether the process is alive, are counted apart, and one address elsewhere gets a part of the rest. A proxy brings many
+// visitors from one address and gets most of it; others still have as many as an address usually gets.
+const (
+	mostConnections = 256 // from this machine, and from elsewhere
+	mostOfAddress   = 64
+	mostOfProxy     = mostConnections - mostOfAddress
+)
+
+// shutdownTime is how long requests that are being answered may take after a stop.
+const shutdownTime = 5 * time.Second
 
 // Server answers on one address. Without a Token everything is open to this machine, and nothing to others. With one, /healthz,
 // /readyz, the form at /login and the signed webhook are open, everything else is for who has it.
@@ -86,8 +97,11 @@ type Server struct {
 	lives       map[string]liveView
 	hub         hub
 	mapped      mapCache
+	files       atomic.Int32  // that are being sent
 	beat        time.Duration // liveBeat, but for tests
 	totals      slowly[queue.Totals]
+	figures     slowly[[]queue.Figure]
+	counts      slowly[[]queue.Count]
 	situation   slowly[situation]
 	together    together
 
@@ -129,7 +143,7 @@ func (s *Server) Handler() http.Handler {
 	s.deadRoutes(closed)
 	s.velogRoutes(closed)
 	s.nav = slices.DeleteFunc(slices.Clone(navigation), func(l link) bool { return !s.serves(l.Path) })
-	guarded := s.guard(s.missing(closed))
+	guarded := s.guard(s.bounded(s.missing(closed)))
 	return s.protect(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := open[r.URL.Path]
 		switch {
@@ -142,6 +156,58 @@ func (s *Server) Handler() http.Handler {
 		}
 	}))
 }
+
+// How long the reading for an answer may take, and how many such answers are made at a time: the work reads with the rest of the
+// connections to the state.
+const (
+	readTime = 10 * time.Second
+	mostRead = 2
+)
+
+// bounded bounds what is read for pages and the API. What is streamed, metrics and the map, which reads for all at once, have bounds
+// of their own.
+func (s *Server) bounded(next http.Handler) http.Handler {
+	room := make(chan struct{}, mostRead)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+		if !reads || r.URL.Path == "/events" || r.URL.Path == "/metrics" || strings.HasPrefix(r.URL.Path, "/map") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), readTime)
+		defer cancel()
+		select {
+		case room <- struct{}{}:
+			leave := sync.OnceFunc(func() { <-room })
+			defer leave()
+			next.ServeHTTP(&answering{w, leave}, r.WithContext(ctx))
+		case <-ctx.Done():
+			w.Header().Set("Retry-After", "10")
+			complain(w, r, http.StatusServiceUnavailable, "too much is asked for at a time; try again in some seconds")
+		}
+	})
+}
+
+// answering calls read when the first of an answer is sent: whoever takes it slowly holds up nobody.
+type answering struct {
+	http.ResponseWriter
+	read func()
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (a *answering) WriteHeader(status int) {
+	a.read()
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write implements http.ResponseWriter.
+func (a *answering) Write(b []byte) (int, error) {
+	a.read()
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answering) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // serves reports whether there is a view at path, which may have a query.
 func (s *Server) serves(path string) bool {
@@ -257,7 +323,7 @@ func (s *Server) look(ctx context.Context, id, batch string) (result string, err
 	return result, err
 }
 
-// Listen serves on addr until ctx ends. Without a Token it refuses an address that turns out not to be loopback.
+// Listen serves on addr until ctx ends, and returns when what was being answered then has been answered or broken off. Without a Token it refuses an address that turns out not to be loopback.
 func (s *Server) Listen(ctx context.Context, addr string) error {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
@@ -272,28 +338,46 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 		Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		MaxHeaderBytes: 16 << 10, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelError),
 	}
-	srv.RegisterOnShutdown(s.hub.close)
 	defer s.hub.close()
 	defer s.mapped.close()
-	defer context.AfterFunc(ctx, func() {
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	// Serve returns as soon as a shutdown begins; requests may still be answered then, and need the state.
+	answered := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(answered)
+		s.hub.close() // its readers would stay to the end
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 		defer cancel()
-		_ = srv.Shutdown(end)
-	})()
+		if err := srv.Shutdown(end); err != nil {
+			_ = srv.Close()
+			s.Log.Warn("not every request could be answered before the stop", "err", err)
+		}
+	})
 	s.Log.Info("listening", "addr", l.Addr().String())
 	if s.Opened != nil {
 		s.Opened(l.Addr())
 	}
-	if err := srv.Serve(&crowd{Listener: l, room: make(chan struct{}, mostConnections)}); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	visitors := &crowd{Listener: l, share: mostOfAddress}
+	if s.ProxyHeader != "" {
+		visitors.share = mostOfProxy
 	}
-	return nil
+	err = srv.Serve(visitors)
+	if !stop() {
+		<-answered
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
 }
 
-// crowd takes no further connection while its room is full.
+// crowd takes no further connection of those who have all their places.
 type crowd struct {
 	net.Listener
-	room chan struct{}
+	share int // of one address elsewhere
+
+	mu     sync.Mutex
+	guests map[netip.Prefix]int // by where they come from; the zero Prefix is this machine
+	far    int                  // those from elsewhere
 }
 
 // Accept implements net.Listener.
@@ -303,12 +387,43 @@ func (c *crowd) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		select {
-		case c.room <- struct{}{}:
-			return &guest{Conn: conn, leave: sync.OnceFunc(func() { <-c.room })}, nil
-		default:
-			_ = conn.Close() // nothing was read or written
+		host, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+		from := networkOf(host)
+		if from.Addr().IsLoopback() {
+			from = netip.Prefix{}
 		}
+		if c.enter(from) {
+			return &guest{Conn: conn, leave: sync.OnceFunc(func() { c.leave(from) })}, nil
+		}
+		_ = conn.Close() // nothing was read or written
+	}
+}
+
+// enter takes a place, if there is one.
+func (c *crowd) enter(from netip.Prefix) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch far := from.IsValid(); {
+	case !far && c.guests[from] >= mostConnections, far && (c.far >= mostConnections || c.guests[from] >= c.share):
+		return false
+	case far:
+		c.far++
+	}
+	if c.guests == nil {
+		c.guests = map[netip.Prefix]int{}
+	}
+	c.guests[from]++
+	return true
+}
+
+func (c *crowd) leave(from netip.Prefix) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if from.IsValid() {
+		c.far--
+	}
+	if c.guests[from]--; c.guests[from] == 0 {
+		delete(c.guests, from)
 	}
 }
 

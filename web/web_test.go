@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -195,4 +197,123 @@ func TestListen(t *testing.T) {
 	if err := w.Listen(t.Context(), "127.0.0.1:nope"); err == nil || !strings.Contains(fmt.Sprint(err), "cannot listen on 127.0.0.1:nope") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestListenAnswers wants a request that is being answered when the stop comes to be answered before Listen returns, and one that
+// is live not to hold it.
+func TestListenAnswers(t *testing.T) {
+	t.Parallel()
+	w, _, _ := serve(t, "")
+	begun, release, returned := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	at := make(chan net.Addr, 1)
+	s := &web.Server{
+		Store: w.Store, Log: slog.New(slog.DiscardHandler), Opened: func(a net.Addr) { at <- a },
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			close(begun)
+			<-release
+			select {
+			case <-returned:
+				t.Error("the state may be closed while a request is answered")
+			default:
+			}
+			_, _ = io.WriteString(w, "끝")
+		}),
+		Status: w.Status,
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var err error
+	go func() {
+		defer close(returned)
+		err = s.Listen(ctx, "127.0.0.1:0")
+	}()
+	url := "http://" + (<-at).String()
+	live, _ := listen(t, url+"/events?view=overview", "en")
+	if live.StatusCode != http.StatusOK {
+		t.Errorf("events: %s", live.Status)
+	}
+	body := make(chan string)
+	go func() {
+		_, b, _ := call(t, "GET", url+"/metrics", "")
+		body <- b
+	}()
+	<-begun
+	stop()
+	if _, err := io.Copy(io.Discard, live.Body); err != nil { // its end is that of what is live
+		t.Errorf("events end with %v", err)
+	}
+	select {
+	case <-returned:
+		t.Error("the request was not waited for")
+	case <-time.After(50 * time.Millisecond): // a stop that waits for nobody is over by then
+	}
+	close(release)
+	if b := <-body; b != "끝" {
+		t.Errorf("answered %q", b)
+	}
+	if <-returned; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCrowd wants connections that one address holds open to keep out neither others nor this machine.
+func TestCrowd(t *testing.T) {
+	t.Parallel()
+	enter, leave := web.Crowd(web.MostOfAddress)
+	taken := func(addr string) (n int) {
+		for n < 1000 && enter(addr) {
+			n++
+		}
+		return n
+	}
+	for _, tt := range []struct {
+		addr string
+		want int
+	}{
+		{"203.0.113.1", 64}, {"2001:db8::1", 64}, {"2001:db8::2", 0}, {"203.0.113.2", 64}, {"203.0.113.3", 64}, {"203.0.113.4", 0}, {"", 256},
+	} {
+		if got := taken(tt.addr); got != tt.want {
+			t.Errorf("%q has %d places, want %d", tt.addr, got, tt.want)
+		}
+	}
+	leave("203.0.113.1")
+	if got := taken("203.0.113.4"); got != 1 {
+		t.Errorf("%d places are free after one has left", got)
+	}
+}
+
+// TestReadsBounded wants few answers to be made at a time, each with a bound on its reading, and what is no reading not to wait.
+func TestReadsBounded(t *testing.T) {
+	t.Parallel()
+	w, _, _ := serve(t, "")
+	inside, release := make(chan bool, 3), make(chan struct{})
+	h := w.Bounded(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, bound := r.Context().Deadline()
+		inside <- bound
+		<-release
+	}))
+	var all sync.WaitGroup
+	ask := func(ctx context.Context, method, path string) *httptest.ResponseRecorder {
+		a := httptest.NewRecorder()
+		h.ServeHTTP(a, httptest.NewRequestWithContext(ctx, method, path, nil))
+		return a
+	}
+	for range 2 {
+		all.Go(func() { ask(t.Context(), "GET", "/jobs") })
+	}
+	if first, second := <-inside, <-inside; !first || !second {
+		t.Error("a reading has no bound")
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if a := ask(ended, "GET", "/api/v1/status"); a.Code != http.StatusServiceUnavailable || a.Header().Get("Retry-After") == "" {
+		t.Errorf("a third one: %d", a.Code)
+	}
+	for _, other := range [][2]string{{"GET", "/events"}, {"GET", "/map.csv"}, {"POST", "/jobs/do"}} {
+		all.Go(func() { ask(t.Context(), other[0], other[1]) })
+		if bound := <-inside; bound {
+			t.Errorf("%v has a bound", other)
+		}
+	}
+	close(release)
+	all.Wait()
 }
