@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 
 	"sumbi/jobs"
@@ -14,6 +15,18 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusNotFound, say("There is no such pipeline."), say("Pipelines are named in sumbi.toml; a start reads it."))
 		return
 	}
+	last, err := s.Store.LastRun(r.Context(), name)
+	if err != nil && !errors.Is(err, queue.ErrNotFound) {
+		s.broken(w, r, err)
+		return
+	}
+	if last.State == queue.RunStopped {
+		s.confirm(w, r, confirmation{
+			Title: say("Go on?"), Text: say("Pipeline %s"), Args: name, Action: "/runs/new", Fields: []fact{{"pipeline", name}}, Button: say("Go on"), Back: "/",
+			Note: last.Note + "\n" + word(lang, "It goes on where it was. If the reason is still there it stops again."),
+		})
+		return
+	}
 	c := confirmation{
 		Title: say("Run now?"), Text: say("Pipeline %s"), Args: name, Action: "/runs/new", Fields: []fact{{"pipeline", name}},
 		Button: say("Run now"), Back: "/",
@@ -21,7 +34,7 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 	if s.Forecast != nil {
 		f, err := s.Forecast(r.Context(), name)
 		if err != nil {
-			c.Note = word(lang, "There is no forecast: %s", err.Error())
+			c.Note = word(lang, "There is no forecast: %s", inWords(lang, err.Error()))
 			s.confirm(w, r, c)
 			return
 		}
@@ -38,7 +51,9 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 			{say("Cost"), cost},
 		}
 		c.Note = word(lang, "Only what is new, and all of accounts that are new.")
+		c.Check = fact{"full", say("Walk whole lists: what was changed or left out before is found, for far more requests than above.")}
 		if f.Full {
+			c.Check = fact{}
 			c.Note = word(lang, "Whole lists are walked.")
 		}
 	}
@@ -55,7 +70,10 @@ func (s *Server) startRun(w http.ResponseWriter, r *http.Request) {
 	var run queue.Run
 	var fresh bool
 	err := s.Store.Tx(r.Context(), func(tx *queue.Tx) (err error) {
-		run, fresh, err = tx.AskRun(name, false, nil)
+		run, fresh, err = tx.AskRun(name, r.PostFormValue("full") != "", nil)
+		if err == nil && run.State == queue.RunStopped {
+			err = tx.StartRun(run.ID)
+		}
 		return err
 	})
 	if err != nil {
@@ -104,5 +122,9 @@ func (s *Server) retryDead(w http.ResponseWriter, r *http.Request) {
 		s.Log.Warn("not everything could be tried again", "err", err)
 	}
 	s.situation.forget()
+	if n == 0 {
+		s.done(w, r, "/", say("Nothing of it is left: it was done before."))
+		return
+	}
 	s.done(w, r, "/", say("Tried again: %d"), n)
 }
