@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"io"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 )
 
 // PlaceWriter writes places one after the other. Close ends the text; it does not close what it is written to.
@@ -60,7 +62,8 @@ func coordinate(f float64) string { return strconv.FormatFloat(f, 'f', -1, 64) }
 
 // Cell keeps a spreadsheet from taking what came from outside for a formula.
 func Cell(s string) string {
-	if s != "" && (s[0] == '=' || s[0] == '+' || s[0] == '-' || s[0] == '@' || s[0] == '\t' || s[0] == '\r') {
+	// The wide signs are taken for the narrow ones in East Asian versions.
+	if first, _ := utf8.DecodeRuneInString(s); s != "" && strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
 		return "'" + s
 	}
 	return s

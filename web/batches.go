@@ -20,6 +20,26 @@ type batchLine struct {
 	Share         int // percent of its lines that are answered
 }
 
+// upstreamWords are what the upstream says of a batch.
+var upstreamWords = map[string]string{
+	"validating":  say("being checked"),
+	"in_progress": say("in progress"),
+	"finalizing":  say("being completed"),
+	"completed":   say("completed"),
+	"failed":      say("failed"),
+	"expired":     say("expired"),
+	"cancelling":  say("being cancelled"),
+	"cancelled":   say("cancelled"),
+}
+
+// upstreamWord puts what the upstream says of a batch into a language; what is not known stays as it is.
+func upstreamWord(lang, status string) string {
+	if w := upstreamWords[status]; w != "" {
+		return word(lang, w)
+	}
+	return status
+}
+
 func lineOfBatch(b queue.BatchRow) batchLine {
 	l := batchLine{BatchRow: b, Path: batchPath(b.ID), Badge: badgeOf(b.State)}
 	if b.Run > 0 {

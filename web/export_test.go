@@ -47,6 +47,7 @@ var (
 	When = when
 
 	Grouped = grouped
+	Clipped = clipped
 )
 
 // StaticURL is the address of a file of static/.

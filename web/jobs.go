@@ -273,16 +273,17 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request) {
 		Mention   *mentionFacts
 		Batch     *batchLine
 		LanePath  string
+		Retry     string
 		Drop      string
 		Droppable bool
-		Back      string
 		OutboxOf  string // the sink that it delivers to
-	}{jobLine: lines[0], Over: over, LanePath: addressOf("/jobs", url.Values{"lane": {j.Lane}}), Back: jobPath(id)}
+	}{jobLine: lines[0], Over: over, LanePath: addressOf("/jobs", url.Values{"lane": {j.Lane}})}
 	data.Story = storyLines(story)
 	live := j.State != "dead"
 	data.Droppable = !over && j.State != "running" && (!live || (j.Kind != string(queue.KindBatch) && j.Kind != string(queue.KindDeliver)))
+	data.Retry = addressOf("/jobs/ask", url.Values{"do": {"retry"}, "id": {strconv.FormatInt(id, 10)}, "back": {jobPath(id)}})
 	data.Drop = addressOf("/jobs/ask", url.Values{"do": {"drop"}, "id": {strconv.FormatInt(id, 10)}, "back": {"/jobs"}})
-	if err := s.jobThings(r.Context(), j, &data.Walk, &data.Mention, &data.Batch, &data.OutboxOf); err != nil {
+	if err := s.jobThings(r.Context(), language(r), j, &data.Walk, &data.Mention, &data.Batch, &data.OutboxOf); err != nil {
 		s.broken(w, r, err)
 		return
 	}
@@ -295,10 +296,11 @@ type mentionFacts struct {
 	Badge                            badge
 	Post, Account, Place, ReviewPath string // addresses
 	Caption                          string
+	Why                              []reason
 }
 
 // jobThings reads what a job is about as far as it is still there.
-func (s *Server) jobThings(ctx context.Context, j queue.JobRow, walk **walkLine, mention **mentionFacts, batch **batchLine, sink *string) error {
+func (s *Server) jobThings(ctx context.Context, lang string, j queue.JobRow, walk **walkLine, mention **mentionFacts, batch **batchLine, sink *string) error {
 	a := jobs.AboutJob(j.Kind, j.Key, j.Args)
 	*sink = a.Sink
 	if a.Walk > 0 {
@@ -327,7 +329,7 @@ func (s *Server) jobThings(ctx context.Context, j queue.JobRow, walk **walkLine,
 		if err != nil {
 			return err
 		}
-		f := &mentionFacts{Mention: m, Badge: badgeOf(m.State), Post: postPath(m.Record.Stream, m.Record.Key), Account: accountPath(m.Pipeline, m.Record.Target), Caption: jobs.PostOf(m).Caption}
+		f := &mentionFacts{Mention: m, Badge: badgeOf(m.State), Post: postPath(m.Record.Stream, m.Record.Key), Account: accountPath(m.Pipeline, m.Record.Target), Caption: jobs.PostOf(m).Caption, Why: reasons(lang, m.Reason)}
 		if m.Place != "" {
 			f.Place = placePath(m.Place)
 		}
@@ -445,6 +447,9 @@ const doTime = 15 * time.Second
 // unableShown is how many reasons are shown why something could not be done.
 const unableShown = 20
 
+// unableLine is why something could not be done, in plain words and as it was said.
+type unableLine struct{ Plain, Err string }
+
 // doJobs does it.
 func (s *Server) doJobs(w http.ResponseWriter, r *http.Request) {
 	x, ok := selectionOf(r)
@@ -455,6 +460,10 @@ func (s *Server) doJobs(w http.ResponseWriter, r *http.Request) {
 	ids, _, err := s.selected(r.Context(), x, x.count)
 	if err != nil {
 		s.broken(w, r, err)
+		return
+	}
+	if len(ids) == 0 {
+		s.done(w, r, x.back, say("Nothing of it is left: it was done before."))
 		return
 	}
 	f := jobs.Retry
@@ -475,9 +484,12 @@ func (s *Server) doJobs(w http.ResponseWriter, r *http.Request) {
 			Drop         bool
 			Done, Unable int
 			Left         int
-			Why          []jobs.Unable
+			Why          []unableLine
 			Back         string
-		}{x.do == "drop", done, len(unable), left, unable[:min(len(unable), unableShown)], x.back}
+		}{Drop: x.do == "drop", Done: done, Unable: len(unable), Left: left, Back: x.back}
+		for _, u := range unable[:min(len(unable), unableShown)] {
+			data.Why = append(data.Why, unableLine{plain(u.Err.Error()), u.Err.Error()})
+		}
 		s.render(w, r, http.StatusOK, "jobs-unable", say("Not all could be done"), data)
 		return
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"bufio"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,10 +20,11 @@ import (
 )
 
 const (
-	mapPage     = 50 // places in a page of the list
-	mapMentions = 20 // newest mentions that a place shows on the map
-	mapReasons  = 5  // of those, the ones whose candidates are shown
-	mapTogether = 30 // places of one spot that are listed
+	mapPage     = 50  // places in a page of the list
+	mapMentions = 20  // newest mentions that a place shows on the map
+	mapReasons  = 5   // of those, the ones whose candidates are shown
+	mapNamed    = 200 // dots whose names are asked for at a time
+	mapTogether = 30  // places of one spot that are listed
 )
 
 // Tiles are the pictures under the places on the map. A browser asks for them, not sumbi.
@@ -53,7 +55,8 @@ func (s *Server) mapRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /map/points", s.mapPoints)
 	mux.HandleFunc("GET /map/at", s.mapAt)
 	mux.HandleFunc("GET /map/place/{id}", s.mapPlace)
-	mux.HandleFunc("GET /map.csv", s.mapFile("text/csv; charset=utf-8", jobs.PlacesCSV))
+	mux.HandleFunc("GET /map/names", s.mapNames)
+	mux.HandleFunc("GET /map.csv", s.mapFile("text/csv; charset=utf-8", mapCSV))
 	mux.HandleFunc("GET /map.geojson", s.mapFile("application/geo+json", jobs.PlacesGeoJSON))
 }
 
@@ -295,6 +298,36 @@ func (s *Server) mapAt(w http.ResponseWriter, r *http.Request) {
 	s.panel(w, r, d.Rows[0].ID)
 }
 
+// mapNames answers with what is at the positions that a script shows a dot for: latitude, longitude and name, in turn.
+func (s *Server) mapNames(w http.ResponseWriter, r *http.Request) {
+	x, err := s.mapPlaces(r.Context())
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	q := r.URL.Query()
+	numbers := strings.SplitN(q.Get("at"), ",", 2*mapNamed+1)
+	type spot struct{ lat, lng int32 }
+	wanted := map[spot]bool{}
+	for i := 0; i+1 < min(len(numbers), 2*mapNamed); i += 2 {
+		lat, errLat := strconv.ParseInt(numbers[i], 10, 32)
+		lng, errLng := strconv.ParseInt(numbers[i+1], 10, 32)
+		if errLat == nil && errLng == nil {
+			wanted[spot{int32(lat), int32(lng)}] = true
+		}
+	}
+	names := []any{}
+	for _, i := range x.chosen(mapFilterOf(q), x.ranked) {
+		p := &x.places[i]
+		if at := (spot{p.lat, p.lng}); wanted[at] {
+			names = append(names, p.lat, p.lng, p.name)
+			delete(wanted, at) // the first one stands for those at the same spot
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"names": names}) // an error means that the visitor has gone
+}
+
 // mapPlace shows one place: as a part of the page for a script, else on the map.
 func (s *Server) mapPlace(w http.ResponseWriter, r *http.Request) {
 	if !scripted(r) {
@@ -317,6 +350,7 @@ func (s *Server) panel(w http.ResponseWriter, r *http.Request, id string) {
 type mapPanel struct {
 	Filter   mapFilter
 	ID, Name string
+	Path     string // of the place
 	Category string
 	Address  string
 	Lot      string // the address by lot, where there is one by road, too
@@ -330,16 +364,23 @@ type mapPanel struct {
 
 // mapSaid is what a post says of a place, and why the place was chosen.
 type mapSaid struct {
-	Key, Account, URL, Pipeline string
-	At                          time.Time
-	Name                        string // as written
-	Quote                       string
-	Menu                        []mapDish
-	Ad                          bool
-	Score                       float64
-	Reason                      string
-	ByHand                      bool
-	Candidates                  []queue.Option
+	Account, URL      string
+	Path, AccountPath string // of the post and the account
+	At                time.Time
+	Name              string // as written
+	Quote             string
+	Menu              []mapDish
+	Ad                bool
+	Score             float64
+	Why               []reason
+	ByHand            bool
+	Candidates        []mapCandidate
+}
+
+// mapCandidate is a shop that could have been chosen.
+type mapCandidate struct {
+	queue.Option
+	Reasons []reason
 }
 
 type mapDish struct {
@@ -358,7 +399,7 @@ func (s *Server) mapPanelOf(r *http.Request, id string) (*mapPanel, error) {
 		return nil, err
 	}
 	p := &mapPanel{
-		Filter: mapFilterOf(r.URL.Query()), ID: id, Name: pm.Name, Category: strings.ReplaceAll(pm.Category, ">", " › "), Address: pm.Road, Lot: pm.Address, Phone: pm.Phone, Link: pm.Link, Finder: pm.Finder,
+		Filter: mapFilterOf(r.URL.Query()), ID: id, Name: pm.Name, Path: placePath(id), Category: strings.ReplaceAll(pm.Category, ">", " › "), Address: pm.Road, Lot: pm.Address, Phone: pm.Phone, Link: pm.Link, Finder: pm.Finder,
 		Lat: pm.Lat, Lng: pm.Lng, All: all,
 	}
 	if !strings.HasPrefix(p.Link, "https://") && !strings.HasPrefix(p.Link, "http://") {
@@ -367,10 +408,12 @@ func (s *Server) mapPanelOf(r *http.Request, id string) (*mapPanel, error) {
 	if p.Address == "" {
 		p.Address, p.Lot = pm.Address, ""
 	}
+	lang := language(r)
 	for i, m := range d.Mentions {
 		q := pm.Mentions[i]
 		said := mapSaid{
-			Key: m.Post, Account: m.Account, Pipeline: q.Record.Pipeline, URL: m.URL, At: q.Record.Time, Name: m.Name, Quote: m.Quote, Ad: m.Ad, Score: q.Score, Reason: q.Reason, ByHand: q.Label != 0,
+			Account: m.Account, URL: m.URL, At: q.Record.Time, Name: m.Name, Quote: m.Quote, Ad: m.Ad, Score: q.Score, Why: reasons(lang, q.Reason), ByHand: q.Label != 0,
+			Path: postPath(q.Record.Stream, q.Record.Key), AccountPath: accountPath(q.Record.Pipeline, m.Account),
 		}
 		for _, dish := range m.Menu {
 			md := mapDish{Name: dish.Name}
@@ -380,13 +423,23 @@ func (s *Server) mapPanelOf(r *http.Request, id string) (*mapPanel, error) {
 			said.Menu = append(said.Menu, md)
 		}
 		if i < mapReasons {
-			if said.Candidates, _, err = s.Store.Options(r.Context(), q.ID); err != nil && !errors.Is(err, queue.ErrNotFound) {
+			options, _, err := s.Store.Options(r.Context(), q.ID)
+			if err != nil && !errors.Is(err, queue.ErrNotFound) {
 				return nil, err
+			}
+			for _, o := range options {
+				said.Candidates = append(said.Candidates, mapCandidate{o, reasons(lang, o.Why)})
 			}
 		}
 		p.Mentions = append(p.Mentions, said)
 	}
 	return p, nil
+}
+
+// mapCSV is jobs.PlacesCSV with a mark in front by which Excel knows UTF-8.
+func mapCSV(w io.Writer) jobs.PlaceWriter {
+	_, _ = io.WriteString(w, "\ufeff") // what is written to keeps its error
+	return jobs.PlacesCSV(w)
 }
 
 // mostFiles is how many files are sent at a time: each reads the state all the while.

@@ -273,6 +273,13 @@ func (s *Server) pipelineGlance(ctx context.Context, p *jobs.Pipeline, rates []R
 		return g, nil
 	}
 	g.Run, g.State, g.Note = last, string(last.State), last.Note
+	before, err := s.Store.Runs(ctx, p.Name, last.ID, 1)
+	if err != nil {
+		return g, err
+	}
+	if len(before) > 0 && before[0].State == queue.RunDone {
+		g.Last = before[0].Run
+	}
 	if path := fmt.Sprintf("/runs/%d", last.ID); s.serves(path) {
 		g.RunPath = path
 	}

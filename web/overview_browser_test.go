@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -200,4 +201,38 @@ func TestLoginInBrowser(t *testing.T) {
 			p.Wait(`location.pathname === "/login" && document.querySelector("#token")`)
 		})
 	}
+}
+
+// TestLiveComesBack has a page whose events are refused twice, as while a server is exchanged: it is live again by itself. When
+// the server no longer knows the visitor it asks for the token.
+func TestLiveComesBack(t *testing.T) {
+	t.Parallel()
+	w, _, _ := serve(t, token)
+	s := overviewOf(w.Store)
+	s.Token = token
+	h := s.Handler()
+	var refuse atomic.Int64
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/events" && refuse.Add(-1) >= 0 {
+			http.Error(w, "bad gateway", http.StatusBadGateway)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() {
+		s.CloseLive()
+		srv.Close()
+	})
+	p := browsertest.Open(t, srv.URL+"/", browsertest.Options{Language: "en"})
+	p.Allow("401")
+	p.Allow("502")
+	refuse.Store(2)
+	p.Fill("#token", token)
+	p.Click(`.login button`)
+	p.Wait(`document.querySelector("#live.lost")`)
+	p.Wait(`document.querySelector("#live.live")`)
+	browsertest.Eval[bool](p, `fetch("/logout", { method: "POST" }).then(() => true)`)
+	refuse.Store(1)
+	srv.CloseClientConnections()
+	p.Wait(`document.querySelector("#token")`)
 }

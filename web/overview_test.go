@@ -173,6 +173,38 @@ func TestRunNow(t *testing.T) {
 	if b := text(ho.ask("GET", "/", "", browser, bearer(token))); !strings.Contains(b, "<bdi>&lt;script&gt;x") || !strings.Contains(b, "waits for you") {
 		t.Errorf("a run that waits:\n%s", b)
 	}
+	if b := text(ho.ask("GET", "/runs/new?pipeline=matzip", "", browser, bearer(token))); !strings.Contains(b, "Go on?") || !strings.Contains(b, "&lt;script&gt;x") || strings.Contains(b, `name="full"`) {
+		t.Errorf("the question about a run that waits:\n%s", b)
+	}
+	post("matzip")
+	if run, err := ho.Store.Run(t.Context(), runs[0].ID); err != nil || run.State != queue.RunRunning || run.Note != "" {
+		t.Errorf("a run that is to go on: %+v, %v", run, err)
+	}
+	err = ho.Store.Tx(t.Context(), func(tx *queue.Tx) error {
+		id := runs[0].ID
+		if err := errors.Join(tx.SeedRun(id), tx.Count(id, 1, 4711, 0, time.Second)); err != nil {
+			return err
+		}
+		if _, err := tx.CrawledRun(id); err != nil {
+			return err
+		}
+		_, err := tx.EndRun(id, true)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(page, `type="checkbox" name="full"`) {
+		t.Errorf("whole lists are not offered:\n%s", page)
+	}
+	ho.ask("POST", "/runs/new", "pipeline=matzip&full=1", browser, bearer(token), with("Content-Type", "application/x-www-form-urlencoded"))
+	if runs, err := ho.Store.OpenRuns(t.Context()); err != nil || len(runs) != 1 || !runs[0].Whole {
+		t.Errorf("whole lists: %v, %v", runs, err)
+	}
+	ho.Forget()
+	if b := text(ho.ask("GET", "/", "", browser, bearer(token))); !strings.Contains(b, "Run before this") || !strings.Contains(b, "new posts: 4,711") {
+		t.Errorf("the run before the open one is not shown:\n%s", b)
+	}
 	ho.Forecast = func(context.Context, string) (web.Forecast, error) {
 		return web.Forecast{}, errors.New("accounts.txt is <missing>")
 	}

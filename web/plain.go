@@ -12,6 +12,9 @@ var plainWords = []struct {
 	{regexp.MustCompile(`the process ended while this job ran alone`), say("Each time this job ran alone, the process died. It is left alone so that the others can go on.")},
 	{regexp.MustCompile(`^the process stopped|the state did not answer`), say("sumbi stopped before it was done. It is done again.")},
 	{regexp.MustCompile(`dropped by hand`), say("Somebody has dropped it.")},
+	{regexp.MustCompile(`^there is no (job|dead question) `), say("It is not there any more.")},
+	{regexp.MustCompile(`^job \d+ is running`), say("It is under way just now. Wait until it has ended.")},
+	{regexp.MustCompile(`no such file or directory`), say("A file that the configuration names is not there.")},
 	{regexp.MustCompile(`drop its jobs`), say("The configuration no longer has what it is for. Drop it, or put it back into the configuration.")},
 	{regexp.MustCompile(`belongs to another account now`), say("The name belongs to somebody else now, so nothing of it is collected.")},
 	{regexp.MustCompile(`is private`), say("The account is private and shows nothing.")},
@@ -37,6 +40,14 @@ var plainWords = []struct {
 	{regexp.MustCompile(`not the JSON expected|not what was asked for|has no |is not valid|has an unknown|is none of|invalid character|none of \d+ items|is no `), say("The answer is not what was asked for.")},
 	{regexp.MustCompile(`\b400\b|\b422\b|[Bb]ad [Rr]equest`), say("The upstream did not understand the request.")},
 	{regexp.MustCompile(`duplicate key|E11000`), say("The sink has another record where this one belongs.")},
+}
+
+// inWords is an error in plain words of a language where there are some, and itself.
+func inWords(lang, err string) string {
+	if p := plain(err); p != "" {
+		return word(lang, p) + " (" + err + ")"
+	}
+	return err
 }
 
 // plain says in plain words what an error means; "" when only the error itself does.

@@ -2,12 +2,15 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,12 +28,15 @@ const (
 	mostWords   = 100 // characters of a search
 	mostAuthor  = 64  // characters of a name
 	mostSearch  = 15 * time.Second
+	mostLent    = 512 // mentions that are kept from others
+	lendTime    = time.Minute
 	mostKept    = 256 // searches, and labels that can be put back, which are remembered
 )
 
 func (s *Server) reviewRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /review", s.review)
 	mux.HandleFunc("GET /review/cards", s.reviewCards)
+	mux.HandleFunc("GET /review/waiting", s.reviewWaiting)
 	mux.HandleFunc("GET /review/{mention}", s.reviewOne)
 	mux.HandleFunc("POST /review/{mention}", s.reviewAnswer)
 	mux.HandleFunc("POST /review/{mention}/undo", s.reviewUndo)
@@ -44,6 +50,50 @@ type reviewed struct {
 	mu     sync.Mutex
 	found  map[string][]queue.Option // by mention and words
 	before map[string]queue.Label    // what a person had decided before another one did, by mention and version
+	lent   map[int64]lease           // mentions that somebody looks at
+}
+
+// lease keeps a mention from being given to somebody else as well.
+type lease struct {
+	who   string
+	until time.Time
+}
+
+// others returns how many mentions behind after are lent to others, and which are at all. What who has himself stays his for
+// another while.
+func (v *reviewed) others(who string, after int64, now time.Time) (behind int, all map[int64]bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	all = map[int64]bool{}
+	for id, l := range v.lent {
+		switch {
+		case !l.until.After(now):
+			delete(v.lent, id)
+		case l.who == who:
+			v.lent[id] = lease{who, now.Add(lendTime)}
+		default:
+			all[id] = true
+			if id > after {
+				behind++
+			}
+		}
+	}
+	return behind, all
+}
+
+// lend gives mentions to who, but for those that somebody else has.
+func (v *reviewed) lend(who string, ms []queue.Mention, now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.lent == nil {
+		v.lent = map[int64]lease{}
+	}
+	for _, m := range ms {
+		l, ok := v.lent[m.ID]
+		if (!ok || l.who == who || !l.until.After(now)) && (ok || len(v.lent) < mostLent) {
+			v.lent[m.ID] = lease{who, now.Add(lendTime)}
+		}
+	}
 }
 
 func keep[V any](mu *sync.Mutex, m *map[string]V, key string, v V) {
@@ -90,6 +140,7 @@ type undoable struct {
 type reviewCard struct {
 	queue.Mention
 	Seen     string // the version of its decision
+	Options  string // the hash of its candidates
 	Now      queue.Decision
 	Caption  []piece
 	Said     []said
@@ -110,6 +161,7 @@ type reviewCard struct {
 type foundCard struct {
 	Mention int64
 	Words   string
+	Hash    string // of what was found
 	Choices []choice
 	Alert   string
 }
@@ -167,10 +219,19 @@ func (s *Server) reviewCards(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) cardsAfter(r *http.Request, after int64, n int) ([]*reviewCard, error) {
 	f := queue.ReviewFilter{Pipeline: r.FormValue("pipeline")}
-	ms, err := s.Store.Reviews(r.Context(), f, after, n)
+	who := s.reviewer(r)
+	behind, others := s.reviewed.others(who, after, s.now())
+	ms, err := s.Store.Reviews(r.Context(), f, after, n+behind)
 	if err != nil {
 		return nil, err
 	}
+	// Two people at once begin at different places; at the end they share what is left.
+	free := slices.DeleteFunc(slices.Clone(ms), func(m queue.Mention) bool { return others[m.ID] })
+	if len(free) > 0 {
+		ms = free
+	}
+	ms = ms[:min(len(ms), n)]
+	s.reviewed.lend(who, ms, s.now())
 	cards := make([]*reviewCard, len(ms))
 	for i, m := range ms {
 		if cards[i], err = s.card(r, m); err != nil {
@@ -178,6 +239,36 @@ func (s *Server) cardsAfter(r *http.Request, after int64, n int) ([]*reviewCard,
 		}
 	}
 	return cards, nil
+}
+
+// reviewer tells who reviews at this browser from others.
+func (s *Server) reviewer(r *http.Request) string {
+	return strings.Join([]string{s.author(r), s.cookie(r), s.client(r).String(), r.UserAgent()}, "\x00")
+}
+
+// mostAhead is how many mentions a script may ask about at a time.
+const mostAhead = 64
+
+// reviewWaiting tells a script which of the mentions that it has ahead still wait for a person, and in which version.
+func (s *Server) reviewWaiting(w http.ResponseWriter, r *http.Request) {
+	s.reviewed.others(s.reviewer(r), 0, s.now()) // he is still there
+	waiting := map[string]string{}
+	for i, text := range strings.Split(r.FormValue("ids"), ",") {
+		id, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || i >= mostAhead {
+			break
+		}
+		d, err := s.Store.Decision(r.Context(), id)
+		if err != nil && !errors.Is(err, queue.ErrNotFound) {
+			s.broken(w, r, err)
+			return
+		}
+		if err == nil && d.State == "review" {
+			waiting[text] = d.Version()
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"waiting": waiting}) // an error means that the visitor has gone
 }
 
 // reviewOne shows one mention, whatever is decided about it: to correct a wrong place.
@@ -227,7 +318,7 @@ func (s *Server) card(r *http.Request, m queue.Mention) (*reviewCard, error) {
 	}
 	lang := language(r)
 	c := &reviewCard{
-		Mention: m, Seen: now.Version(), Now: now, Fields: jobs.FieldsOf(m), Post: jobs.PostOf(m), PostPath: postPath(m.Record.Stream, m.Record.Key),
+		Mention: m, Seen: now.Version(), Options: listHash(options), Now: now, Fields: jobs.FieldsOf(m), Post: jobs.PostOf(m), PostPath: postPath(m.Record.Stream, m.Record.Key),
 		Why: reasons(lang, m.Reason), Asked: asked, Look: s.Look != nil, Found: foundCard{Mention: m.ID}, Back: r.FormValue("pipeline"),
 	}
 	c.Caption, c.Said = evidence(c.Post.Caption, c.Fields)
@@ -281,6 +372,10 @@ func (s *Server) reviewAnswer(w http.ResponseWriter, r *http.Request) {
 	what := word(lang, "no place")
 	if value := r.PostFormValue("choice"); value != "none" {
 		if options, n = s.chosen(r, m, options, value); n < 0 {
+			if now, err := s.Store.Decision(r.Context(), m.ID); err == nil && now.Version() != r.PostFormValue("seen") {
+				s.notDecided(w, r, m, &jobs.Meanwhile{Now: now})
+				return
+			}
 			s.problem(w, r, http.StatusBadRequest, m, word(lang, "There is no such candidate any more. Search again, or choose another one."))
 			return
 		}
@@ -294,19 +389,27 @@ func (s *Server) reviewAnswer(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.mapped.stale()
 	now, before, err := jobs.LabelSeen(r.Context(), s.Store, m.ID, r.PostFormValue("seen"), options, n, s.author(r), one)
+	seen := now.Version()
 	if err != nil {
-		s.notDecided(w, r, m, err)
-		return
+		if !s.agrees(r, m.ID, options, n, err) {
+			s.notDecided(w, r, m, err)
+			return
+		}
+		seen = "" // the other one's decision is not his to take back
 	}
 	if before != nil {
 		keep(&s.reviewed.mu, &s.reviewed.before, versionKey(m.ID, now.Version()), *before)
 	}
 	text := word(lang, "%s: %s", m.Name, what)
 	if scripted(r) {
-		answerJSON(w, http.StatusOK, answered{Said: text, Seen: now.Version()})
+		answerJSON(w, http.StatusOK, answered{Said: text, Seen: seen})
 		return
 	}
-	q := url.Values{"done": {strconv.FormatInt(m.ID, 10)}, "seen": {now.Version()}}
+	q := url.Values{}
+	if seen != "" {
+		q.Set("done", strconv.FormatInt(m.ID, 10))
+		q.Set("seen", seen)
+	}
 	if p := r.PostFormValue("pipeline"); p != "" {
 		q.Set("pipeline", p)
 	}
@@ -319,6 +422,19 @@ func (s *Server) reviewAnswer(w http.ResponseWriter, r *http.Request) {
 	s.done(w, r, to+"?"+q.Encode(), say("%s: %s"), m.Name, what)
 }
 
+// agrees reports whether err only says that somebody else has decided a mention the same way meanwhile.
+func (s *Server) agrees(r *http.Request, id int64, options []queue.Option, n int, err error) bool {
+	other, ok := errors.AsType[*jobs.Meanwhile](err)
+	if !ok || other.Now.Label == 0 {
+		return false
+	}
+	if n == jobs.None {
+		return other.Now.State == "none"
+	}
+	m, err := s.Store.Mention(r.Context(), id)
+	return err == nil && m.State == "place" && m.Label == other.Now.Label && m.Found != "" && m.Found == jobs.KeyOf(options[n])
+}
+
 // chosen is the option that a form has chosen, and where it is among the options; -1 when there is none.
 func (s *Server) chosen(r *http.Request, m queue.Mention, options []queue.Option, value string) ([]queue.Option, int) {
 	number, found := strings.CutPrefix(value, "found")
@@ -327,16 +443,27 @@ func (s *Server) chosen(r *http.Request, m queue.Mention, options []queue.Option
 		return nil, -1
 	}
 	if found {
+		// Somebody else may have searched the same words since, and found others.
 		all, _ := kept(&s.reviewed.mu, s.reviewed.found, foundKey(m.ID, r.PostFormValue("words")))
-		if n > len(all) {
+		if n > len(all) || r.PostFormValue("found") != listHash(all) {
 			return nil, -1
 		}
 		return append(options, all[n-1]), len(options)
 	}
-	if n > len(options) {
+	// What seen names is one decision with its candidates; a candidate that is no longer kept would move the others up.
+	if is := r.PostFormValue("options"); n > len(options) || (is != "" && is != listHash(options)) {
 		return nil, -1
 	}
 	return options, n - 1
+}
+
+// listHash tells a list of candidates from every other one.
+func listHash(options []queue.Option) string {
+	h := sha256.New()
+	for _, o := range options {
+		fmt.Fprintf(h, "%q %q %q\n", o.Finder, jobs.KeyOf(o), o.Link)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 func versionKey(mention int64, seen string) string { return fmt.Sprint(mention, " ", seen) }
@@ -487,7 +614,7 @@ func (s *Server) reviewSearch(w http.ResponseWriter, r *http.Request) {
 	case len(options) == 0:
 		f.Alert = word(lang, "Nothing was found.")
 	}
-	f.Choices = choices(lang, m, jobs.PostOf(m), options, "found")
+	f.Choices, f.Hash = choices(lang, m, jobs.PostOf(m), options, "found"), listHash(options)
 	keep(&s.reviewed.mu, &s.reviewed.found, foundKey(m.ID, words), options)
 	if scripted(r) {
 		s.fragment(w, r, "review-found", f)

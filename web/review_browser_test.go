@@ -97,7 +97,7 @@ func smallPage(t *testing.T, change ...func(*web.Server)) (*queue.Store, string)
 
 // shows waits until the card of a mention of that name is shown.
 func shows(p *browsertest.Page, name string) {
-	p.Wait(fmt.Sprintf(`document.querySelector("#review-card h2")?.textContent === %q`, name))
+	p.Wait(fmt.Sprintf(`document.readyState === "complete" && document.querySelector("#review-card h2")?.textContent === %q`, name))
 }
 
 // restaurants are named as their number says.
@@ -270,7 +270,7 @@ func TestReviewConflictInBrowser(t *testing.T) {
 		t.Errorf("the mention says %q", by)
 	}
 	p.Press("n")
-	p.Wait(`document.querySelector(".said")?.textContent === "식당 1: no place"`)
+	p.Wait(`document.readyState === "complete" && document.querySelector(".said")?.textContent === "식당 1: no place"`)
 	is(t, s, ids[1], "none  사장님")
 	p.Press("u")
 	p.Wait(`document.querySelector(".said")?.textContent === "식당 1: taken back"`)
@@ -396,7 +396,8 @@ func TestMergeInBrowser(t *testing.T) {
 	}
 	p.Press("\r")
 	p.Wait(`document.getElementById("dialog").open`)
-	p.Press("\r") // the button has the focus
+	tabTo(t, p, `dialog .danger`)
+	p.Press("\r")
 	p.Wait(`document.querySelector(".said")?.textContent.includes("a part of this place now")`)
 	if got := placeOf(t, s, ids[1]); got != one {
 		t.Errorf("it is of %s, want %s", got, one)

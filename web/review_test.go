@@ -10,6 +10,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -339,11 +340,26 @@ func TestReviewOther(t *testing.T) {
 		if !strings.Contains(b, "을밀대 본점") || !strings.Contains(b, `value="found1"`) || !strings.Contains(b, `name="words" value="을밀대 마포"`) || strings.Contains(b, "<html") == scripted {
 			t.Errorf("found:\n%s", b)
 		}
+		hash := regexp.MustCompile(`name="found" value="([^"]+)"`).FindStringSubmatch(b)
+		if hash == nil {
+			t.Fatalf("what was found has no mark:\n%s", b)
+		}
 		_, seen := v.card(id)
-		if r := v.send("POST", path, url.Values{"choice": {"found1"}, "words": {"다른 말"}, "seen": {seen}}); r.StatusCode != 400 {
+		if r := v.send("POST", path, url.Values{"choice": {"found1"}, "words": {"다른 말"}, "found": hash[1:], "seen": {seen}}); r.StatusCode != 400 {
 			t.Errorf("what was not found: %s", r.Status)
 		}
-		if r := v.send("POST", path, url.Values{"choice": {"found1"}, "words": {"을밀대 마포"}, "seen": {seen}}); r.StatusCode != 303 && r.StatusCode != 200 {
+		// Somebody else finds another one with the same words before the button is pressed.
+		other.ID, other.Name = "1078", "을밀대 분점"
+		v.send("POST", path+"/search", url.Values{"words": {"을밀대 마포"}})
+		if r := v.send("POST", path, url.Values{"choice": {"found1"}, "words": {"을밀대 마포"}, "found": hash[1:], "seen": {seen}}); r.StatusCode != 400 {
+			t.Errorf("another one than was pressed: %s", r.Status)
+		}
+		other.ID, other.Name = "1077", "을밀대 본점"
+		v.send("POST", path+"/search", url.Values{"words": {"을밀대 마포"}})
+		if r := v.send("POST", path, url.Values{"choice": {"1"}, "options": {"0000000000000000"}, "seen": {seen}}); r.StatusCode != 400 {
+			t.Errorf("one of another list: %s", r.Status)
+		}
+		if r := v.send("POST", path, url.Values{"choice": {"found1"}, "words": {"을밀대 마포"}, "found": hash[1:], "seen": {seen}}); r.StatusCode != 303 && r.StatusCode != 200 {
 			t.Errorf("chosen: %s %s", r.Status, text(r))
 		}
 		is(t, ho.Store, id, "place 을밀대 본점 김")
@@ -363,7 +379,7 @@ func TestReviewOther(t *testing.T) {
 			t.Errorf("a strange link:\n%s", b)
 		}
 	}
-	want := []string{"을밀대/을밀대 마포", "을밀대/고장", "을밀대/을밀대 마포", "을밀대/고장"}
+	want := []string{"을밀대/을밀대 마포", "을밀대/을밀대 마포", "을밀대/을밀대 마포", "을밀대/고장", "을밀대/을밀대 마포", "을밀대/을밀대 마포", "을밀대/을밀대 마포", "을밀대/고장"}
 	if d := cmp.Diff(want, asked); d != "" {
 		t.Error(d)
 	}
@@ -473,5 +489,74 @@ func TestReasonsAreKnown(t *testing.T) {
 	got := web.Reasons("ko", "not certain enough: name equal; branch 강남점 against none, is elsewhere; 처음 보는 이유")
 	if want := []string{"확실하지 않음", "이름 같음", "지점 강남점, 후보는 없음, 다른 곳", "처음 보는 이유"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestReviewersApart gives two people at work different mentions, shares what is left at the end, tells which wait no longer, and
+// takes the same decision of both.
+func TestReviewersApart(t *testing.T) {
+	t.Parallel()
+	ho := newHouse(t, token)
+	kim, lee := reviewer{house: ho, name: "김", scripted: true}, reviewer{house: ho, name: "이", scripted: true}
+	var all []told
+	for i := range 8 {
+		all = append(all, told{Name: fmt.Sprintf("식당 %d", i)})
+	}
+	ids := posted(t, ho.Store, "p1", "여덟 곳", all, candidates(2))
+	card := regexp.MustCompile(`data-mention="(\d+)"`)
+	cards := func(v reviewer, after int64) (got []int64) {
+		for _, m := range card.FindAllStringSubmatch(text(v.send("GET", fmt.Sprint("/review/cards?after=", after), nil)), -1) {
+			id, _ := strconv.ParseInt(m[1], 10, 64)
+			got = append(got, id)
+		}
+		return got
+	}
+	steps := []struct {
+		name  string
+		who   reviewer
+		after int64
+		want  []int64
+	}{
+		{"the first", kim, 0, ids[:5]},
+		{"the second begins behind him", lee, 0, ids[5:]},
+		{"who comes again has his own", kim, 0, ids[:5]},
+		{"at the end they share", kim, ids[4], ids[5:]},
+	}
+	for _, x := range steps {
+		if d := cmp.Diff(x.want, cards(x.who, x.after)); d != "" {
+			t.Errorf("%s: %s", x.name, d)
+		}
+	}
+	_, seen := kim.card(ids[0])
+	path := fmt.Sprintf("/review/%d", ids[0])
+	answer := func(v reviewer, choice string) (a struct{ Said, Seen, Problem string }) {
+		t.Helper()
+		r := v.send("POST", path, url.Values{"choice": {choice}, "seen": {seen}})
+		if err := json.Unmarshal([]byte(text(r)), &a); err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	if a := answer(kim, "1"); a.Seen == "" {
+		t.Fatalf("not stored: %+v", a)
+	}
+	if a := answer(lee, "1"); a.Problem != "" || a.Seen != "" || a.Said == "" {
+		t.Errorf("the same decision: %+v", a)
+	}
+	if a := answer(lee, "2"); a.Problem == "" {
+		t.Errorf("another decision: %+v", a)
+	}
+	is(t, ho.Store, ids[0], "place 을밀대 1호점 김")
+	var still struct{ Waiting map[string]string }
+	if err := json.Unmarshal([]byte(text(kim.send("GET", fmt.Sprintf("/review/waiting?ids=%d,%d,4711", ids[0], ids[1]), nil))), &still); err != nil {
+		t.Fatal(err)
+	}
+	_, seen = kim.card(ids[1])
+	if d := cmp.Diff(map[string]string{fmt.Sprint(ids[1]): seen}, still.Waiting); d != "" {
+		t.Errorf("what waits: %s", d)
+	}
+	ho.clock.add(2 * time.Minute)
+	if d := cmp.Diff(ids[1:6], cards(lee, 0)); d != "" {
+		t.Errorf("who has gone keeps his mentions: %s", d)
 	}
 }

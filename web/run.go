@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -16,6 +17,18 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, http.StatusNotFound, say("There is no such pipeline."), say("Pipelines are named in sumbi.toml; a start reads it."))
 		return
 	}
+	last, err := s.Store.LastRun(r.Context(), name)
+	if err != nil && !errors.Is(err, queue.ErrNotFound) {
+		s.broken(w, r, err)
+		return
+	}
+	if last.State == queue.RunStopped {
+		s.confirm(w, r, confirmation{
+			Title: say("Go on?"), Text: say("Pipeline %s"), Args: name, Action: "/runs/new", Fields: []fact{{"pipeline", name}}, Button: say("Go on"), Back: "/",
+			Note: last.Note + "\n" + word(lang, "It goes on where it was. If the reason is still there it stops again."),
+		})
+		return
+	}
 	c := confirmation{
 		Title: say("Run now?"), Text: say("Pipeline %s"), Args: name, Action: "/runs/new", Fields: []fact{{"pipeline", name}},
 		Button: say("Run now"), Back: "/",
@@ -23,7 +36,7 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 	if s.Forecast != nil {
 		f, err := s.Forecast(r.Context(), name)
 		if err != nil {
-			c.Note = word(lang, "There is no forecast: %s", err.Error())
+			c.Note = word(lang, "There is no forecast: %s", inWords(lang, err.Error()))
 			s.confirm(w, r, c)
 			return
 		}
@@ -40,7 +53,9 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 			{say("Cost"), cost},
 		}
 		c.Note = word(lang, "Only what is new, and all of accounts that are new.")
+		c.Check = fact{"full", say("Walk whole lists: what was changed or left out before is found, for far more requests than above.")}
 		if f.Full {
+			c.Check = fact{}
 			c.Note = word(lang, "Whole lists are walked.")
 		}
 	}
@@ -57,7 +72,10 @@ func (s *Server) startRun(w http.ResponseWriter, r *http.Request) {
 	var run queue.Run
 	var fresh bool
 	err := s.Store.Tx(r.Context(), func(tx *queue.Tx) (err error) {
-		run, fresh, err = tx.AskRun(name, false, nil)
+		run, fresh, err = tx.AskRun(name, r.PostFormValue("full") != "", nil)
+		if err == nil && run.State == queue.RunStopped {
+			err = tx.StartRun(run.ID)
+		}
 		return err
 	})
 	if err != nil {
@@ -129,6 +147,10 @@ func (s *Server) retryDead(w http.ResponseWriter, r *http.Request) {
 	}
 	if left > 0 {
 		s.done(w, r, "/", say("%d are done, %d are left: choose them again."), done, left)
+		return
+	}
+	if done == 0 && len(unable) == 0 {
+		s.done(w, r, "/", say("Nothing of it is left: it was done before."))
 		return
 	}
 	s.done(w, r, "/", say("Tried again: %d"), done)

@@ -179,10 +179,11 @@ func TestJobsByHand(t *testing.T) {
 	dead = browsertest.Eval[int64](p, `+document.querySelector("h1").innerText.slice(4)`)
 	tabTo(t, p, `a.danger`)
 	p.Press(kb.Enter)
-	p.Wait(`document.querySelector("dialog[open] .danger") === document.activeElement`)
+	p.Wait(`document.querySelector("dialog[open] [data-close]") === document.activeElement`)
 	if q := p.Text("dialog"); !strings.Contains(q, "1 selected.") {
 		t.Errorf("the question: %s", q)
 	}
+	tabTo(t, p, `dialog .danger`)
 	p.Press(kb.Enter)
 	p.Wait(`document.querySelector(".said")?.innerText === "Dropped: 1"`)
 	if js, err := s.FindJobs(t.Context(), queue.JobFilter{Most: dead}, dead+1, 1); err != nil || (len(js) > 0 && js[0].ID == dead) {

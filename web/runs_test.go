@@ -147,6 +147,9 @@ func TestRetryAndDrop(t *testing.T) {
 	if !strings.Contains(b, "4 selected.") || !strings.Contains(b, cause) {
 		t.Errorf("the question about all: %s", b)
 	}
+	if !strings.Contains(b, `data-close autofocus`) || strings.Count(b, "autofocus") != 1 {
+		t.Errorf("Enter drops: %s", b)
+	}
 	form := answered(b)
 	failing(t, ho.Store, "네이버", map[string]error{"늦은 것": errors.New("dial tcp: 10.0.0.9: connection refused")})
 	ho.send("/jobs/do", url.Values{"do": {"drop"}, "id": {fmt.Sprint(ids["끊긴 2"])}}, 303)
@@ -162,12 +165,27 @@ func TestRetryAndDrop(t *testing.T) {
 	}); !strings.Contains(b, "Dropped: 3") {
 		t.Errorf("what was done is not said: %s", b)
 	}
+	r, _ = ho.send("/jobs/do", form, 303)
+	if b := ho.look("/dead", 200, func(q *http.Request) {
+		for _, c := range r.Cookies() {
+			q.AddCookie(c)
+		}
+	}); !strings.Contains(b, "Nothing of it is left") {
+		t.Errorf("the second press counts as a success: %s", b)
+	}
 
 	// One, from its own page.
 	id := strconv.FormatInt(ids["그 밖"], 10)
 	b = ho.look("/jobs/"+id, 200)
 	if !strings.Contains(b, "a &lt;b&gt;mistake&lt;/b&gt; of its own") || strings.Contains(b, "<b>mistake") {
 		t.Errorf("the job: %s", b)
+	}
+	ask := regexp.MustCompile(`href="(/jobs/ask\?[^"]*do=retry[^"]*)" data-dialog`).FindStringSubmatch(b)
+	if ask == nil || strings.Contains(b, `action="/jobs/do"`) {
+		t.Fatalf("the job is tried again without a question: %s", b)
+	}
+	if b = ho.look(html.UnescapeString(ask[1]), 200); !strings.Contains(b, `primary" autofocus`) || strings.Contains(b, `data-close autofocus`) {
+		t.Errorf("the question about one: %s", b)
 	}
 	r, _ = ho.send("/jobs/do", answered(b), 303)
 	if j, _, err := ho.Store.Job(t.Context(), ids["그 밖"]); err != nil || j.State == "dead" || r.Header.Get("Location") != "/jobs/"+id {
@@ -187,7 +205,7 @@ func TestNotAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, b := ho.send("/jobs/do", url.Values{"do": {"retry"}, "id": {fmt.Sprint(ids["둘"]), fmt.Sprint(ids["하나"]), "99", "q-<i>"}, "back": {"https://evil.test/"}}, 200)
-	for _, want := range []string{"cannot live again: job 3 already does the same work", "there is no job 99", "there is no dead question q-&lt;i&gt;", `href="/jobs"`} {
+	for _, want := range []string{"cannot live again: job 3 already does the same work", "there is no job 99", "It is not there any more.", "Another job does the same work.", "there is no dead question q-&lt;i&gt;", `href="/jobs"`} {
 		if !strings.Contains(b, want) {
 			t.Errorf("it does not say %q: %s", want, b)
 		}

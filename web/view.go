@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
 
@@ -145,6 +146,7 @@ type confirmation struct {
 	Note        string // in the visitor's language
 	Action      string // where the form is posted to
 	Fields      []fact // that are sent with it
+	Check       fact   // a field that may be ticked, and what it says; without a name there is none
 	Button      string
 	Danger      bool   // something is lost
 	Back        string // where "cancel" leads
@@ -165,9 +167,25 @@ func (s *Server) confirm(w http.ResponseWriter, r *http.Request, c confirmation)
 
 // done leads a visitor whose form was taken to the view at path, where text is said once, in his language.
 func (s *Server) done(w http.ResponseWriter, r *http.Request, path, text string, args ...any) {
-	said := base64.RawURLEncoding.EncodeToString([]byte(word(language(r), text, args...)))
+	said := base64.RawURLEncoding.EncodeToString([]byte(clipped(word(language(r), text, args...), mostSaid)))
 	http.SetCookie(w, &http.Cookie{Name: "said", Value: said, Path: "/", MaxAge: 60, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: s.blank(r).Secure})
 	http.Redirect(w, r, path, http.StatusSeeOther)
+}
+
+// mostSaid is how much of a text fits into the cookie that carries it, in bytes: a browser takes no cookie above 4 KB.
+const mostSaid = 1024
+
+// clipped is the beginning of a text: at most n bytes, and whole characters.
+func clipped(text string, n int) string {
+	const rest = "…"
+	if len(text) <= n {
+		return text
+	}
+	n -= len(rest)
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n] + rest
 }
 
 // said returns what done left, and forgets it.
@@ -325,17 +343,19 @@ func viewsAt(now func() time.Time) map[string]*template.Template {
 // funcs are what templates may call.
 func funcs(lang string, now func() time.Time) template.FuncMap {
 	return template.FuncMap{
-		"t":      func(text string, args ...any) string { return word(lang, text, args...) },
-		"when":   when,                                                    // 2026-11-20 04:00:00 in Seoul
-		"day":    day,                                                     // 2026-11-20
-		"ago":    func(t time.Time) string { return ago(lang, now(), t) }, // 3 min ago, in 2 h
-		"dur":    func(d time.Duration) string { return span(lang, d) },   // 3 min
-		"n":      grouped,                                                 // 12,345
-		"money":  dollars,                                                 // micro-dollars: $1.25
-		"bytes":  size,                                                    // 1.2 MB
-		"static": staticURL,                                               // of a file of static/
-		"list":   func(all ...any) []any { return all },
-		"add":    func(a, b int) int { return a + b },
+		"t":        func(text string, args ...any) string { return word(lang, text, args...) },
+		"when":     when,                                                             // 2026-11-20 04:00:00 in Seoul
+		"rfc":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) }, // for a program
+		"day":      day,                                                              // 2026-11-20
+		"ago":      func(t time.Time) string { return ago(lang, now(), t) },          // 3 min ago, in 2 h
+		"dur":      func(d time.Duration) string { return span(lang, d) },            // 3 min
+		"n":        grouped,                                                          // 12,345
+		"money":    dollars,                                                          // micro-dollars: $1.25
+		"bytes":    size,                                                             // 1.2 MB
+		"upstream": func(status string) string { return upstreamWord(lang, status) }, // of a batch
+		"static":   staticURL,                                                        // of a file of static/
+		"list":     func(all ...any) []any { return all },
+		"add":      func(a, b int) int { return a + b },
 
 		"won":      func(price *int64) string { return grouped(*price) },
 		"weblink":  webLink,        // a link that a browser may follow, "" for another one

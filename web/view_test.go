@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"sumbi/web"
 )
@@ -114,5 +115,18 @@ func TestStatic(t *testing.T) {
 	}
 	if r := ho.ask("POST", web.StaticURL("page.js"), ""); r.StatusCode != 405 {
 		t.Errorf("POST: %s", r.Status)
+	}
+}
+
+// TestSaidIsShort wants what is said once to fit into its cookie, in whole characters.
+func TestSaidIsShort(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("가", 2000)
+	got := web.Clipped(long, 1024)
+	if len(got) > 1024 || len(got) < 1000 || !utf8.ValidString(got) || !strings.HasSuffix(got, "가…") {
+		t.Errorf("%d bytes, ends in %q", len(got), got[len(got)-9:])
+	}
+	if got := web.Clipped("짧다", 1024); got != "짧다" {
+		t.Errorf("a short text becomes %q", got)
 	}
 }

@@ -131,6 +131,7 @@ const drawn = new Map(); // markers by what they stand for, so that one keeps th
 function draw(anew) {
   if (!clusters) return;
   if (anew) {
+    called.clear(); // with another filter another one may stand for a spot
     markers.clearLayers();
     drawn.clear();
   }
@@ -152,6 +153,36 @@ function draw(anew) {
     drawn.delete(key);
   }
   element.dataset.drawn = drawn.size;
+  names().catch(console.warn); // without names the dots say what they do
+}
+
+// names gives the dots the names of their places.
+const called = new Map(); // names by position
+async function names() {
+  const bare = [...drawn].filter(([k, m]) => m.dot && !called.has(k)).map(([k]) => k).slice(0, 200);
+  if (!bare.length) return;
+  const q = filter();
+  q.set("at", bare.join(","));
+  for (const k of bare) called.set(k, "");
+  const answer = await ask("/map/names", q);
+  if (!answer.ok) {
+    for (const k of bare) called.delete(k);
+    return;
+  }
+  const all = (await answer.json()).names;
+  for (let i = 0; i < all.length; i += 3) {
+    const k = all[i] + "," + all[i + 1];
+    called.set(k, all[i + 2]);
+    if (drawn.get(k)?.dot) call(drawn.get(k), k);
+  }
+}
+
+function call(marker, k) {
+  const name = called.get(k);
+  const e = marker.getElement();
+  if (!name || !e) return;
+  e.setAttribute("aria-label", name);
+  e.title = name;
 }
 
 function key({ properties }) {
@@ -186,7 +217,10 @@ function cluster(c, lat, lng) {
 
 function one(c, lat, lng) {
   const marker = L.marker([lat, lng], { icon: L.divIcon({ className: "map-dot", iconSize: [24, 24] }), riseOnHover: true });
-  return button(marker, words.place, () => open(c.properties));
+  marker.dot = true;
+  button(marker, words.place, () => open(c.properties));
+  marker.on("add", () => call(marker, key(c)));
+  return marker;
 }
 
 function short(n) {
@@ -198,10 +232,16 @@ async function open({ lat, lng }) {
   const q = filter();
   q.set("lat", lat);
   q.set("lng", lng);
-  await show(await ask("/map/at", q));
+  try {
+    await show(await ask("/map/at", q));
+  } catch (error) {
+    failed(error, words.lost);
+  }
 }
 
 async function show(answer) {
+  if (!answer.ok && answer.status !== 404) throw new Error(answer.status);
+  element.querySelector(".map-failed")?.remove();
   panel.innerHTML = await answer.text();
   panel.hidden = false;
   mark();
@@ -258,10 +298,12 @@ async function refilter() {
   await Promise.all([load(), fill(1)]);
 }
 
-function failed(error) {
+function failed(error, said = words.failed) {
   console.warn(error);
-  element.querySelector(".alert")?.remove();
-  element.append(text("p", "alert bad map-failed", words.failed));
+  element.querySelector(".map-failed")?.remove();
+  const line = text("p", "alert bad map-failed", said);
+  line.setAttribute("role", "alert");
+  element.append(line);
 }
 
 form.addEventListener("change", () => refilter().catch(failed));
@@ -269,7 +311,9 @@ form.addEventListener("submit", (e) => {
   e.preventDefault();
   refilter().catch(failed);
 });
-document.querySelector(".map-view").addEventListener("click", async (e) => {
+document.querySelector(".map-view").addEventListener("click", (e) => press(e).catch((error) => failed(error, words.lost)));
+
+async function press(e) {
   if (e.ctrlKey || e.metaKey || e.shiftKey) return;
   const link = e.target.closest("a");
   if (!link) return;
@@ -289,7 +333,7 @@ document.querySelector(".map-view").addEventListener("click", async (e) => {
     if (narrow.matches) list.scrollIntoView({ block: "start" });
     list.querySelector("a")?.focus({ preventScroll: true });
   }
-});
+}
 addEventListener("popstate", () => location.reload());
 
 if (narrow.matches && !location.search) document.querySelector(".map-filter").open = false;

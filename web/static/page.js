@@ -26,7 +26,8 @@ document.addEventListener("click", async (e) => {
 // The element with data-events names what is watched. Each event carries the inside of one element.
 const watched = document.querySelector("[data-events]");
 const mark = document.getElementById("live");
-let source;
+let source, again;
+let wait = 2000; // ms until the next attempt, when the browser itself makes none
 
 function watch() {
   source = new EventSource("/events?" + watched.dataset.events);
@@ -36,8 +37,36 @@ function watch() {
     if (target) htmx.swap({ sourceElement: target, target, text: html, swap: "innerMorph" });
     document.dispatchEvent(new CustomEvent("sumbi:block", { detail: { id } }));
   });
-  source.onopen = () => say("live");
-  source.onerror = () => say("lost");
+  source.onopen = () => {
+    wait = 2000;
+    say("live");
+  };
+  source.onerror = () => {
+    say("lost");
+    if (source?.readyState === EventSource.CLOSED) later();
+  };
+}
+
+// later makes another attempt: a browser makes none after an answer that is no stream.
+function later() {
+  clearTimeout(again);
+  again = setTimeout(retry, wait);
+  wait = Math.min(2 * wait, 60000);
+}
+
+async function retry() {
+  const stop = new AbortController();
+  const giveUp = setTimeout(() => stop.abort(), 10000);
+  let status = 0; // not answered
+  try {
+    ({ status } = await fetch("/events?" + watched.dataset.events, { headers: { Accept: "text/event-stream" }, signal: stop.signal }));
+  } catch { /* the next attempt may reach it */ }
+  clearTimeout(giveUp);
+  stop.abort();
+  if (document.hidden) return;
+  if (status === 401) location.reload(); // to the form that lets in
+  else if (status === 200) watch();
+  else later();
 }
 
 function say(state) {
@@ -49,6 +78,7 @@ function say(state) {
 if (watched && mark) {
   // A browser opens few connections to one server: a tab that nobody looks at needs none.
   document.addEventListener("visibilitychange", () => {
+    clearTimeout(again);
     source?.close();
     source = undefined;
     if (!document.hidden) watch();

@@ -57,6 +57,28 @@ function fill() {
   return fetching;
 }
 
+// check drops what somebody else has decided meanwhile from the cards that come next.
+let checking;
+async function check() {
+  if (single || checking || ahead.length === 0) return;
+  checking = true;
+  const asked = [...ahead];
+  try {
+    const r = await fetch("/review/waiting?" + new URLSearchParams({ ids: asked.map(id).join(",") }), { headers: html });
+    if (!r.ok) return;
+    const { waiting } = await r.json();
+    for (const c of asked) {
+      const i = ahead.indexOf(c);
+      if (i < 0 || waiting[id(c)] === c.querySelector("input[name=seen]").value) continue;
+      ahead.splice(i, 1);
+      if (!waiting[id(c)]) count(-1);
+    }
+  } catch { /* an answer to a decided one is refused, and says so */ } finally {
+    checking = false;
+  }
+  fill();
+}
+
 // show puts a card where the last one was; none: that was all.
 function show(next) {
   if (!next && more) {
@@ -66,7 +88,7 @@ function show(next) {
   next?.removeAttribute("inert");
   place.replaceChildren(...(next ? [next] : []));
   end.hidden = Boolean(next);
-  if (!next) document.getElementById("review-restart").hidden = !skipped;
+  if (!next) document.getElementById("review-restart").hidden = !skipped && Number(left.dataset.left) === 0;
   if (next) {
     history.replaceState(null, "", "/review?" + new URLSearchParams({ after: id(next) - 1, ...(pipeline && { pipeline }) }));
     prepare(next);
@@ -92,6 +114,7 @@ function forward(entry) {
   document.querySelector(".undo")?.remove();
   show(ahead.shift());
   fill();
+  check();
 }
 
 function count(by) {
@@ -112,6 +135,7 @@ function answer(c, form, choice) {
       const a = (r.headers.get("Content-Type") ?? "").startsWith("application/json") ? await r.json() : {};
       if (!r.ok) return failed(entry, a.problem ?? `${root.dataset.failed} ${name(c)}`);
       entry.seen = a.seen;
+      if (!a.seen) forget(entry); // somebody else has decided the same: nothing to take back
       say(a.said);
     } catch {
       failed(entry, `${root.dataset.failed} ${name(c)}`);
@@ -122,9 +146,13 @@ function answer(c, form, choice) {
   forward(entry);
 }
 
-function failed(entry, text) {
+function forget(entry) {
   const i = done.indexOf(entry);
   if (i >= 0) done.splice(i, 1);
+}
+
+function failed(entry, text) {
+  forget(entry);
   count(1);
   problem(text, "/review/" + id(entry.card));
   if (card()) prepare(card());
