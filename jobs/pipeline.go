@@ -35,6 +35,7 @@ type Pipeline struct {
 	Saved     func(tx *queue.Tx, all []queue.Stored) error // what follows a page, in its commit
 	Ended     func(tx *queue.Tx, w queue.Walk) error       // what follows the end of a list, in its commit; nil = nothing
 	Counts    string                                       // the stream of which views and likes are counted by the day; "" = none
+	Keep      int                                          // for how many days counts are kept; 0 = for ever
 	Tidy      func(tx *queue.Tx) error                     // removes what is kept for a time only, once a day; nil = nothing
 	Ask       *Ask                                         // the batch step; nil = none
 	Find      *Find                                        // the match step; nil = none

@@ -50,18 +50,25 @@ func readVelogPost(r queue.Stored) (velogPost, error) {
 func Velog(p *Pipeline, keep int) *Pipeline {
 	p.Lists, p.PageSize = []string{"posts"}, velogPage
 	p.Whole, p.Patience, p.Renews = true, velogPatience, velogRenews
-	p.Saved, p.Ended, p.Counts = p.count, p.counted, VelogPosts
+	p.Saved, p.Ended, p.Counts, p.Keep = p.count, p.counted, VelogPosts, keep
 	p.Tidy = func(tx *queue.Tx) error {
-		today, until := queue.Day(tx.Now()), ""
-		if keep > 0 {
-			until = addDays(today, -keep)
-		}
-		if err := tx.ThinSnapshots(p.Name, addDays(today, -velogDetail), until); err != nil {
+		today := queue.Day(tx.Now())
+		if err := tx.ThinSnapshots(p.Name, addDays(today, -velogDetail), p.KeptSince(today)); err != nil {
 			return err
 		}
 		return tx.ForgetRuns(p.Name, tx.Now().Add(-velogRuns))
 	}
 	return p
+}
+
+// KeptSince is the first day of which counts are kept when it is today; "" all are.
+func (p *Pipeline) KeptSince(today string) string { return keptSince(today, p.Keep) }
+
+func keptSince(today string, keep int) string {
+	if keep <= 0 {
+		return ""
+	}
+	return addDays(today, -keep)
 }
 
 // count takes what a page says of counters, and tells the sinks of posts that have changed.

@@ -91,7 +91,7 @@ func newVelogWorld(t *testing.T, w *world, o sim.Options) *velogWorld {
 		if v.every > 0 {
 			p.Spec, p.Next = "every", func(t time.Time) time.Time { return t.Add(v.every) }
 		}
-		p.Sinks = []jobs.Sink{jobs.VelogSink(e.Store, "mongo", "velog", w.sink)}
+		p.Sinks = []jobs.Sink{jobs.VelogSink(e.Store, "mongo", "velog", 0, w.sink)}
 		e.Pipelines = []*jobs.Pipeline{jobs.Velog(p, 0)}
 		e.Lanes = []queue.Lane{
 			{Name: "velog", Workers: cmp.Or(v.workers, 8), Deadline: time.Minute, Attempts: 3, Backoff: queue.Backoff{Base: 10 * time.Millisecond, Cap: 50 * time.Millisecond}},
@@ -337,7 +337,7 @@ func TestVelogMonth(t *testing.T) {
 // postDays is the series of a post up to a day, as the page shows it.
 func (v *velogWorld) postDays(id, last string) []jobs.Day {
 	v.tb.Helper()
-	d, err := jobs.VelogPost(context.Background(), v.store, id, "2000-01-01", last)
+	d, err := jobs.VelogPost(context.Background(), v.store, id, jobs.Span{First: "2000-01-01", Last: last, Today: last})
 	if err != nil {
 		v.tb.Fatal(err)
 	}

@@ -27,16 +27,17 @@ func TestSnapAddsWhatIsNews(t *testing.T) {
 		within(t, s, func(tx *queue.Tx) error { return tx.Snap(id, "views", x.at, x.n) })
 	}
 	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-01 10", "2025-03-02 10", "2025-03-02 12", "2025-03-02 9", "2025-03-04 9")
+	rows(t, s, `select seen_at from snapshot where at <> seen_at order by at`, "2025-03-01T14:01:00.000Z", "2025-03-02T00:00:00.000Z")
 	c, err := s.CountsOfRecord(t.Context(), id, "views")
 	check(t, err)
 	var got []string
 	for _, x := range c.Snapshots {
-		got = append(got, fmt.Sprint(x.Day, " ", x.N))
+		got = append(got, fmt.Sprint(x.Day, " ", x.First, " ", x.N, " ", x.Seen.Sub(x.At)))
 	}
-	same(t, "days", got, []string{"2025-03-01 10", "2025-03-02 9", "2025-03-04 9"})
+	same(t, "days", got, []string{"2025-03-01 10 10 1m0s", "2025-03-02 10 9 11h0m0s", "2025-03-04 9 9 0s"})
 
 	within(t, s, func(tx *queue.Tx) error { return tx.ThinSnapshots("matzip", "2025-03-03", "") })
-	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-01 10", "2025-03-02 9", "2025-03-04 9")
+	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-01 10", "2025-03-02 10", "2025-03-02 9", "2025-03-04 9")
 	within(t, s, func(tx *queue.Tx) error { return tx.ThinSnapshots("다른 일", "2025-04-01", "2025-04-01") })
 	within(t, s, func(tx *queue.Tx) error { return tx.ThinSnapshots("matzip", "2025-03-04", "2025-03-03") })
 	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-02 9", "2025-03-04 9")

@@ -124,7 +124,7 @@ func (s *Server) everyUser(ctx context.Context, each func(queue.Member, jobs.Use
 			return err
 		}
 		for _, m := range members {
-			d, err := jobs.VelogUser(ctx, s.Store, m, today, today)
+			d, err := jobs.VelogUser(ctx, s.Store, m, jobs.Span{First: today, Last: today, Today: today, Kept: p.KeptSince(today)})
 			if err != nil {
 				return err
 			}
@@ -147,7 +147,14 @@ func (s *Server) velogUsers(w http.ResponseWriter, r *http.Request) {
 }
 
 // dayRange is what the visitor wants to see.
-type dayRange struct{ From, To string }
+type dayRange struct {
+	From, To string
+	today    string
+}
+
+func (d dayRange) span(p *jobs.Pipeline) jobs.Span {
+	return jobs.Span{First: d.From, Last: d.To, Today: d.today, Kept: p.KeptSince(d.today)}
+}
 
 // days reads the range of a request. The last day is today at the latest.
 func (s *Server) days(r *http.Request) dayRange {
@@ -171,21 +178,28 @@ func (s *Server) days(r *http.Request) dayRange {
 	if least := to.AddDate(0, 0, 1-mostDays); from.Before(least) {
 		from = least
 	}
-	return dayRange{from.Format(time.DateOnly), to.Format(time.DateOnly)}
+	return dayRange{from.Format(time.DateOnly), to.Format(time.DateOnly), today.Format(time.DateOnly)}
+}
+
+// member is the user whom a request names, of a pipeline that counts.
+func (s *Server) member(r *http.Request) (*jobs.Pipeline, queue.Member, error) {
+	all := s.counting()
+	i := slices.IndexFunc(all, func(p *jobs.Pipeline) bool { return p.Name == r.PathValue("pipeline") })
+	if i < 0 {
+		return nil, queue.Member{}, queue.ErrNotFound
+	}
+	m, err := s.Store.Member(r.Context(), all[i].Name, r.PathValue("user"))
+	return all[i], m, err
 }
 
 // velogOf reads a user of a request with his days.
 func (s *Server) velogOf(r *http.Request) (queue.Member, jobs.UserDocument, dayRange, error) {
 	days := s.days(r)
-	pipeline := r.PathValue("pipeline")
-	if !slices.ContainsFunc(s.counting(), func(p *jobs.Pipeline) bool { return p.Name == pipeline }) {
-		return queue.Member{}, jobs.UserDocument{}, days, queue.ErrNotFound
-	}
-	m, err := s.Store.Member(r.Context(), pipeline, r.PathValue("user"))
+	p, m, err := s.member(r)
 	if err != nil {
 		return m, jobs.UserDocument{}, days, err
 	}
-	d, err := jobs.VelogUser(r.Context(), s.Store, m, days.From, days.To)
+	d, err := jobs.VelogUser(r.Context(), s.Store, m, days.span(p))
 	sortPosts(d.PostList, r.FormValue("sort"))
 	return m, d, days, err
 }
@@ -278,12 +292,12 @@ func (s *Server) velogUser(w http.ResponseWriter, r *http.Request) {
 // onePost reads a post of a request; it must be the user's.
 func (s *Server) onePost(r *http.Request) (jobs.PostDocument, dayRange, error) {
 	days := s.days(r)
-	m, err := s.Store.Member(r.Context(), r.PathValue("pipeline"), r.PathValue("user"))
+	p, m, err := s.member(r)
 	if err != nil {
 		return jobs.PostDocument{}, days, err
 	}
-	d, err := jobs.VelogPost(r.Context(), s.Store, r.PathValue("post"), days.From, days.To)
-	if err == nil && d.User != m.Target {
+	d, err := jobs.VelogPost(r.Context(), s.Store, r.PathValue("post"), days.span(p))
+	if err == nil && (d.User != m.Target || d.Pipeline != p.Name) {
 		err = queue.ErrNotFound
 	}
 	return d, days, err

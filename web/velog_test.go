@@ -49,6 +49,9 @@ func velogStore(t *testing.T) *queue.Store {
 		}
 		for i, day := range []int{3, 2, 0} { // one day nobody looked
 			at := now.AddDate(0, 0, -day)
+			if day > 0 {
+				at = at.Add(11*time.Hour + 50*time.Minute) // ten to midnight in Korea
+			}
 			for k, r := range all {
 				if err := errors.Join(tx.Snap(r.ID, "views", at, int64(1000*(k+1)+i*10*(k+1))), tx.Snap(r.ID, "likes", at, int64(5-i))); err != nil {
 					return err
