@@ -28,8 +28,12 @@ func (tx *Tx) RecordID(stream, key string) (id int64, err error) {
 	return id, err
 }
 
+// maxAhead is how far an upstream's clock may be ahead of ours.
+const maxAhead = 5 * time.Minute
+
 // Snap notes how far a counter of a record had come at a moment. A row is written when the number has changed, or is the first
-// of its Korean day; else the last row was seen once more. What is older than the last look is old news.
+// of its Korean day; else the last row was seen once more. What is older than the last look is old news. What is further ahead than a clock may be is of
+// now, or else it would make old news of all that follows.
 func (tx *Tx) Snap(record int64, what string, at time.Time, n int64) error {
 	var day string
 	var last int64
@@ -37,6 +41,9 @@ func (tx *Tx) Snap(record int64, what string, at time.Time, n int64) error {
 	err := tx.one(`select at, seen_at, day, n from snapshot where record = ? and what = ? order by at desc limit 1`, []any{record, what}, instant{&then}, instant{&seen}, &day, &last)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
+	}
+	if at.After(tx.now.Add(maxAhead)) {
+		at = tx.now
 	}
 	today := Day(at)
 	switch {

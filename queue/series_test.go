@@ -43,6 +43,21 @@ func TestSnapAddsWhatIsNews(t *testing.T) {
 	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-02 9", "2025-03-04 9")
 }
 
+// TestSnapDoubtsAClock checks that one look of the far future does not make old news of those that follow.
+func TestSnapDoubtsAClock(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	now := day(1)
+	s.Now = func() time.Time { return now }
+	_, walks := begin(t, s, "호두", "posts")
+	id := put(t, s, walks[0], velogRecord("고루틴", day(1)))[0].ID
+	for n, ahead := range []time.Duration{time.Minute, 365 * 24 * time.Hour, 0, -time.Hour} {
+		now = now.Add(10 * time.Minute)
+		within(t, s, func(tx *queue.Tx) error { return tx.Snap(id, "views", now.Add(ahead), int64(n)) })
+	}
+	rows(t, s, `select n from snapshot order by at`, "0", "1", "2")
+}
+
 // TestVanish checks that what a whole list does not show any more is gone, and comes back, but never more than half at once.
 func TestVanish(t *testing.T) {
 	t.Parallel()
