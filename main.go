@@ -220,7 +220,7 @@ func (b *builder) velog(ctx context.Context) func(config.Pipeline, *jobs.Pipelin
 		pl.Targets = jobs.Users(ctx, b.store, pl.Name, p.Accounts)
 		if b.sink != nil {
 			lane := "mongo/" + pl.Name
-			to := jobs.VelogSink(b.store, lane, pl.Name, b.sink)
+			to := jobs.VelogSink(b.store, lane, pl.Name, int(c.Keep/(24*time.Hour)), b.sink)
 			to.Identity = sinkIdentity(b.c, "users, postStats")
 			pl.Sinks = []jobs.Sink{to}
 			b.lane(b.e, nil, lane, 1, 5*time.Minute, 0)

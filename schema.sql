@@ -229,11 +229,13 @@ create table record (
 create index record_question on record (question) where question is not null;
 
 -- How far a counter of a record had come at a moment. A row is added when the number has changed, and with the first look of
--- each day; between two rows nothing was counted. Nothing is altered.
+-- each day; from at to seen_at each look found the number the same. What was counted between seen_at and the next row may
+-- belong to any moment between them.
 create table snapshot (
   record integer not null,
   what   text    not null,                         -- views, likes
   at     text    not null,
+  seen_at text   not null,                         -- the last look that found n, on the same day
   day    text    not null,                         -- the Korean day of at
   n      integer not null,                         -- in all, up to then
   primary key (record, what, at)
@@ -618,7 +620,7 @@ create view v_credentials as
 select pipeline, target as account, uid as upstream_id, case when dead_at is null then 'ok' else 'dead' end as state, dead_at as dead_since, reason, expires_at, created_at, changed_at
 from credential;
 
--- How far each counter of a record had come at the end of each day.
+-- How far each counter of a record had come at the last look of each day.
 create view v_days as
 select r.pipeline, r.target as account, r.stream, r.key as record, s.what, s.day, s.n, d.n as upstream_count
 from snapshot s join record r on r.id = s.record left join daily d on d.record = s.record and d.what = s.what and d.day = s.day

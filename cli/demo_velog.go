@@ -96,11 +96,12 @@ func (d demoCmd) reportVelog(e *env, s *queue.Store, v *sim.Velog, first string)
 	if err != nil {
 		return err
 	}
-	last := queue.Day(s.Now())
+	today := queue.Day(s.Now())
+	days := jobs.Span{First: first, Last: today, Today: today}
 	t := tabwriter.NewWriter(e.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	right, wrong := 0, 0
 	for i, m := range members {
-		doc, err := jobs.VelogUser(e.ctx, s, m, first, last)
+		doc, err := jobs.VelogUser(e.ctx, s, m, days)
 		if err != nil {
 			return err
 		}
@@ -117,7 +118,7 @@ func (d demoCmd) reportVelog(e *env, s *queue.Store, v *sim.Velog, first string)
 		}
 		fmt.Fprintln(t)
 		for _, p := range doc.PostList {
-			post, err := jobs.VelogPost(e.ctx, s, p.ID, first, last)
+			post, err := jobs.VelogPost(e.ctx, s, p.ID, days)
 			if err != nil {
 				return err
 			}

@@ -19,25 +19,27 @@ import (
 // Pipeline is one system that collects: where its targets come from, who is asked, what follows a page, where it goes.
 type Pipeline struct {
 	Name      string
-	Targets   func() ([]string, error)                     // read anew at each run
-	Only      []string                                     // log-ins of nobody else are taken; nil = of anybody
-	Next      func(time.Time) time.Time                    // when it runs after that; nil or zero = only by hand
-	Spec      string                                       // what Next is made of, so that a changed schedule is noticed
-	FullEvery time.Duration                                // walks whole lists now and then; 0 = never
-	Whole     bool                                         // walks whole lists always: so only is seen what is no longer there
-	Pause     time.Duration                                // a target is not begun again before; 0 = each run begins all
-	Patience  time.Duration                                // a page that is to wait longer is left to a later run; 0 = it waits
-	Renews    time.Duration                                // a log-in may be renewed by a call when it ends within this
-	Lane      string                                       // of Source
-	Lists     []string                                     // of each target
-	PageSize  int                                          // records of a full page, for forecasts
-	Source    adapters.Source                              //
-	Saved     func(tx *queue.Tx, all []queue.Stored) error // what follows a page, in its commit
-	Ended     func(tx *queue.Tx, w queue.Walk) error       // what follows the end of a list, in its commit; nil = nothing
-	Counts    string                                       // the stream of which views and likes are counted by the day; "" = none
-	Tidy      func(tx *queue.Tx) error                     // removes what is kept for a time only, once a day; nil = nothing
-	Ask       *Ask                                         // the batch step; nil = none
-	Find      *Find                                        // the match step; nil = none
+	Targets   func() ([]string, error)                             // read anew at each run
+	Only      []string                                             // log-ins of nobody else are taken; nil = of anybody
+	Next      func(time.Time) time.Time                            // when it runs after that; nil or zero = only by hand
+	Spec      string                                               // what Next is made of, so that a changed schedule is noticed
+	FullEvery time.Duration                                        // walks whole lists now and then; 0 = never
+	Whole     bool                                                 // walks whole lists always: so only is seen what is no longer there
+	Pause     time.Duration                                        // a target is not begun again before; 0 = each run begins all
+	Patience  time.Duration                                        // a page that is to wait longer is left to a later run; 0 = it waits
+	Renews    time.Duration                                        // a log-in may be renewed by a call when it ends within this
+	Lane      string                                               // of Source
+	Lists     []string                                             // of each target
+	PageSize  int                                                  // records of a full page, for forecasts
+	Source    adapters.Source                                      //
+	Saved     func(tx *queue.Tx, all []queue.Stored) error         // what follows a page, in its commit
+	Ended     func(tx *queue.Tx, w queue.Walk) error               // what follows the end of a list, in its commit; nil = nothing
+	Rested    func(tx *queue.Tx, r queue.Run, target string) error // what a target's turn is while all its lists are left alone; nil = nothing
+	Counts    string                                               // the stream of which views and likes are counted by the day; "" = none
+	Keep      int                                                  // for how many days counts are kept; 0 = for ever
+	Tidy      func(tx *queue.Tx) error                             // removes what is kept for a time only, once a day; nil = nothing
+	Ask       *Ask                                                 // the batch step; nil = none
+	Find      *Find                                                // the match step; nil = none
 	Sinks     []Sink
 }
 

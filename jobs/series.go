@@ -13,34 +13,28 @@ type Day struct {
 	Likes *int64 `json:"likes"` // fewer than the day before when it is negative
 }
 
-// growth turns snapshots of a counter into what was counted on each day from first to last. A day's number is the difference
-// between its last snapshot and the last one of the day before, so that a first look late in a day loses nothing. After days
-// without a snapshot the sum of the gap is known, but not whose it is: all of them are unknown, unless the counter never falls
-// and the sum is 0. What the upstream itself says of a day goes before. born is the day on which the counter began at 0; ""
-// unknown.
-func growth(c queue.Counts, falls bool, born, first, last string) map[string]*int64 {
+// atMidnight is how far from the end of a day a look may be that tells how far a counter had come then. Every 10 to 15 minutes is
+// looked, and statistics that took the upstream too long are left alone for an hour: one of the looks around is nearer.
+const atMidnight = time.Hour
+
+// growth turns looks at a counter into what was counted on each day from first to last. A day's number is the difference between
+// its end and that of the day before. How far the counter had come at the end of a day is known when somebody looked within
+// atMidnight of it, or when the looks before and after it found the same number and the counter never falls. A day with an end
+// that is not known is unknown, and so is the day after it: whose the views between two looks are cannot be said. Of today it is
+// what was counted so far. What the upstream itself says of a day goes before. born is the day on which the counter began at 0;
+// "" unknown.
+func growth(c queue.Counts, falls bool, born, first, last, today string) map[string]*int64 {
 	out := map[string]*int64{}
 	known := func(day string, n int64) {
 		if day >= first && day <= last {
 			out[day] = &n
 		}
 	}
-	before, n := "", int64(0)
-	if born != "" {
-		before = addDays(born, -1)
-	}
-	for _, s := range c.Snapshots {
-		if before != "" && before < s.Day {
-			grown := s.N - n
-			if addDays(before, 1) == s.Day {
-				known(s.Day, grown)
-			} else if grown == 0 && !falls {
-				for d := max(addDays(before, 1), first); d <= s.Day && d <= last; d = addDays(d, 1) {
-					known(d, 0)
-				}
-			}
+	ends := endsOf(c.Snapshots, falls, born, addDays(first, -1), today)
+	for day, n := range ends {
+		if before, ok := ends[addDays(day, -1)]; ok {
+			known(day, n-before)
 		}
-		before, n = s.Day, s.N
 	}
 	if len(c.Daily) == 0 {
 		return out
@@ -60,6 +54,35 @@ func growth(c queue.Counts, falls bool, born, first, last string) map[string]*in
 		known(d, c.Daily[d])
 	}
 	return out
+}
+
+// endsOf is how far a counter had come at the end of each day from first on of which that is known; of today so far.
+func endsOf(looks []queue.Snapshot, falls bool, born, first, today string) map[string]int64 {
+	ends := map[string]int64{}
+	if born != "" && len(looks) > 0 && looks[0].Day >= born {
+		looks = append([]queue.Snapshot{{Day: addDays(born, -1), Seen: queue.DayBegins(born)}}, looks...)
+	}
+	for i, a := range looks {
+		next := addDays(a.Day, 1)
+		if a.Day == today || queue.DayBegins(next).Sub(a.Seen) <= atMidnight {
+			ends[a.Day] = a.N
+		}
+		if i+1 == len(looks) {
+			break
+		}
+		b := looks[i+1]
+		if !falls && a.N == b.First {
+			for d := max(a.Day, first); d < b.Day; d = addDays(d, 1) {
+				ends[d] = a.N
+			}
+			continue
+		}
+		before := addDays(b.Day, -1)
+		if _, ok := ends[before]; !ok && b.At.Sub(queue.DayBegins(b.Day)) <= atMidnight {
+			ends[before] = b.First
+		}
+	}
+	return ends
 }
 
 // addDays returns the day n days after day.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"sumbi/jobs"
 	"sumbi/queue"
@@ -13,9 +14,27 @@ import (
 // TestGrowth checks what is known of each day, and what is not.
 func TestGrowth(t *testing.T) {
 	t.Parallel()
-	snaps := func(all ...any) (c queue.Counts) {
+	at := func(day, hour, minute int) time.Time { return time.Date(2025, 3, day, hour-9, minute, 0, 0, time.UTC) } // of Korea
+	// snaps are days that were looked at from 9:00 to 23:55, with what was found last.
+	snaps := func(all ...int) (c queue.Counts) {
 		for i := 0; i < len(all); i += 2 {
-			c.Snapshots = append(c.Snapshots, queue.Snapshot{Day: fmt.Sprintf("2025-03-%02d", all[i]), N: int64(all[i+1].(int))})
+			n := int64(all[i+1])
+			c.Snapshots = append(c.Snapshots, queue.Snapshot{Day: fmt.Sprintf("2025-03-%02d", all[i]), At: at(all[i], 9, 0), First: n, Seen: at(all[i], 23, 55), N: n})
+		}
+		return c
+	}
+	type look struct {
+		day, hour, minute int
+		n                 int64
+	}
+	looks := func(all ...look) (c queue.Counts) {
+		for _, l := range all {
+			day, when := fmt.Sprintf("2025-03-%02d", l.day), at(l.day, l.hour, l.minute)
+			if k := len(c.Snapshots) - 1; k >= 0 && c.Snapshots[k].Day == day {
+				c.Snapshots[k].Seen, c.Snapshots[k].N = when, l.n
+				continue
+			}
+			c.Snapshots = append(c.Snapshots, queue.Snapshot{Day: day, At: when, First: l.n, Seen: when, N: l.n})
 		}
 		return c
 	}
@@ -43,10 +62,19 @@ func TestGrowth(t *testing.T) {
 		"the upstream's own days":            {series(snaps(1, 10, 2, 13), 1, 4, 2, 3), false, "", "4 3 - - -"},
 		"its days without any":               {series(snaps(4, 9), 2, 4, 4, 5), false, "2025-03-01", "0 4 0 5 -"},
 		"its days end, ours go on":           {series(snaps(2, 9, 3, 12, 4, 12), 1, 4, 2, 5), false, "", "4 5 3 0 -"},
+
+		"a day seen only at its beginning":  {looks(look{1, 23, 50, 10}, look{2, 0, 5, 10}, look{2, 0, 30, 10}, look{3, 22, 0, 50}, look{3, 23, 50, 52}, look{4, 23, 50, 60}), false, "", "- - - 8 -"},
+		"the next look finds the same":      {looks(look{1, 23, 50, 10}, look{2, 0, 5, 10}, look{2, 0, 30, 10}, look{3, 22, 0, 10}, look{3, 23, 50, 12}), false, "", "- 0 2 - -"},
+		"which tells nothing of what falls": {looks(look{1, 23, 50, 10}, look{2, 0, 5, 10}, look{2, 0, 30, 10}, look{3, 22, 0, 10}, look{3, 23, 50, 12}), true, "", "- - - - -"},
+		"an hour before the end is enough":  {looks(look{1, 23, 0, 10}, look{2, 23, 0, 12}, look{3, 22, 59, 15}, look{4, 9, 0, 16}), false, "", "- 2 - - -"},
+		"and so is an hour after it":        {looks(look{1, 22, 30, 10}, look{2, 0, 20, 11}, look{2, 23, 10, 14}, look{3, 22, 30, 15}, look{4, 1, 1, 16}), false, "", "- 3 - - -"},
+		"today so far":                      {looks(look{4, 23, 50, 10}, look{5, 0, 5, 10}, look{5, 8, 0, 14}), false, "", "- - - - 4"},
+		"today after a night without looks": {looks(look{4, 22, 0, 10}, look{5, 9, 0, 14}), false, "", "- - - - -"},
+		"nobody looks any more":             {looks(look{2, 23, 50, 10}, look{3, 0, 5, 10}, look{3, 0, 30, 10}), false, "", "- - - - -"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			days := jobs.Growth(tt.counts, tt.falls, tt.born, "2025-03-01", "2025-03-05")
+			days := jobs.Growth(tt.counts, tt.falls, tt.born, "2025-03-01", "2025-03-05", "2025-03-05")
 			var got []string
 			for d := range slices.Values([]int{1, 2, 3, 4, 5}) {
 				n, text := days[fmt.Sprintf("2025-03-%02d", d)], "-"

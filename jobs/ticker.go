@@ -529,6 +529,11 @@ func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets
 			if err != nil {
 				return err
 			}
+			if len(walks) == 0 && p.Rested != nil {
+				if err := p.Rested(tx, r, t); err != nil {
+					return err
+				}
+			}
 			for _, w := range walks {
 				if _, err := tx.Add(p.pageJob(w, p.left(w, known.Total))); err != nil {
 					return err

@@ -50,18 +50,25 @@ func readVelogPost(r queue.Stored) (velogPost, error) {
 func Velog(p *Pipeline, keep int) *Pipeline {
 	p.Lists, p.PageSize = []string{"posts"}, velogPage
 	p.Whole, p.Patience, p.Renews = true, velogPatience, velogRenews
-	p.Saved, p.Ended, p.Counts = p.count, p.counted, VelogPosts
+	p.Saved, p.Ended, p.Rested, p.Counts, p.Keep = p.count, p.counted, p.rested, VelogPosts, keep
 	p.Tidy = func(tx *queue.Tx) error {
-		today, until := queue.Day(tx.Now()), ""
-		if keep > 0 {
-			until = addDays(today, -keep)
-		}
-		if err := tx.ThinSnapshots(p.Name, addDays(today, -velogDetail), until); err != nil {
+		today := queue.Day(tx.Now())
+		if err := tx.ThinSnapshots(p.Name, addDays(today, -velogDetail), p.KeptSince(today)); err != nil {
 			return err
 		}
 		return tx.ForgetRuns(p.Name, tx.Now().Add(-velogRuns))
 	}
 	return p
+}
+
+// KeptSince is the first day of which counts are kept when it is today; "" all are.
+func (p *Pipeline) KeptSince(today string) string { return keptSince(today, p.Keep) }
+
+func keptSince(today string, keep int) string {
+	if keep <= 0 {
+		return ""
+	}
+	return addDays(today, -keep)
 }
 
 // count takes what a page says of counters, and tells the sinks of posts that have changed.
@@ -176,6 +183,21 @@ func (p *Pipeline) postsEnded(tx *queue.Tx, w queue.Walk) error {
 	if why, err := p.loggedOut(tx, w.Target); err != nil || why != "" || w.State == queue.WalkGone {
 		return err
 	}
+	return p.beginStats(tx, w)
+}
+
+// rested takes the place of the list of a target's posts in a turn in which that is left alone.
+func (p *Pipeline) rested(tx *queue.Tx, r queue.Run, target string) error {
+	w, err := tx.List(p.Name, target, p.Lists[0])
+	if err != nil || w.State == queue.WalkWalking || w.Rest.IsZero() {
+		return err
+	}
+	w.Run, w.Whole = r.ID, r.Whole
+	return p.beginStats(tx, w)
+}
+
+// beginStats begins the statistics of every post that a list of posts has shown.
+func (p *Pipeline) beginStats(tx *queue.Tx, w queue.Walk) error {
 	posts, err := tx.Present(w, VelogPosts)
 	if err != nil {
 		return err
@@ -204,11 +226,17 @@ func (p *Pipeline) result(tx *queue.Tx, w queue.Walk, turn queue.Turn) (string, 
 	}
 	read, failed := turn.Ended, turn.Failed
 	text := "posts listed"
-	if posts.State == queue.WalkIdle {
+	switch {
+	case posts.State == queue.WalkIdle:
 		read--
-	} else {
+	case posts.Run != w.Run:
+		text = "posts NOT listed, they are left alone for a while: " + posts.Note
+	default:
 		failed--
 		text = "posts NOT listed: " + posts.Note
+	}
+	if posts.Rest.After(tx.Now()) {
+		turn.Resting--
 	}
 	text += fmt.Sprintf("; statistics of %d read", read)
 	if failed > 0 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -49,12 +50,22 @@ type watched struct {
 	*velog.Source
 	mu    sync.Mutex
 	turns []string
+	slow  bool // the lists of posts take the upstream too long
+	stats int  // statistics that were asked for
 }
 
 func (s *watched) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, error) {
 	if q.List == velog.ListPosts && q.Cursor == "" {
 		s.mu.Lock()
 		s.turns = append(s.turns, q.Target)
+		s.mu.Unlock()
+		if s.slow {
+			return adapters.Page{}, &adapters.Error{Kind: adapters.Temporary, Reason: adapters.ReasonSlow, After: time.Hour, Err: errors.New("57014")}
+		}
+	}
+	if q.List == velog.ListStats {
+		s.mu.Lock()
+		s.stats++
 		s.mu.Unlock()
 	}
 	return s.Source.Fetch(ctx, q)
@@ -91,7 +102,7 @@ func newVelogWorld(t *testing.T, w *world, o sim.Options) *velogWorld {
 		if v.every > 0 {
 			p.Spec, p.Next = "every", func(t time.Time) time.Time { return t.Add(v.every) }
 		}
-		p.Sinks = []jobs.Sink{jobs.VelogSink(e.Store, "mongo", "velog", w.sink)}
+		p.Sinks = []jobs.Sink{jobs.VelogSink(e.Store, "mongo", "velog", 0, w.sink)}
 		e.Pipelines = []*jobs.Pipeline{jobs.Velog(p, 0)}
 		e.Lanes = []queue.Lane{
 			{Name: "velog", Workers: cmp.Or(v.workers, 8), Deadline: time.Minute, Attempts: 3, Backoff: queue.Backoff{Base: 10 * time.Millisecond, Cap: 50 * time.Millisecond}},
@@ -337,7 +348,7 @@ func TestVelogMonth(t *testing.T) {
 // postDays is the series of a post up to a day, as the page shows it.
 func (v *velogWorld) postDays(id, last string) []jobs.Day {
 	v.tb.Helper()
-	d, err := jobs.VelogPost(context.Background(), v.store, id, "2000-01-01", last)
+	d, err := jobs.VelogPost(context.Background(), v.store, id, jobs.Span{First: "2000-01-01", Last: last, Today: last})
 	if err != nil {
 		v.tb.Fatal(err)
 	}
@@ -432,6 +443,41 @@ func TestVelogTurns(t *testing.T) {
 			if !strings.HasPrefix(line, "posts listed; statistics of ") {
 				t.Errorf("result: %q", line)
 			}
+		}
+	})
+}
+
+// TestVelogRestingPosts checks that the statistics of a user go on while the list of his posts is left alone.
+func TestVelogRestingPosts(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 6, Velog: sim.VelogOptions{Users: 1, Posts: 3}})
+		v.everybody()
+		v.turn()
+		each := v.source.stats
+		if each == 0 {
+			t.Fatal("no statistics were asked for")
+		}
+		for i, step := range []struct {
+			slow  bool
+			turns int // lists of posts asked for until then
+			note  string
+		}{
+			{true, 2, "posts NOT listed: %"},
+			{true, 2, "posts NOT listed, they are left alone for a while: %"},
+			{true, 2, "posts NOT listed, they are left alone for a while: %"},
+			{false, 3, "posts listed; %"},
+		} {
+			v.source.slow = step.slow
+			if !step.slow {
+				time.Sleep(time.Hour)
+			}
+			time.Sleep(10 * time.Minute)
+			before := v.source.stats
+			v.turn()
+			if n := v.source.stats - before; n != each || len(v.source.turns) != step.turns {
+				t.Errorf("turn %d: %d statistics and %d lists of posts in all, want %d and %d", i, n, len(v.source.turns), each, step.turns)
+			}
+			w.is(`select count(*) from target where note like '`+step.note+fmt.Sprintf("statistics of %d read'", each), "1")
 		}
 	})
 }

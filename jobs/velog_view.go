@@ -35,8 +35,9 @@ type PostRow struct {
 // PostDocument is a post with its days, as MongoDB holds it in postStats.
 type PostDocument struct {
 	PostRow
-	User string `json:"user"`
-	Days []Day  `json:"days"`
+	User     string `json:"user"`
+	Pipeline string `json:"-"`
+	Days     []Day  `json:"days"`
 }
 
 // UserDocument is a user with everything that a dashboard draws of him, as MongoDB holds it in users.
@@ -53,6 +54,18 @@ type UserDocument struct {
 	Yesterday      UserDays   `json:"yesterday"`
 	Days           []UserDays `json:"days"`
 	PostList       []PostRow  `json:"postList"`
+}
+
+// Span is which days are asked for.
+type Span struct {
+	First, Last string
+	Today       string
+	Kept        string // the first day of which everything is kept; "" all
+}
+
+// reach is from when till when numbers are needed: the newest ones are always those of today and yesterday.
+func (s Span) reach() (first, last string) {
+	return max(min(s.First, addDays(s.Today, -1)), s.Kept), max(s.Last, s.Today)
 }
 
 // addTo adds n to a sum that may be unknown still.
@@ -77,7 +90,7 @@ func (v velogCounted) day(day string) Day {
 	return Day{Day: day, Views: v.views[day], Likes: v.likes[day]}
 }
 
-func countedPost(h queue.Held, views, likes *queue.Counts, first, last string) (velogCounted, error) {
+func countedPost(h queue.Held, views, likes *queue.Counts, span Span) (velogCounted, error) {
 	p, err := readVelogPost(h.Stored)
 	if err != nil {
 		return velogCounted{}, err
@@ -92,16 +105,17 @@ func countedPost(h queue.Held, views, likes *queue.Counts, first, last string) (
 	if p.Released.IsZero() {
 		v.born = ""
 	}
-	v.views, v.likes = growth(*views, false, v.born, first, last), growth(*likes, true, v.born, first, last)
+	first, last := span.reach()
+	v.views, v.likes = growth(*views, false, v.born, first, last, span.Today), growth(*likes, true, v.born, first, last, span.Today)
 	v.row = PostRow{
 		ID: h.Key, Title: p.Title, URL: p.URL, ReleasedAt: p.Released.UTC().Format(documentTime), Active: h.Gone.IsZero(),
-		Views: total(*views), Likes: total(*likes), Today: v.day(last), Yesterday: v.day(addDays(last, -1)),
+		Views: total(*views), Likes: total(*likes), Today: v.day(span.Today), Yesterday: v.day(addDays(span.Today, -1)),
 	}
 	return v, nil
 }
 
-// VelogUser composes what is known of a user, with the days from first to last; last is today.
-func VelogUser(ctx context.Context, s *queue.Store, m queue.Member, first, last string) (UserDocument, error) {
+// VelogUser composes what is known of a user, with the days of a span.
+func VelogUser(ctx context.Context, s *queue.Store, m queue.Member, span Span) (UserDocument, error) {
 	d := UserDocument{ID: m.Target, UserID: m.Login.UID, Result: m.Result, Days: []UserDays{}, PostList: []PostRow{}, AttemptedAt: moment(m.Tried), TokenDeadSince: moment(m.Login.Dead)}
 	pipeline := m.Login.Pipeline
 	held, err := s.Records(ctx, pipeline, m.Target, VelogPosts)
@@ -117,11 +131,11 @@ func VelogUser(ctx context.Context, s *queue.Store, m queue.Member, first, last 
 		return d, err
 	}
 	sums := map[string]*UserDays{}
-	for day := min(first, addDays(last, -1)); day <= last; day = addDays(day, 1) {
+	for day := min(span.First, addDays(span.Today, -1)); day <= max(span.Last, span.Today); day = addDays(day, 1) {
 		sums[day] = &UserDays{Day: Day{Day: day}}
 	}
 	for _, h := range held {
-		v, err := countedPost(h, views[h.ID], likes[h.ID], min(first, addDays(last, -1)), last)
+		v, err := countedPost(h, views[h.ID], likes[h.ID], span)
 		if err != nil {
 			return d, err
 		}
@@ -139,15 +153,15 @@ func VelogUser(ctx context.Context, s *queue.Store, m queue.Member, first, last 
 			}
 		}
 	}
-	for day := first; day <= last; day = addDays(day, 1) {
+	for day := span.First; day <= span.Last; day = addDays(day, 1) {
 		d.Days = append(d.Days, *sums[day])
 	}
-	d.Today, d.Yesterday = *sums[last], *sums[addDays(last, -1)]
+	d.Today, d.Yesterday = *sums[span.Today], *sums[addDays(span.Today, -1)]
 	return d, nil
 }
 
-// VelogPost composes what is known of a post, with the days from first to last; last is today.
-func VelogPost(ctx context.Context, s *queue.Store, key, first, last string) (PostDocument, error) {
+// VelogPost composes what is known of a pipeline's post, with the days of a span.
+func VelogPost(ctx context.Context, s *queue.Store, key string, span Span) (PostDocument, error) {
 	h, err := s.Record(ctx, VelogPosts, key)
 	if err != nil {
 		return PostDocument{}, err
@@ -160,12 +174,12 @@ func VelogPost(ctx context.Context, s *queue.Store, key, first, last string) (Po
 	if err != nil {
 		return PostDocument{}, err
 	}
-	v, err := countedPost(h, &views, &likes, min(first, addDays(last, -1)), last)
+	v, err := countedPost(h, &views, &likes, span)
 	if err != nil {
 		return PostDocument{}, err
 	}
-	d := PostDocument{PostRow: v.row, User: h.Target, Days: []Day{}}
-	for day := first; day <= last; day = addDays(day, 1) {
+	d := PostDocument{PostRow: v.row, User: h.Target, Pipeline: h.Pipeline, Days: []Day{}}
+	for day := span.First; day <= span.Last; day = addDays(day, 1) {
 		d.Days = append(d.Days, v.day(day))
 	}
 	return d, nil
@@ -179,18 +193,18 @@ func moment(t time.Time) *string {
 	return &text
 }
 
-// VelogSink delivers users and posts to a sink.
-func VelogSink(store *queue.Store, name, pipeline string, sink adapters.Sink) Sink {
+// VelogSink delivers users and posts to a sink. keep is for how many days counts are kept; 0 for ever.
+func VelogSink(store *queue.Store, name, pipeline string, keep int, sink adapters.Sink) Sink {
 	return Sink{Name: name, Sink: sink, Streams: []string{VelogPosts}, Document: func(ctx context.Context, stream, key string) (adapters.Record, error) {
 		rec := adapters.Record{Stream: stream, Key: key, Time: store.Now()}
-		last := queue.Day(rec.Time)
-		first := addDays(last, 1-velogDays)
+		today := queue.Day(rec.Time)
+		span := Span{First: addDays(today, 1-velogDays), Last: today, Today: today, Kept: keptSince(today, keep)}
 		var doc any
 		var err error
 		if stream == VelogUsers {
-			doc, err = velogMember(ctx, store, pipeline, key, first, last)
+			doc, err = velogMember(ctx, store, pipeline, key, span)
 		} else {
-			doc, err = velogPostDocument(ctx, store, key, first, last)
+			doc, err = velogPostDocument(ctx, store, key, span)
 		}
 		if errors.Is(err, queue.ErrNotFound) {
 			return rec, nil
@@ -203,20 +217,20 @@ func VelogSink(store *queue.Store, name, pipeline string, sink adapters.Sink) Si
 	}}
 }
 
-func velogMember(ctx context.Context, store *queue.Store, pipeline, target, first, last string) (UserDocument, error) {
+func velogMember(ctx context.Context, store *queue.Store, pipeline, target string, span Span) (UserDocument, error) {
 	m, err := store.Member(ctx, pipeline, target)
 	if err != nil {
 		return UserDocument{}, err
 	}
-	d, err := VelogUser(ctx, store, m, first, last)
+	d, err := VelogUser(ctx, store, m, span)
 	for len(d.Days) > 0 && d.Days[0].Views == nil && d.Days[0].Likes == nil {
 		d.Days = d.Days[1:] // nothing is known that far back
 	}
 	return d, err
 }
 
-func velogPostDocument(ctx context.Context, store *queue.Store, key, first, last string) (PostDocument, error) {
-	d, err := VelogPost(ctx, store, key, first, last)
+func velogPostDocument(ctx context.Context, store *queue.Store, key string, span Span) (PostDocument, error) {
+	d, err := VelogPost(ctx, store, key, span)
 	for len(d.Days) > 0 && d.Days[0].Views == nil && d.Days[0].Likes == nil {
 		d.Days = d.Days[1:]
 	}

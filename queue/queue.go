@@ -305,4 +305,13 @@ func (m milliseconds) Scan(v any) error {
 }
 
 // Day returns the Korean day of t.
-func Day(t time.Time) string { return t.In(seoul).Format("2006-01-02") }
+func Day(t time.Time) string { return t.In(seoul).Format(time.DateOnly) }
+
+// DayBegins returns when a Korean day begins; zero when day is none.
+func DayBegins(day string) time.Time {
+	t, err := time.ParseInLocation(time.DateOnly, day, seoul)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}

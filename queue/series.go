@@ -7,16 +7,18 @@ import (
 	"time"
 )
 
-// Snapshot is how far a counter had come at a moment.
+// Snapshot is how far a counter had come on a day.
 type Snapshot struct {
-	At  time.Time
-	Day string // the Korean day of At
-	N   int64  // in all, up to then
+	Day   string    // a Korean day
+	At    time.Time // its first look
+	First int64     // in all, up to then
+	Seen  time.Time // its last look
+	N     int64     // in all, up to then
 }
 
 // Counts is what is known of one counter of a record.
 type Counts struct {
-	Snapshots []Snapshot       // in the order of time, at most one a day: the last
+	Snapshots []Snapshot       // in the order of time, at most one a day
 	Daily     map[string]int64 // what the upstream itself says was counted on a day
 }
 
@@ -26,21 +28,32 @@ func (tx *Tx) RecordID(stream, key string) (id int64, err error) {
 	return id, err
 }
 
+// maxAhead is how far an upstream's clock may be ahead of ours.
+const maxAhead = 5 * time.Minute
+
 // Snap notes how far a counter of a record had come at a moment. A row is written when the number has changed, or is the first
-// of its Korean day; what is older than the last row is old news.
+// of its Korean day; else the last row was seen once more. What is older than the last look is old news. What is further ahead than a clock may be is of
+// now, or else it would make old news of all that follows.
 func (tx *Tx) Snap(record int64, what string, at time.Time, n int64) error {
 	var day string
 	var last int64
-	var then time.Time
-	err := tx.one(`select at, day, n from snapshot where record = ? and what = ? order by at desc limit 1`, []any{record, what}, instant{&then}, &day, &last)
+	var then, seen time.Time
+	err := tx.one(`select at, seen_at, day, n from snapshot where record = ? and what = ? order by at desc limit 1`, []any{record, what}, instant{&then}, instant{&seen}, &day, &last)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	today := Day(at)
-	if err == nil && (!at.After(then) || (day == today && last == n)) {
-		return nil
+	if at.After(tx.now.Add(maxAhead)) {
+		at = tx.now
 	}
-	_, err = tx.exec(`insert into snapshot (record, what, at, day, n) values (?, ?, ?, ?, ?) on conflict do nothing`, record, what, stamp(at), today, n)
+	today := Day(at)
+	switch {
+	case err == nil && !at.After(seen):
+		return nil
+	case err == nil && day == today && last == n:
+		_, err = tx.exec(`update snapshot set seen_at = ? where record = ? and what = ? and at = ?`, stamp(at), record, what, stamp(then))
+		return err
+	}
+	_, err = tx.exec(`insert into snapshot (record, what, at, seen_at, day, n) values (?, ?, ?, ?, ?, ?) on conflict do nothing`, record, what, stamp(at), stamp(at), today, n)
 	return err
 }
 
@@ -51,12 +64,13 @@ func (tx *Tx) CountDay(record int64, what, day string, n int64) error {
 	return err
 }
 
-// ThinSnapshots removes what is no longer needed of the counters of a pipeline's records: of days before thin all but the last
-// of each day, and days before until altogether, but for the last number, from which the next one is counted. An empty until
+// ThinSnapshots removes what is no longer needed of the counters of a pipeline's records: of days before thin all but the first
+// and the last of each day, and days before until altogether, but for the last number, from which the next one is counted. An empty until
 // keeps every day.
 func (tx *Tx) ThinSnapshots(pipeline, thin, until string) error {
 	_, err := tx.exec(`delete from snapshot where day < ? and record in (select id from record where pipeline = ?)
-		and exists (select 1 from snapshot l where l.record = snapshot.record and l.what = snapshot.what and l.day = snapshot.day and l.at > snapshot.at)`, thin, pipeline)
+		and exists (select 1 from snapshot l where l.record = snapshot.record and l.what = snapshot.what and l.day = snapshot.day and l.at > snapshot.at)
+		and exists (select 1 from snapshot f where f.record = snapshot.record and f.what = snapshot.what and f.day = snapshot.day and f.at < snapshot.at)`, thin, pipeline)
 	if err != nil || until == "" {
 		return err
 	}
@@ -93,16 +107,17 @@ func (s *Store) countsOf(ctx context.Context, which, what string, args ...any) (
 		return all[record]
 	}
 	args = append(args, what)
-	_, err := list(ctx, s.read, `select s.record, s.at, s.day, s.n from record r join snapshot s on s.record = r.id where `+which+` and s.what = ? order by s.record, s.at`, args, func(r *sql.Rows) (struct{}, error) {
+	_, err := list(ctx, s.read, `select s.record, s.at, s.seen_at, s.day, s.n from record r join snapshot s on s.record = r.id where `+which+` and s.what = ? order by s.record, s.at`, args, func(r *sql.Rows) (struct{}, error) {
 		var record int64
 		var x Snapshot
-		if err := r.Scan(&record, instant{&x.At}, &x.Day, &x.N); err != nil {
+		if err := r.Scan(&record, instant{&x.At}, instant{&x.Seen}, &x.Day, &x.N); err != nil {
 			return struct{}{}, err
 		}
 		c := of(record)
 		if n := len(c.Snapshots); n > 0 && c.Snapshots[n-1].Day == x.Day {
-			c.Snapshots[n-1] = x
+			c.Snapshots[n-1].Seen, c.Snapshots[n-1].N = x.Seen, x.N
 		} else {
+			x.First = x.N
 			c.Snapshots = append(c.Snapshots, x)
 		}
 		return struct{}{}, nil

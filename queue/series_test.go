@@ -27,19 +27,35 @@ func TestSnapAddsWhatIsNews(t *testing.T) {
 		within(t, s, func(tx *queue.Tx) error { return tx.Snap(id, "views", x.at, x.n) })
 	}
 	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-01 10", "2025-03-02 10", "2025-03-02 12", "2025-03-02 9", "2025-03-04 9")
+	rows(t, s, `select seen_at from snapshot where at <> seen_at order by at`, "2025-03-01T14:01:00.000Z", "2025-03-02T00:00:00.000Z")
 	c, err := s.CountsOfRecord(t.Context(), id, "views")
 	check(t, err)
 	var got []string
 	for _, x := range c.Snapshots {
-		got = append(got, fmt.Sprint(x.Day, " ", x.N))
+		got = append(got, fmt.Sprint(x.Day, " ", x.First, " ", x.N, " ", x.Seen.Sub(x.At)))
 	}
-	same(t, "days", got, []string{"2025-03-01 10", "2025-03-02 9", "2025-03-04 9"})
+	same(t, "days", got, []string{"2025-03-01 10 10 1m0s", "2025-03-02 10 9 11h0m0s", "2025-03-04 9 9 0s"})
 
 	within(t, s, func(tx *queue.Tx) error { return tx.ThinSnapshots("matzip", "2025-03-03", "") })
-	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-01 10", "2025-03-02 9", "2025-03-04 9")
+	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-01 10", "2025-03-02 10", "2025-03-02 9", "2025-03-04 9")
 	within(t, s, func(tx *queue.Tx) error { return tx.ThinSnapshots("다른 일", "2025-04-01", "2025-04-01") })
 	within(t, s, func(tx *queue.Tx) error { return tx.ThinSnapshots("matzip", "2025-03-04", "2025-03-03") })
 	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-02 9", "2025-03-04 9")
+}
+
+// TestSnapDoubtsAClock checks that one look of the far future does not make old news of those that follow.
+func TestSnapDoubtsAClock(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	now := day(1)
+	s.Now = func() time.Time { return now }
+	_, walks := begin(t, s, "호두", "posts")
+	id := put(t, s, walks[0], velogRecord("고루틴", day(1)))[0].ID
+	for n, ahead := range []time.Duration{time.Minute, 365 * 24 * time.Hour, 0, -time.Hour} {
+		now = now.Add(10 * time.Minute)
+		within(t, s, func(tx *queue.Tx) error { return tx.Snap(id, "views", now.Add(ahead), int64(n)) })
+	}
+	rows(t, s, `select n from snapshot order by at`, "0", "1", "2")
 }
 
 // TestVanish checks that what a whole list does not show any more is gone, and comes back, but never more than half at once.

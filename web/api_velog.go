@@ -101,7 +101,10 @@ func (s *Server) apiVelog(q *query) (any, error) {
 		return queue.AccountID{Pipeline: m.Login.Pipeline, Target: m.Target}
 	}
 	var all []queue.Member
+	today := queue.Day(s.Store.Now())
+	spans := map[string]jobs.Span{}
 	for _, p := range s.counting() {
+		spans[p.Name] = jobs.Span{First: today, Last: today, Today: today, Kept: p.KeptSince(today)}
 		if only := q.text("pipeline"); only != "" && only != p.Name {
 			continue
 		}
@@ -115,9 +118,8 @@ func (s *Server) apiVelog(q *query) (any, error) {
 	slices.SortFunc(all, func(a, b queue.Member) int { return order(id(a), id(b)) })
 	page := paged(all, n, func(m queue.Member) string { return m.Login.Pipeline + ":" + m.Target }, func(m queue.Member) queue.Member { return m })
 	users := pageOf[apiVelogUser]{Items: []apiVelogUser{}, Next: page.Next}
-	today := queue.Day(s.Store.Now())
 	for _, m := range page.Items {
-		d, err := jobs.VelogUser(q.Context(), s.Store, m, today, today)
+		d, err := jobs.VelogUser(q.Context(), s.Store, m, spans[m.Login.Pipeline])
 		if err != nil {
 			return nil, err
 		}

@@ -134,7 +134,7 @@ func (s *Server) velogMembers(ctx context.Context) (all []velogMember, err error
 			return nil, err
 		}
 		for _, m := range members {
-			d, err := jobs.VelogUser(ctx, s.Store, m, today, today)
+			d, err := jobs.VelogUser(ctx, s.Store, m, jobs.Span{First: today, Last: today, Today: today, Kept: p.KeptSince(today)})
 			if err != nil {
 				return nil, err
 			}
@@ -145,7 +145,14 @@ func (s *Server) velogMembers(ctx context.Context) (all []velogMember, err error
 }
 
 // dayRange is what the visitor wants to see.
-type dayRange struct{ From, To string }
+type dayRange struct {
+	From, To string
+	today    string
+}
+
+func (d dayRange) span(p *jobs.Pipeline) jobs.Span {
+	return jobs.Span{First: d.From, Last: d.To, Today: d.today, Kept: p.KeptSince(d.today)}
+}
 
 // days reads the range of a request. The last day is today at the latest.
 func (s *Server) days(r *http.Request) dayRange {
@@ -169,31 +176,29 @@ func (s *Server) days(r *http.Request) dayRange {
 	if least := to.AddDate(0, 0, 1-mostDays); from.Before(least) {
 		from = least
 	}
-	return dayRange{from.Format(time.DateOnly), to.Format(time.DateOnly)}
+	return dayRange{from.Format(time.DateOnly), to.Format(time.DateOnly), today.Format(time.DateOnly)}
+}
+
+// member is a user of a pipeline that counts; queue.ErrNotFound when there is none.
+func (s *Server) member(ctx context.Context, pipeline, user string) (*jobs.Pipeline, queue.Member, error) {
+	all := s.counting()
+	i := slices.IndexFunc(all, func(p *jobs.Pipeline) bool { return p.Name == pipeline })
+	if i < 0 {
+		return nil, queue.Member{}, queue.ErrNotFound
+	}
+	m, err := s.Store.Member(ctx, pipeline, user)
+	return all[i], m, err
 }
 
 // velogOf reads a user with the days of a range; what he has today is there whatever the range is.
 func (s *Server) velogOf(ctx context.Context, pipeline, user string, days dayRange, by string) (queue.Member, jobs.UserDocument, error) {
-	m, err := s.velogMember(ctx, pipeline, user)
+	p, m, err := s.member(ctx, pipeline, user)
 	if err != nil {
 		return m, jobs.UserDocument{}, err
 	}
-	d, err := jobs.VelogUser(ctx, s.Store, m, days.From, days.To)
-	if today := queue.Day(s.Store.Now()); err == nil && days.To < today {
-		shown := d.Days
-		d, err = jobs.VelogUser(ctx, s.Store, m, today, today)
-		d.Days = shown
-	}
+	d, err := jobs.VelogUser(ctx, s.Store, m, days.span(p))
 	sortPosts(d.PostList, by)
 	return m, d, err
-}
-
-// velogMember is a user of a pipeline that counts; queue.ErrNotFound when there is none.
-func (s *Server) velogMember(ctx context.Context, pipeline, user string) (queue.Member, error) {
-	if !slices.ContainsFunc(s.counting(), func(p *jobs.Pipeline) bool { return p.Name == pipeline }) {
-		return queue.Member{}, queue.ErrNotFound
-	}
-	return s.Store.Member(ctx, pipeline, user)
 }
 
 // released is when a post was published; zero when that is not known.
@@ -301,17 +306,12 @@ func (s *Server) velogUser(w http.ResponseWriter, r *http.Request) {
 
 // onePost reads a post with the days of a range; it must be the user's.
 func (s *Server) onePost(ctx context.Context, pipeline, user, post string, days dayRange) (jobs.PostDocument, error) {
-	m, err := s.velogMember(ctx, pipeline, user)
+	p, m, err := s.member(ctx, pipeline, user)
 	if err != nil {
 		return jobs.PostDocument{}, err
 	}
-	d, err := jobs.VelogPost(ctx, s.Store, post, days.From, days.To)
-	if today := queue.Day(s.Store.Now()); err == nil && days.To < today {
-		shown := d.Days
-		d, err = jobs.VelogPost(ctx, s.Store, post, today, today)
-		d.Days = shown
-	}
-	if err == nil && d.User != m.Target {
+	d, err := jobs.VelogPost(ctx, s.Store, post, days.span(p))
+	if err == nil && (d.User != m.Target || d.Pipeline != p.Name) {
 		err = queue.ErrNotFound
 	}
 	return d, err

@@ -51,6 +51,9 @@ func velogStore(t *testing.T) *queue.Store {
 		}
 		for i, day := range []int{3, 2, 0} { // one day nobody looked
 			at := now.AddDate(0, 0, -day)
+			if day > 0 {
+				at = at.Add(11*time.Hour + 50*time.Minute) // ten to midnight in Korea
+			}
 			for k, r := range all {
 				if err := errors.Join(tx.Snap(r.ID, "views", at, int64(1000*(k+1)+i*10*(k+1))), tx.Snap(r.ID, "likes", at, int64(5-i))); err != nil {
 					return err
@@ -243,5 +246,76 @@ func TestVelogHandIn(t *testing.T) {
 	}
 	if status, _ := ask(t, h, http.MethodPost, "/velog-login", url.Values{"pipeline": {"없는 일"}, "login": {"x"}}); status != http.StatusNotFound {
 		t.Errorf("another pipeline: %d", status)
+	}
+}
+
+// TestVelogPastDays checks that today stays today when the days asked for lie in the past.
+func TestVelogPastDays(t *testing.T) {
+	t.Parallel()
+	h := velogServer(t).Handler()
+	for _, path := range []string{"/api/v1/velog/velog/dubu", "/api/v1/velog/velog/dubu/b"} {
+		var d struct {
+			Today, Yesterday struct{ Day string }
+			Days             []struct{ Day string }
+		}
+		_, body := ask(t, h, http.MethodGet, path+"?from=2026-11-20&to=2026-11-27", nil)
+		if err := json.Unmarshal([]byte(body), &d); err != nil {
+			t.Fatal(err)
+		}
+		if d.Today.Day != "2026-11-29" || d.Yesterday.Day != "2026-11-28" || len(d.Days) != 8 || d.Days[7].Day != "2026-11-27" {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+}
+
+// TestVelogPostOfAnother checks that a post is shown below its own pipeline, and below none that does not count.
+func TestVelogPostOfAnother(t *testing.T) {
+	t.Parallel()
+	s := velogServer(t)
+	s.Pipelines = append(s.Pipelines, jobs.Velog(&jobs.Pipeline{Name: "다른 벨로그"}, 0), &jobs.Pipeline{Name: "matzip"})
+	err := s.Store.Tx(t.Context(), func(tx *queue.Tx) error {
+		c := adapters.Credential{Values: map[string]string{"access_token": "비밀"}}
+		return errors.Join(tx.HandIn("다른 벨로그", "dubu", "u-1", c), tx.HandIn("matzip", "dubu", "u-1", c))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := s.Handler()
+	for path, want := range map[string]int{"/velog/velog/dubu/b": 200, "/velog/matzip/dubu/b": 404, "/velog/matzip/dubu": 404, "/velog/" + url.PathEscape("다른 벨로그") + "/dubu/b": 404, "/velog/" + url.PathEscape("다른 벨로그") + "/dubu": 200} {
+		if status, _ := ask(t, h, http.MethodGet, path, nil); status != want {
+			t.Errorf("%s: status %d, want %d", path, status, want)
+		}
+	}
+}
+
+// TestVelogKeptDays checks that days which are not kept any more are unknown, also where the upstream itself counts days.
+func TestVelogKeptDays(t *testing.T) {
+	t.Parallel()
+	s := velogServer(t)
+	s.Pipelines = []*jobs.Pipeline{jobs.Velog(&jobs.Pipeline{Name: "velog"}, 30)} // from 2026-10-30 on
+	err := s.Store.Tx(t.Context(), func(tx *queue.Tx) error {
+		id, err := tx.RecordID(jobs.VelogPosts, "b") // of 2026-09-29
+		if err != nil {
+			return err
+		}
+		return errors.Join(tx.CountDay(id, "views", "2026-10-10", 7), tx.CountDay(id, "views", "2026-11-02", 4), s.Pipelines[0].Tidy(tx))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Days []struct {
+			Day   string
+			Views *int64
+		}
+	}
+	_, body := ask(t, s.Handler(), http.MethodGet, "/api/v1/velog/velog/dubu/b?from=2026-10-08&to=2026-11-02", nil)
+	if err := json.Unmarshal([]byte(body), &d); err != nil || len(d.Days) != 26 {
+		t.Fatalf("%v: %s", err, body)
+	}
+	for _, x := range d.Days {
+		if want := x.Day >= "2026-10-30"; (x.Views != nil) != want {
+			t.Errorf("%s is known: %v, want %v", x.Day, x.Views != nil, want)
+		}
 	}
 }

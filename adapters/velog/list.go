@@ -56,6 +56,10 @@ func (s *Source) list(ctx context.Context, q adapters.Query, at place, c *sessio
 	if err := at.check(posts, c.userID); err != nil {
 		return adapters.Page{}, err
 	}
+	// The last posts of the page before come again, so a page without any post is no end but a hiccup.
+	if len(posts) == 0 && len(at.Again) > 0 {
+		return adapters.Page{}, fail(adapters.Temporary, adapters.ReasonInvalid, fmt.Errorf("page %d is empty, and the post %s had to be on it", at.Page, name(at.Again[0])))
+	}
 	var p adapters.Page
 	for i := range posts {
 		if slices.Contains(at.Again, posts[i].ID) {

@@ -208,6 +208,32 @@ func TestListsThatRepeat(t *testing.T) {
 	}
 }
 
+// TestAnEmptyPageIsNoEnd checks that a page which had to show posts again is not believed when it shows none.
+func TestAnEmptyPageIsNoEnd(t *testing.T) {
+	t.Parallel()
+	l := newList(120, 1)
+	l.odd = func(asked int, posts []map[string]any) []map[string]any {
+		if asked == 2 {
+			return posts[:0]
+		}
+		return posts
+	}
+	s := scripted(t, l.script(velog.DialectV3), velog.Options{})
+	q := adapters.Query{List: velog.ListPosts, Target: "example", Credential: believed()}
+	p, err := s.Fetch(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Cursor = p.Next
+	_, err = s.Fetch(t.Context(), q)
+	if e := adapters.Classify(err); e == nil || e.Kind != adapters.Temporary || e.Reason != adapters.ReasonInvalid {
+		t.Errorf("got %v", err)
+	}
+	if recs, _ := walk(t, s, q); len(recs) != 70 {
+		t.Errorf("%d posts behind the first page, want 70", len(recs))
+	}
+}
+
 func TestCursorOfARemovedPost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sim.Options{Velog: sim.VelogOptions{Users: 1, Posts: 200}})

@@ -21,6 +21,7 @@ create table snapshot (
   record integer not null,
   what   text    not null,
   at     text    not null,
+  seen_at text   not null,
   day    text    not null,
   n      integer not null,
   primary key (record, what, at)
