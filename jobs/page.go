@@ -324,6 +324,9 @@ func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, s session, renewed *adapt
 			}
 			return p.ended(w)(tx)
 		}, nil
+	case s.used && c.Kind == adapters.Unauthorized:
+		// It was the target's own log-in that was refused: that is no trouble of the upstream's, and it is not asked for ever.
+		return nil, &adapters.Error{Kind: adapters.Temporary, Reason: c.Reason, After: c.After, Err: err}
 	case c.Kind == adapters.Temporary && p.Patience > 0 && c.After > p.Patience:
 		leave(&w, err.Error())
 		w.Rest = e.Store.Now().Add(c.After)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -47,8 +48,9 @@ func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
 // watched is the adapter, and whose lists were asked for.
 type watched struct {
 	*velog.Source
-	mu    sync.Mutex
-	turns []string
+	mu     sync.Mutex
+	turns  []string
+	before func(q adapters.Query) error // may be nil
 }
 
 func (s *watched) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, error) {
@@ -56,6 +58,11 @@ func (s *watched) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, e
 		s.mu.Lock()
 		s.turns = append(s.turns, q.Target)
 		s.mu.Unlock()
+	}
+	if s.before != nil {
+		if err := s.before(q); err != nil {
+			return adapters.Page{}, err
+		}
 	}
 	return s.Source.Fetch(ctx, q)
 }
@@ -432,6 +439,37 @@ func TestVelogTurns(t *testing.T) {
 			if !strings.HasPrefix(line, "posts listed; statistics of ") {
 				t.Errorf("result: %q", line)
 			}
+		}
+	})
+}
+
+// TestVelogRefusedLogin has one user's log-in refused in a way that says nothing of its end: the tries are counted, and the others
+// have their turns.
+func TestVelogRefusedLogin(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 8, Velog: sim.VelogOptions{Users: 3, Posts: 3}})
+		v.everybody()
+		all, tries := v.sim.Users(), 0
+		v.source.before = func(q adapters.Query) error {
+			if q.Target != all[0].Username {
+				return nil
+			}
+			v.source.mu.Lock()
+			defer v.source.mu.Unlock()
+			if tries++; tries > 50 {
+				return &adapters.Error{Kind: adapters.Permanent, Err: errors.New("it is asked for ever")}
+			}
+			return &adapters.Error{Kind: adapters.Unauthorized, Reason: adapters.ReasonKey, Upstream: "velog", Err: errors.New("401")}
+		}
+		v.turn()
+		if tries != 3 {
+			t.Errorf("%d tries, want 3", tries)
+		}
+		if d := v.user(all[0].Username); !strings.HasPrefix(d.Result, "posts NOT listed: ") || d.TokenDeadSince != nil {
+			t.Errorf("result %q, dead since %v", d.Result, d.TokenDeadSince)
+		}
+		if d := v.user(all[2].Username); !strings.HasPrefix(d.Result, "posts listed; ") {
+			t.Errorf("another user's result: %q", d.Result)
 		}
 	})
 }
