@@ -50,7 +50,8 @@ type watched struct {
 	*velog.Source
 	mu     sync.Mutex
 	turns  []string
-	before func(q adapters.Query) error // may be nil
+	before func(q adapters.Query) error                                               // may be nil
+	after  func(q adapters.Query, pg adapters.Page, err error) (adapters.Page, error) // may be nil
 }
 
 func (s *watched) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, error) {
@@ -64,7 +65,11 @@ func (s *watched) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, e
 			return adapters.Page{}, err
 		}
 	}
-	return s.Source.Fetch(ctx, q)
+	pg, err := s.Source.Fetch(ctx, q)
+	if s.after != nil {
+		return s.after(q, pg, err)
+	}
+	return pg, err
 }
 
 // velogWorld is a world whose upstream is velog: the adapter over the imitation.
@@ -77,6 +82,8 @@ type velogWorld struct {
 	every   time.Duration
 	workers int
 	only    []string
+
+	identity string // of the sink
 }
 
 func newVelogWorld(t *testing.T, w *world, o sim.Options) *velogWorld {
@@ -98,7 +105,9 @@ func newVelogWorld(t *testing.T, w *world, o sim.Options) *velogWorld {
 		if v.every > 0 {
 			p.Spec, p.Next = "every", func(t time.Time) time.Time { return t.Add(v.every) }
 		}
-		p.Sinks = []jobs.Sink{jobs.VelogSink(e.Store, "mongo", "velog", w.sink)}
+		to := jobs.VelogSink(e.Store, "mongo", "velog", w.sink)
+		to.Identity = v.identity
+		p.Sinks = []jobs.Sink{to}
 		e.Pipelines = []*jobs.Pipeline{jobs.Velog(p, 0)}
 		e.Lanes = []queue.Lane{
 			{Name: "velog", Workers: cmp.Or(v.workers, 8), Deadline: time.Minute, Attempts: 3, Backoff: queue.Backoff{Base: 10 * time.Millisecond, Cap: 50 * time.Millisecond}},
@@ -470,6 +479,127 @@ func TestVelogRefusedLogin(t *testing.T) {
 		}
 		if d := v.user(all[2].Username); !strings.HasPrefix(d.Result, "posts listed; ") {
 			t.Errorf("another user's result: %q", d.Result)
+		}
+	})
+}
+
+// TestVelogHandInStands hands a new log-in in while a call with the old one meets its end: the new one stands.
+func TestVelogHandInStands(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 9, Velog: sim.VelogOptions{Users: 1, Posts: 2}})
+		v.everybody()
+		u, once := v.sim.Users()[0], sync.Once{}
+		v.source.after = func(_ adapters.Query, pg adapters.Page, err error) (adapters.Page, error) {
+			once.Do(func() {
+				time.Sleep(time.Second)
+				next, lerr := v.sim.Login(u.Username)
+				if herr := errors.Join(lerr, v.handIn(next)); herr != nil {
+					t.Error(herr)
+				}
+				pg = adapters.Page{Credential: &adapters.Credential{Values: map[string]string{"access_token": "옛 것"}}}
+				err = &adapters.Error{Kind: adapters.NeedsHuman, Reason: adapters.ReasonLogin, Upstream: "velog", Err: errors.New("끝났다")}
+			})
+			return pg, err
+		}
+		v.turn()
+		w.is(`select count(*) from credential where dead_at is not null`, "0")
+		v.turn()
+		if d := v.user(u.Username); !strings.HasPrefix(d.Result, "posts listed; ") {
+			t.Errorf("result: %q", d.Result)
+		}
+	})
+}
+
+// TestVelogGone has a user found gone in three turns: he is asked again after a day, and at once when he hands a log-in in.
+func TestVelogGone(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 10, Velog: sim.VelogOptions{Users: 1, Posts: 2}})
+		v.everybody()
+		u, calls, gone := v.sim.Users()[0], 0, true
+		v.source.before = func(adapters.Query) error {
+			calls++
+			if !gone {
+				return nil
+			}
+			return &adapters.Error{Kind: adapters.Permanent, Reason: adapters.ReasonGone, Upstream: "velog", Err: errors.New("없다")}
+		}
+		for _, step := range []struct {
+			name  string
+			wait  time.Duration
+			calls int
+		}{
+			{"first", 0, 1},
+			{"second", time.Hour, 2},
+			{"third", time.Hour, 3},
+			{"let alone", time.Hour, 3},
+			{"after a day", 24 * time.Hour, 4},
+			{"let alone again", time.Hour, 4},
+		} {
+			time.Sleep(step.wait)
+			v.turn()
+			if calls != step.calls {
+				t.Errorf("%s: %d calls, want %d", step.name, calls, step.calls)
+			}
+		}
+		gone = false
+		next, err := v.sim.Login(u.Username)
+		if err := errors.Join(err, v.handIn(next)); err != nil {
+			t.Fatal(err)
+		}
+		v.turn()
+		if d := v.user(u.Username); !strings.HasPrefix(d.Result, "posts listed; ") {
+			t.Errorf("result after a new log-in: %q", d.Result)
+		}
+	})
+}
+
+// TestVelogSinkHearsOfUsers changes the database: it is told of the users, too, and of a log-in that is handed in.
+func TestVelogSinkHearsOfUsers(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 11, Velog: sim.VelogOptions{Users: 2, Posts: 2}})
+		v.everybody()
+		v.turn()
+		u := v.sim.Users()[1].Username
+		told := func() bool {
+			return slices.Contains(strings.Fields(w.query(`select key from outbox where stream = 'velog_user'`)), u)
+		}
+		if told() {
+			t.Fatal("it is to be told already")
+		}
+		next, err := v.sim.Login(u)
+		if err := errors.Join(err, v.handIn(next)); err != nil {
+			t.Fatal(err)
+		}
+		if !told() {
+			t.Error("nobody is told of a log-in")
+		}
+		v.turn()
+		v.sink.mu.Lock()
+		clear(v.sink.docs)
+		v.sink.mu.Unlock()
+		v.identity = "another server"
+		w.boot()
+		v.turn("nobody")
+		if d := v.user(u); d.ID != u || d.Posts == 0 {
+			t.Errorf("the other server has of the user: %+v", d)
+		}
+	})
+}
+
+// TestHandInRepeatsNothing gives what is secret in the place of a name.
+func TestHandInRepeatsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 12, Velog: sim.VelogOptions{Users: 2, Posts: 2}})
+		u := v.sim.Users()[0]
+		for _, want := range []string{u.AccessToken, "access_token=" + u.AccessToken, "a b"} {
+			_, err := v.engine.HandIn(t.Context(), v.engine.Pipelines[0], want, "access_token="+u.AccessToken+"; refresh_token="+u.RefreshToken)
+			if err == nil || strings.Contains(err.Error(), want) {
+				t.Errorf("%.12q: %v", want, err)
+			}
+		}
+		w.is(`select count(*) from credential`, "0")
+		if _, err := v.engine.HandIn(t.Context(), v.engine.Pipelines[0], "@"+u.Username, "access_token="+u.AccessToken+"; refresh_token="+u.RefreshToken); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -96,23 +96,24 @@ func (tx *Tx) HandIn(pipeline, target, uid string, c adapters.Credential) error 
 	if err != nil {
 		return err
 	}
-	// Its turn comes with the next run.
-	_, err = tx.exec(`update target set tried_at = null where pipeline = ? and target = ?`, pipeline, target)
+	// Its turn comes with the next run, also when it was not found before.
+	_, err = tx.exec(`update target set tried_at = null, state = 'ok', misses = 0 where pipeline = ? and target = ?`, pipeline, target)
 	return err
 }
 
-// RenewLogin stores the credential that came in place of l's. Nothing happens when l was replaced meanwhile: the newer one stands.
-func (tx *Tx) RenewLogin(l Login, c adapters.Credential) error {
+// RenewLogin stores the credential that came in place of l's. It reports false, and nothing happens, when l was replaced meanwhile:
+// the newer one stands.
+func (tx *Tx) RenewLogin(l Login, c adapters.Credential) (bool, error) {
 	if tx.s.vault == nil {
-		return errNoKey
+		return false, errNoKey
 	}
 	sealed, err := tx.s.vault.seal(l.Pipeline, l.Target, c)
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = tx.exec(`update credential set sealed = ?, expires_at = ?, rev = rev + 1, busy_until = null, changed_at = ? where pipeline = ? and target = ? and rev = ?`,
+	n, err := tx.exec(`update credential set sealed = ?, expires_at = ?, rev = rev + 1, busy_until = null, changed_at = ? where pipeline = ? and target = ? and rev = ?`,
 		sealed, text(c.Expires), stamp(tx.now), l.Pipeline, l.Target, l.Rev)
-	return err
+	return n > 0, err
 }
 
 // BuryLogin notes that a credential is not accepted any more. It reports false when it was replaced meanwhile.

@@ -28,6 +28,18 @@ func handIn(t testing.TB, s *queue.Store, target, uid string, c adapters.Credent
 	within(t, s, func(tx *queue.Tx) error { return tx.HandIn("velog", target, uid, c) })
 }
 
+// renew renews a log-in and checks whether that was stored.
+func renew(t testing.TB, s *queue.Store, l queue.Login, c adapters.Credential, want bool) {
+	t.Helper()
+	within(t, s, func(tx *queue.Tx) error {
+		stored, err := tx.RenewLogin(l, c)
+		if stored != want {
+			t.Errorf("stored: %v, want %v", stored, want)
+		}
+		return err
+	})
+}
+
 // counted adds what the views of log-ins and counters show.
 func counted(t *testing.T, s *queue.Store) {
 	t.Helper()
@@ -150,8 +162,8 @@ func TestRenewIsOfWhatItBeganWith(t *testing.T) {
 	handIn(t, s, "호두", "u-1", secret("가", day(11)))
 	old, _, err := s.Credential(t.Context(), "velog", "호두")
 	check(t, err)
-	within(t, s, func(tx *queue.Tx) error { return tx.RenewLogin(old, secret("나", day(12))) })
-	within(t, s, func(tx *queue.Tx) error { return tx.RenewLogin(old, secret("다", day(13))) })
+	renew(t, s, old, secret("나", day(12)), true)
+	renew(t, s, old, secret("다", day(13)), false)
 	within(t, s, func(tx *queue.Tx) error {
 		dead, err := tx.BuryLogin(old, "늦었다")
 		if dead {
@@ -224,7 +236,7 @@ func TestClaimIsOnes(t *testing.T) {
 	if !claim(s.Now().Add(time.Minute)) {
 		t.Error("a claim of a process that is gone holds for ever")
 	}
-	within(t, s, func(tx *queue.Tx) error { return tx.RenewLogin(l, secret("나", day(12))) })
+	renew(t, s, l, secret("나", day(12)), true)
 	if claim(s.Now().Add(time.Minute)) {
 		t.Error("what was renewed can be renewed again")
 	}
