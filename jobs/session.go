@@ -68,6 +68,16 @@ func (e *Engine) session(ctx context.Context, p *Pipeline, j queue.Job, w queue.
 		return s, why, nil
 	}
 	q.Credential, s = c, &session{Login: l, used: true, stands: true}
+	q.Still = func(ctx context.Context) error {
+		now, err := e.Store.Login(ctx, p.Name, w.Target)
+		switch {
+		case err != nil && !errors.Is(err, queue.ErrNotFound):
+			return err
+		case err != nil || now.Rev != l.Rev || !now.Dead.IsZero():
+			return &adapters.Error{Kind: adapters.Throttled, After: time.Second, Err: errors.New("its log-in has changed meanwhile")}
+		}
+		return nil
+	}
 	if now := e.Store.Now(); l.Expires.Sub(now) < p.Renews {
 		until := now.Add(time.Minute)
 		if end, ok := ctx.Deadline(); ok {

@@ -440,7 +440,7 @@ func TestVelogTurns(t *testing.T) {
 			t.Errorf("turns: %v, want the newest, %s, first", turns[:min(len(turns), 6)], v.sim.Users()[2].Username)
 		}
 		runs := w.query(`select count(*) from run`)
-		n := v.sim.Stats().Users[v.sim.Users()[0].ID].CurrentUser - 1 // handing in asks once
+		n := v.sim.Stats().Users[v.sim.Users()[0].ID].CurrentUser - 2 // handing in asks twice
 		if n < 3*60/15 || n > 3*60/10+1 {
 			t.Errorf("%d turns of a user in three hours (%s runs), want one every 10 to 15 minutes", n, runs)
 		}
@@ -600,6 +600,39 @@ func TestHandInRepeatsNothing(t *testing.T) {
 		w.is(`select count(*) from credential`, "0")
 		if _, err := v.engine.HandIn(t.Context(), v.engine.Pipelines[0], "@"+u.Username, "access_token="+u.AccessToken+"; refresh_token="+u.RefreshToken); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestVelogStill buries a log-in while another step is between two calls: no further call is made with it.
+func TestVelogStill(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 13, Velog: sim.VelogOptions{Users: 1, Posts: 2}})
+		v.everybody()
+		u, once := v.sim.Users()[0], sync.Once{}
+		v.source.before = func(q adapters.Query) error {
+			once.Do(func() {
+				if err := q.Still(t.Context()); err != nil {
+					t.Errorf("a log-in that stands: %v", err)
+				}
+				v.tx(func(tx *queue.Tx) error {
+					l, err := tx.Login("velog", u.Username)
+					if err != nil {
+						return err
+					}
+					_, err = tx.BuryLogin(l, "끝났다")
+					return err
+				})
+			})
+			return q.Still(t.Context())
+		}
+		before := v.sim.Stats().All.Requests
+		v.turn()
+		if n := v.sim.Stats().All.Requests - before; n != 0 {
+			t.Errorf("%d calls with a log-in that has ended", n)
+		}
+		if d := v.user(u.Username); d.TokenDeadSince == nil {
+			t.Errorf("the user: %+v", d)
 		}
 	})
 }

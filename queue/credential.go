@@ -46,6 +46,13 @@ func (s *Store) DeadLogins(ctx context.Context) ([]Login, error) {
 	return ls, s.explain(err)
 }
 
+// Login is Tx.Login outside of a transaction.
+func (s *Store) Login(ctx context.Context, pipeline, target string) (Login, error) {
+	var l Login
+	err := one(ctx, s.read, `select `+loginColumns+` from credential where pipeline = ? and target = ?`, []any{pipeline, target}, loginFields(&l)...)
+	return l, s.explain(err)
+}
+
 // Login reads what is known of a target's credential; ErrNotFound when it has none.
 func (tx *Tx) Login(pipeline, target string) (Login, error) {
 	var l Login

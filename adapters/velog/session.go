@@ -46,6 +46,9 @@ type session struct {
 	odd              bool      // an answer set tokens that were not believed
 	doubted          bool      // the last answer about it could have been a hiccup; the next one of the kind ends it
 	opened           adapters.Credential
+	still            func(context.Context) error // adapters.Query.Still
+	called           bool                        // a call was made with it
+	alone            bool                        // the refresh token goes without the other
 }
 
 // open reads the session of a query. Nothing was sent yet when it refuses one.
@@ -53,7 +56,7 @@ func (s *Source) open(q adapters.Query) (*session, error) {
 	v := q.Credential.Values
 	c := &session{
 		access: v[AccessToken], refresh: v[RefreshToken], userID: v[UserID], username: v[Username],
-		target: bare(q.Target), expires: q.Credential.Expires, opened: q.Credential, doubted: v[doubted] != "",
+		target: bare(q.Target), expires: q.Credential.Expires, opened: q.Credential, doubted: v[doubted] != "", still: q.Still,
 	}
 	if c.access == "" || c.refresh == "" {
 		return nil, login("there is no session of this user: both cookies are needed, access_token and refresh_token")
@@ -115,6 +118,16 @@ func (s *Source) verify(ctx context.Context, c *session) error {
 	c.keepUntil(h, s.now())
 	c.userID, c.username, c.verified, c.doubted = who.ID, who.Username, true, false
 	return nil
+}
+
+// prove shows velog the refresh token alone, which renews the session: as long as the other one lives, velog does not look at it.
+func (s *Source) prove(ctx context.Context, c *session) error {
+	if c.access != c.opened.Values[AccessToken] {
+		return nil // the session has just been renewed with it
+	}
+	c.verified, c.alone = false, true
+	defer func() { c.alone = false }()
+	return s.verify(ctx, c)
 }
 
 // doubt is the error of an answer that may mean the end of the session and may be a hiccup: twice in a row is the end.
@@ -191,6 +204,9 @@ func (c *session) keepUntil(h http.Header, now time.Time) {
 
 // cookies is the header of that name. The refresh token goes only where sessions are renewed.
 func (c *session) cookies(renew bool) string {
+	if c.alone {
+		return RefreshToken + "=" + c.refresh
+	}
 	if renew {
 		return AccessToken + "=" + c.access + "; " + RefreshToken + "=" + c.refresh
 	}

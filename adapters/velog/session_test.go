@@ -1,6 +1,8 @@
 package velog_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -262,7 +264,7 @@ func TestAuthenticate(t *testing.T) {
 		{"another user's", me.Username, session(other), false, false},
 		{"another user's, claimed to be mine", me.Username, taken, false, false},
 		{"tokens that I wrote myself", me.Username, forged, false, true},
-		{"a refresh token that I wrote myself", me.Username, half, true, false}, // good for as long as the other is: velog looks at it when that is due
+		{"a refresh token that I wrote myself", me.Username, half, false, true},
 		{"ended", dead.Username, session(dead), false, true},
 		{"of a name in capitals", strings.ToUpper(me.Username), session(me), false, false},
 	} {
@@ -439,5 +441,24 @@ func TestCache(t *testing.T) {
 		if p.Credential != nil {
 			q.Credential = *p.Credential
 		}
+	}
+}
+
+// TestStill stops before the second call when the session is not to be used any more.
+func TestStill(t *testing.T) {
+	t.Parallel()
+	up := &script{v2: says(200, sample(t, "res_getstats_error_not_yours.json")), v3: says(200, sample(t, "res_current_user_v3_200.json"))}
+	s := scripted(t, up, velog.Options{})
+	gone := errors.New("끝났다")
+	asked := 0
+	q := adapters.Query{List: velog.ListStats, Target: "example", Of: postID, Credential: believed(), Still: func(context.Context) error {
+		asked++
+		return gone
+	}}
+	if _, err := s.Fetch(t.Context(), q); !errors.Is(err, gone) || asked != 1 {
+		t.Errorf("got %v after %d questions", err, asked)
+	}
+	if diff := cmp.Diff([]string{"v2 GetStats"}, up.sent); diff != "" {
+		t.Error(diff)
 	}
 }
