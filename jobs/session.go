@@ -61,6 +61,20 @@ func (e *Engine) session(ctx context.Context, p *Pipeline, j queue.Job, w queue.
 	if errors.Is(err, queue.ErrNotFound) {
 		return s, noLogin(p.Name), nil
 	}
+	if errors.Is(err, queue.ErrSealed) {
+		stands, serr := e.Store.KeyStands(ctx)
+		if serr != nil {
+			return s, "", serr
+		}
+		if stands { // it is this one's trouble
+			err = e.Store.Note(ctx, j, func(tx *queue.Tx) error {
+				_, err := tx.BuryLogin(l, queue.Closed)
+				return err
+			})
+			return s, queue.Closed, err
+		}
+		err = fmt.Errorf("%w: SUMBI_KEY was changed beside this process; start it again with the key that the others have", err)
+	}
 	if err != nil {
 		return s, "", &adapters.Error{Kind: adapters.NeedsHuman, Err: err}
 	}

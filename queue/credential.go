@@ -77,7 +77,7 @@ func (s *Store) Credential(ctx context.Context, pipeline, target string) (Login,
 	if s.vault == nil {
 		return l, adapters.Credential{}, errNoKey
 	}
-	values, err := s.vault.open(pipeline, target, sealed)
+	values, _, err := s.vault.read(pipeline, target, sealed)
 	if err != nil {
 		return l, adapters.Credential{}, fmt.Errorf("the log-in of %s in %s: %w", target, pipeline, err)
 	}

@@ -241,3 +241,45 @@ func TestClaimIsOnes(t *testing.T) {
 		t.Error("what was renewed can be renewed again")
 	}
 }
+
+// TestKeyOfManyMachines changes the key beside a process, and damages one log-in.
+func TestKeyOfManyMachines(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	if err := again(t, s).SetKey(t.Context(), key(2), nil); err != nil {
+		t.Fatalf("another key while nothing is stored: %v", err)
+	}
+}
+
+// TestOneClosedLogin checks that a log-in which the key does not open is dead, and nobody else's is.
+func TestOneClosedLogin(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	handIn(t, s, "호두", "u-1", secret("가", day(11)))
+	handIn(t, s, "두부", "u-2", secret("나", day(11)))
+	check(t, s.Exec(t.Context(), `update credential set sealed = (select c.sealed from credential c where c.target = '호두') where target = '두부'`))
+	s = again(t, s)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	dead, err := s.DeadLogins(t.Context())
+	check(t, err)
+	if len(dead) != 1 || dead[0].Target != "두부" || dead[0].Reason != queue.Closed {
+		t.Errorf("dead: %+v", dead)
+	}
+	// A new key opens what the old one has sealed, and what is sealed anew is another revision.
+	check(t, s.SetKey(t.Context(), key(2), key(1)))
+	l, c, err := s.Credential(t.Context(), "velog", "호두")
+	check(t, err)
+	if l.Rev != 2 || c.Values["access_token"] != "가" {
+		t.Errorf("got %+v", l)
+	}
+	if err := s.SetKey(t.Context(), key(1), nil); !queue.Fatal(err) {
+		t.Errorf("the former key: %v", err)
+	}
+	stands, err := s.KeyStands(t.Context())
+	check(t, err)
+	if !stands {
+		t.Error("the key does not stand")
+	}
+}
