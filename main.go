@@ -423,7 +423,7 @@ func (b *builder) velogCheck(ctx context.Context, store *queue.Store) cli.Check 
 		defer cancel()
 		switch {
 		case err == nil && !maps.Equal(now.Values, have.Values):
-			return store.Tx(ctx, func(tx *queue.Tx) error { return tx.RenewLogin(l, now) })
+			return store.Tx(ctx, func(tx *queue.Tx) error { _, err := tx.RenewLogin(l, now); return err })
 		case e != nil && e.Reason == adapters.ReasonLogin: // no other call is to be made with it
 			return errors.Join(err, store.Tx(ctx, func(tx *queue.Tx) error { _, err := tx.BuryLogin(l, e.Error()); return err }))
 		}

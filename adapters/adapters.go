@@ -46,6 +46,9 @@ type Query struct {
 	Cursor     Cursor
 	Since      time.Time // records before it are not needed; an upstream may ignore it
 	Credential Credential
+
+	// Still is asked before each call after the first: its error says why the credential is not to be used any more. nil: it is.
+	Still func(context.Context) error
 }
 
 // Page is one answer of a Source.

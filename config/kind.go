@@ -1,7 +1,7 @@
 package config
 
 import (
-	"fmt"
+	"errors"
 	"maps"
 	"regexp"
 	"slices"
@@ -115,7 +115,7 @@ func velogUser(s string) (string, error) {
 	}
 	name = strings.TrimPrefix(name, "@")
 	if !velogName.MatchString(name) {
-		return "", fmt.Errorf("%q is not a user of velog: write the name that stands behind @ in https://velog.io/@NAME", s)
+		return "", errors.New("this is not a user of velog: write the name that stands behind @ in https://velog.io/@NAME")
 	}
 	return name, nil
 }

@@ -107,7 +107,7 @@ func TestDeliveryInParts(t *testing.T) {
 		const n = 510
 		w.boot()
 		w.tx(func(tx *queue.Tx) error {
-			if err := tx.AddSink(pipeline, "mongo", ""); err != nil {
+			if _, err := tx.AddSink(pipeline, "mongo", ""); err != nil {
 				return err
 			}
 			for i := range n {

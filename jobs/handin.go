@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 
 	"sumbi/adapters"
 	"sumbi/queue"
@@ -19,6 +21,9 @@ type LogIn interface {
 	Identity(c adapters.Credential) (id, name string)
 }
 
+// userName is what the name or id of a user looks like.
+var userName = regexp.MustCompile(`^[\p{L}\p{N}._-]{1,64}$`)
+
 // HandIn takes a log-in that a person hands in for a pipeline, and returns whose it is. It is believed only after the upstream
 // itself has accepted it, and it is stored for whom the upstream names: what its texts say of themselves counts for nothing. want
 // is whose it is to be; "" anybody's.
@@ -26,6 +31,10 @@ func (e *Engine) HandIn(ctx context.Context, p *Pipeline, want, text string) (ta
 	source, ok := p.Source.(LogIn)
 	if !ok {
 		return "", fmt.Errorf("nobody logs in to pipeline %s", p.Name)
+	}
+	// What does not look like a name may be what is secret, in the wrong place: it is not repeated.
+	if want = strings.TrimPrefix(want, "@"); want != "" && !userName.MatchString(want) {
+		return "", errors.New("what is given as the user is not a user's name (at most 64 letters, digits, _ and -); nothing was stored")
 	}
 	have, err := source.ReadCredential(text)
 	if err != nil {
@@ -58,7 +67,10 @@ func (e *Engine) HandIn(ctx context.Context, p *Pipeline, want, text string) (ta
 		if len(p.Only) > 0 && !slices.Contains(p.Only, target) {
 			return fmt.Errorf("%s is not among the users that the configuration names for %s; nothing was stored", target, p.Name)
 		}
-		return tx.HandIn(p.Name, target, id, accepted)
+		if err := tx.HandIn(p.Name, target, id, accepted); err != nil {
+			return err
+		}
+		return tx.DeliverAll(VelogUsers, target, p.Name)
 	})
 	return target, err
 }

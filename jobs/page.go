@@ -88,7 +88,7 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 		e.Log.Warn("items that were kept earlier cannot be read any more; the crawl goes on, what it keeps now can be", "err", d)
 	}
 	if err != nil {
-		return nil, err
+		return e.settle(ctx, j, s, pg.Credential, nil, err)
 	}
 	return func(tx *queue.Tx) error {
 		if err := s.keep(tx, pg.Credential); err != nil {
@@ -310,7 +310,7 @@ func (p *Pipeline) walkEnded(tx *queue.Tx, w queue.Walk) error {
 }
 
 // pageFailed decides what a refusal means for the walk; what the engine decides passes through.
-func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, s session, renewed *adapters.Credential, err error) (queue.Commit, error) {
+func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, s *session, renewed *adapters.Credential, err error) (queue.Commit, error) {
 	c := adapters.Classify(err)
 	switch {
 	case s.used && c.Kind == adapters.NeedsHuman && c.Reason == adapters.ReasonLogin:
@@ -324,6 +324,9 @@ func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, s session, renewed *adapt
 			}
 			return p.ended(w)(tx)
 		}, nil
+	case s.used && c.Kind == adapters.Unauthorized:
+		// It was the target's own log-in that was refused: that is no trouble of the upstream's, and it is not asked for ever.
+		return nil, &adapters.Error{Kind: adapters.Temporary, Reason: c.Reason, After: c.After, Err: err}
 	case c.Kind == adapters.Temporary && p.Patience > 0 && c.After > p.Patience:
 		leave(&w, err.Error())
 		w.Rest = e.Store.Now().Add(c.After)

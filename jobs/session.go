@@ -15,6 +15,7 @@ type session struct {
 	queue.Login
 	used    bool
 	claimed bool // nobody else may renew it meanwhile
+	stands  bool // what was kept of it is what the state holds
 }
 
 // logsIn reports whether the targets of the pipeline log in.
@@ -51,7 +52,8 @@ var korea = time.FixedZone("KST", 9*60*60)
 
 // session puts the target's credential into q, and says why there is none that can be used. A call that may renew it is made
 // by one step at a time, on whatever machine: the others wait.
-func (e *Engine) session(ctx context.Context, p *Pipeline, j queue.Job, w queue.Walk, q *adapters.Query) (s session, why string, err error) {
+func (e *Engine) session(ctx context.Context, p *Pipeline, j queue.Job, w queue.Walk, q *adapters.Query) (s *session, why string, err error) {
+	s = &session{}
 	if !p.logsIn() {
 		return s, "", nil
 	}
@@ -59,13 +61,37 @@ func (e *Engine) session(ctx context.Context, p *Pipeline, j queue.Job, w queue.
 	if errors.Is(err, queue.ErrNotFound) {
 		return s, noLogin(p.Name), nil
 	}
+	if errors.Is(err, queue.ErrSealed) {
+		stands, serr := e.Store.KeyStands(ctx)
+		if serr != nil {
+			return s, "", serr
+		}
+		if stands { // it is this one's trouble
+			err = e.Store.Note(ctx, j, func(tx *queue.Tx) error {
+				_, err := tx.BuryLogin(l, queue.Closed)
+				return err
+			})
+			return s, queue.Closed, err
+		}
+		err = fmt.Errorf("%w: SUMBI_KEY was changed beside this process; start it again with the key that the others have", err)
+	}
 	if err != nil {
 		return s, "", &adapters.Error{Kind: adapters.NeedsHuman, Err: err}
 	}
 	if why := dead(l); why != "" {
 		return s, why, nil
 	}
-	q.Credential, s = c, session{Login: l, used: true}
+	q.Credential, s = c, &session{Login: l, used: true, stands: true}
+	q.Still = func(ctx context.Context) error {
+		now, err := e.Store.Login(ctx, p.Name, w.Target)
+		switch {
+		case err != nil && !errors.Is(err, queue.ErrNotFound):
+			return err
+		case err != nil || now.Rev != l.Rev || !now.Dead.IsZero():
+			return &adapters.Error{Kind: adapters.Throttled, After: time.Second, Err: errors.New("its log-in has changed meanwhile")}
+		}
+		return nil
+	}
 	if now := e.Store.Now(); l.Expires.Sub(now) < p.Renews {
 		until := now.Add(time.Minute)
 		if end, ok := ctx.Deadline(); ok {
@@ -82,27 +108,32 @@ func (e *Engine) session(ctx context.Context, p *Pipeline, j queue.Job, w queue.
 }
 
 // keep stores what a call has made of the log-in, in the commit of the call.
-func (s session) keep(tx *queue.Tx, renewed *adapters.Credential) error {
+func (s *session) keep(tx *queue.Tx, renewed *adapters.Credential) (err error) {
 	switch {
 	case s.used && renewed != nil:
-		return tx.RenewLogin(s.Login, *renewed)
+		s.stands, err = tx.RenewLogin(s.Login, *renewed)
+		return err
 	case s.claimed:
 		return tx.ReleaseLogin(s.Login)
 	}
 	return nil
 }
 
-// bury notes that the log-in is not accepted any more.
-func (s session) bury(tx *queue.Tx, renewed *adapters.Credential, why string) error {
-	if renewed != nil {
-		s.Rev++ // the one that has just been kept
+// bury notes that the log-in is not accepted any more, after keep. One that was handed in meanwhile is none of its business.
+func (s *session) bury(tx *queue.Tx, renewed *adapters.Credential, why string) error {
+	if !s.stands {
+		return nil
 	}
-	_, err := tx.BuryLogin(s.Login, why)
+	l := s.Login
+	if renewed != nil {
+		l.Rev++ // the one that has just been kept
+	}
+	_, err := tx.BuryLogin(l, why)
 	return err
 }
 
 // settle ends a step whose call has failed: also then the call may have renewed the log-in.
-func (e *Engine) settle(ctx context.Context, j queue.Job, s session, renewed *adapters.Credential, commit queue.Commit, err error) (queue.Commit, error) {
+func (e *Engine) settle(ctx context.Context, j queue.Job, s *session, renewed *adapters.Credential, commit queue.Commit, err error) (queue.Commit, error) {
 	if commit != nil {
 		return func(tx *queue.Tx) error {
 			if err := s.keep(tx, renewed); err != nil {

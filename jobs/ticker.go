@@ -20,6 +20,9 @@ const beat = time.Second
 // scrapers say "not found" when they are blocked, too.
 const goneRuns = 3
 
+// goneAgain is how long one that is gone is left alone by a pipeline every run of which is over whole lists.
+const goneAgain = 24 * time.Hour
+
 // seedChunk is how many accounts one commit sets going.
 const seedChunk = 500
 
@@ -108,8 +111,21 @@ func (e *Engine) addSinks(ctx context.Context) error {
 				return err
 			}
 			for _, s := range p.Sinks {
-				if err := tx.AddSink(p.Name, s.Name, s.Identity, s.Streams...); err != nil {
+				fresh, err := tx.AddSink(p.Name, s.Name, s.Identity, s.Streams...)
+				if err != nil {
 					return err
+				}
+				if !fresh || p.Counts == "" {
+					continue
+				}
+				users, err := tx.Users(p.Name)
+				if err != nil {
+					return err
+				}
+				for _, u := range users { // they are no records
+					if err := tx.Deliver(s.Name, VelogUsers, u, p.Name); err != nil {
+						return err
+					}
 				}
 			}
 			return nil
@@ -505,7 +521,7 @@ func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets
 				return err
 			}
 			named, full := len(r.Targets) > 0, r.Whole && !p.Whole
-			if known.State == queue.WalkGone && known.Misses >= goneRuns && !full && !named {
+			if known.State == queue.WalkGone && known.Misses >= goneRuns && !full && !named && (!p.Whole || tx.Now().Sub(known.Tried) < goneAgain) {
 				continue
 			}
 			if !named && !full && tx.Now().Sub(known.Tried) < p.Pause {

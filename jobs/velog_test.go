@@ -48,10 +48,12 @@ func (m inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
 // watched is the adapter, and whose lists were asked for.
 type watched struct {
 	*velog.Source
-	mu    sync.Mutex
-	turns []string
-	slow  bool // the lists of posts take the upstream too long
-	stats int  // statistics that were asked for
+	mu     sync.Mutex
+	turns  []string
+	slow   bool                                                                       // the lists of posts take the upstream too long
+	stats  int                                                                        // statistics that were asked for
+	before func(q adapters.Query) error                                               // may be nil
+	after  func(q adapters.Query, pg adapters.Page, err error) (adapters.Page, error) // may be nil
 }
 
 func (s *watched) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, error) {
@@ -68,7 +70,16 @@ func (s *watched) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, e
 		s.stats++
 		s.mu.Unlock()
 	}
-	return s.Source.Fetch(ctx, q)
+	if s.before != nil {
+		if err := s.before(q); err != nil {
+			return adapters.Page{}, err
+		}
+	}
+	pg, err := s.Source.Fetch(ctx, q)
+	if s.after != nil {
+		return s.after(q, pg, err)
+	}
+	return pg, err
 }
 
 // velogWorld is a world whose upstream is velog: the adapter over the imitation.
@@ -81,6 +92,8 @@ type velogWorld struct {
 	every   time.Duration
 	workers int
 	only    []string
+
+	identity string // of the sink
 }
 
 func newVelogWorld(t *testing.T, w *world, o sim.Options) *velogWorld {
@@ -102,7 +115,9 @@ func newVelogWorld(t *testing.T, w *world, o sim.Options) *velogWorld {
 		if v.every > 0 {
 			p.Spec, p.Next = "every", func(t time.Time) time.Time { return t.Add(v.every) }
 		}
-		p.Sinks = []jobs.Sink{jobs.VelogSink(e.Store, "mongo", "velog", 0, w.sink)}
+		to := jobs.VelogSink(e.Store, "mongo", "velog", 0, w.sink)
+		to.Identity = v.identity
+		p.Sinks = []jobs.Sink{to}
 		e.Pipelines = []*jobs.Pipeline{jobs.Velog(p, 0)}
 		e.Lanes = []queue.Lane{
 			{Name: "velog", Workers: cmp.Or(v.workers, 8), Deadline: time.Minute, Attempts: 3, Backoff: queue.Backoff{Base: 10 * time.Millisecond, Cap: 50 * time.Millisecond}},
@@ -435,7 +450,7 @@ func TestVelogTurns(t *testing.T) {
 			t.Errorf("turns: %v, want the newest, %s, first", turns[:min(len(turns), 6)], v.sim.Users()[2].Username)
 		}
 		runs := w.query(`select count(*) from run`)
-		n := v.sim.Stats().Users[v.sim.Users()[0].ID].CurrentUser - 1 // handing in asks once
+		n := v.sim.Stats().Users[v.sim.Users()[0].ID].CurrentUser - 2 // handing in asks twice
 		if n < 3*60/15 || n > 3*60/10+1 {
 			t.Errorf("%d turns of a user in three hours (%s runs), want one every 10 to 15 minutes", n, runs)
 		}
@@ -478,6 +493,191 @@ func TestVelogRestingPosts(t *testing.T) {
 				t.Errorf("turn %d: %d statistics and %d lists of posts in all, want %d and %d", i, n, len(v.source.turns), each, step.turns)
 			}
 			w.is(`select count(*) from target where note like '`+step.note+fmt.Sprintf("statistics of %d read'", each), "1")
+		}
+	})
+}
+
+// TestVelogRefusedLogin has one user's log-in refused in a way that says nothing of its end: the tries are counted, and the others
+// have their turns.
+func TestVelogRefusedLogin(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 8, Velog: sim.VelogOptions{Users: 3, Posts: 3}})
+		v.everybody()
+		all, tries := v.sim.Users(), 0
+		v.source.before = func(q adapters.Query) error {
+			if q.Target != all[0].Username {
+				return nil
+			}
+			v.source.mu.Lock()
+			defer v.source.mu.Unlock()
+			if tries++; tries > 50 {
+				return &adapters.Error{Kind: adapters.Permanent, Err: errors.New("it is asked for ever")}
+			}
+			return &adapters.Error{Kind: adapters.Unauthorized, Reason: adapters.ReasonKey, Upstream: "velog", Err: errors.New("401")}
+		}
+		v.turn()
+		if tries != 3 {
+			t.Errorf("%d tries, want 3", tries)
+		}
+		if d := v.user(all[0].Username); !strings.HasPrefix(d.Result, "posts NOT listed: ") || d.TokenDeadSince != nil {
+			t.Errorf("result %q, dead since %v", d.Result, d.TokenDeadSince)
+		}
+		if d := v.user(all[2].Username); !strings.HasPrefix(d.Result, "posts listed; ") {
+			t.Errorf("another user's result: %q", d.Result)
+		}
+	})
+}
+
+// TestVelogHandInStands hands a new log-in in while a call with the old one meets its end: the new one stands.
+func TestVelogHandInStands(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 9, Velog: sim.VelogOptions{Users: 1, Posts: 2}})
+		v.everybody()
+		u, once := v.sim.Users()[0], sync.Once{}
+		v.source.after = func(_ adapters.Query, pg adapters.Page, err error) (adapters.Page, error) {
+			once.Do(func() {
+				time.Sleep(time.Second)
+				next, lerr := v.sim.Login(u.Username)
+				if herr := errors.Join(lerr, v.handIn(next)); herr != nil {
+					t.Error(herr)
+				}
+				pg = adapters.Page{Credential: &adapters.Credential{Values: map[string]string{"access_token": "옛 것"}}}
+				err = &adapters.Error{Kind: adapters.NeedsHuman, Reason: adapters.ReasonLogin, Upstream: "velog", Err: errors.New("끝났다")}
+			})
+			return pg, err
+		}
+		v.turn()
+		w.is(`select count(*) from credential where dead_at is not null`, "0")
+		v.turn()
+		if d := v.user(u.Username); !strings.HasPrefix(d.Result, "posts listed; ") {
+			t.Errorf("result: %q", d.Result)
+		}
+	})
+}
+
+// TestVelogGone has a user found gone in three turns: he is asked again after a day, and at once when he hands a log-in in.
+func TestVelogGone(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 10, Velog: sim.VelogOptions{Users: 1, Posts: 2}})
+		v.everybody()
+		u, calls, gone := v.sim.Users()[0], 0, true
+		v.source.before = func(adapters.Query) error {
+			calls++
+			if !gone {
+				return nil
+			}
+			return &adapters.Error{Kind: adapters.Permanent, Reason: adapters.ReasonGone, Upstream: "velog", Err: errors.New("없다")}
+		}
+		for _, step := range []struct {
+			name  string
+			wait  time.Duration
+			calls int
+		}{
+			{"first", 0, 1},
+			{"second", time.Hour, 2},
+			{"third", time.Hour, 3},
+			{"let alone", time.Hour, 3},
+			{"after a day", 24 * time.Hour, 4},
+			{"let alone again", time.Hour, 4},
+		} {
+			time.Sleep(step.wait)
+			v.turn()
+			if calls != step.calls {
+				t.Errorf("%s: %d calls, want %d", step.name, calls, step.calls)
+			}
+		}
+		gone = false
+		next, err := v.sim.Login(u.Username)
+		if err := errors.Join(err, v.handIn(next)); err != nil {
+			t.Fatal(err)
+		}
+		v.turn()
+		if d := v.user(u.Username); !strings.HasPrefix(d.Result, "posts listed; ") {
+			t.Errorf("result after a new log-in: %q", d.Result)
+		}
+	})
+}
+
+// TestVelogSinkHearsOfUsers changes the database: it is told of the users, too, and of a log-in that is handed in.
+func TestVelogSinkHearsOfUsers(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 11, Velog: sim.VelogOptions{Users: 2, Posts: 2}})
+		v.everybody()
+		v.turn()
+		u := v.sim.Users()[1].Username
+		told := func() bool {
+			return slices.Contains(strings.Fields(w.query(`select key from outbox where stream = 'velog_user'`)), u)
+		}
+		if told() {
+			t.Fatal("it is to be told already")
+		}
+		next, err := v.sim.Login(u)
+		if err := errors.Join(err, v.handIn(next)); err != nil {
+			t.Fatal(err)
+		}
+		if !told() {
+			t.Error("nobody is told of a log-in")
+		}
+		v.turn()
+		v.sink.mu.Lock()
+		clear(v.sink.docs)
+		v.sink.mu.Unlock()
+		v.identity = "another server"
+		w.boot()
+		v.turn("nobody")
+		if d := v.user(u); d.ID != u || d.Posts == 0 {
+			t.Errorf("the other server has of the user: %+v", d)
+		}
+	})
+}
+
+// TestHandInRepeatsNothing gives what is secret in the place of a name.
+func TestHandInRepeatsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 12, Velog: sim.VelogOptions{Users: 2, Posts: 2}})
+		u := v.sim.Users()[0]
+		for _, want := range []string{u.AccessToken, "access_token=" + u.AccessToken, "a b"} {
+			_, err := v.engine.HandIn(t.Context(), v.engine.Pipelines[0], want, "access_token="+u.AccessToken+"; refresh_token="+u.RefreshToken)
+			if err == nil || strings.Contains(err.Error(), want) {
+				t.Errorf("%.12q: %v", want, err)
+			}
+		}
+		w.is(`select count(*) from credential`, "0")
+		if _, err := v.engine.HandIn(t.Context(), v.engine.Pipelines[0], "@"+u.Username, "access_token="+u.AccessToken+"; refresh_token="+u.RefreshToken); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestVelogStill buries a log-in while another step is between two calls: no further call is made with it.
+func TestVelogStill(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 13, Velog: sim.VelogOptions{Users: 1, Posts: 2}})
+		v.everybody()
+		u, once := v.sim.Users()[0], sync.Once{}
+		v.source.before = func(q adapters.Query) error {
+			once.Do(func() {
+				if err := q.Still(t.Context()); err != nil {
+					t.Errorf("a log-in that stands: %v", err)
+				}
+				v.tx(func(tx *queue.Tx) error {
+					l, err := tx.Login("velog", u.Username)
+					if err != nil {
+						return err
+					}
+					_, err = tx.BuryLogin(l, "끝났다")
+					return err
+				})
+			})
+			return q.Still(t.Context())
+		}
+		before := v.sim.Stats().All.Requests
+		v.turn()
+		if n := v.sim.Stats().All.Requests - before; n != 0 {
+			t.Errorf("%d calls with a log-in that has ended", n)
+		}
+		if d := v.user(u.Username); d.TokenDeadSince == nil {
+			t.Errorf("the user: %+v", d)
 		}
 	})
 }

@@ -46,6 +46,13 @@ func (s *Store) DeadLogins(ctx context.Context) ([]Login, error) {
 	return ls, s.explain(err)
 }
 
+// Login is Tx.Login outside of a transaction.
+func (s *Store) Login(ctx context.Context, pipeline, target string) (Login, error) {
+	var l Login
+	err := one(ctx, s.read, `select `+loginColumns+` from credential where pipeline = ? and target = ?`, []any{pipeline, target}, loginFields(&l)...)
+	return l, s.explain(err)
+}
+
 // Login reads what is known of a target's credential; ErrNotFound when it has none.
 func (tx *Tx) Login(pipeline, target string) (Login, error) {
 	var l Login
@@ -70,7 +77,7 @@ func (s *Store) Credential(ctx context.Context, pipeline, target string) (Login,
 	if s.vault == nil {
 		return l, adapters.Credential{}, errNoKey
 	}
-	values, err := s.vault.open(pipeline, target, sealed)
+	values, _, err := s.vault.read(pipeline, target, sealed)
 	if err != nil {
 		return l, adapters.Credential{}, fmt.Errorf("the log-in of %s in %s: %w", target, pipeline, err)
 	}
@@ -96,23 +103,24 @@ func (tx *Tx) HandIn(pipeline, target, uid string, c adapters.Credential) error 
 	if err != nil {
 		return err
 	}
-	// Its turn comes with the next run.
-	_, err = tx.exec(`update target set tried_at = null where pipeline = ? and target = ?`, pipeline, target)
+	// Its turn comes with the next run, also when it was not found before.
+	_, err = tx.exec(`update target set tried_at = null, state = 'ok', misses = 0 where pipeline = ? and target = ?`, pipeline, target)
 	return err
 }
 
-// RenewLogin stores the credential that came in place of l's. Nothing happens when l was replaced meanwhile: the newer one stands.
-func (tx *Tx) RenewLogin(l Login, c adapters.Credential) error {
+// RenewLogin stores the credential that came in place of l's. It reports false, and nothing happens, when l was replaced meanwhile:
+// the newer one stands.
+func (tx *Tx) RenewLogin(l Login, c adapters.Credential) (bool, error) {
 	if tx.s.vault == nil {
-		return errNoKey
+		return false, errNoKey
 	}
 	sealed, err := tx.s.vault.seal(l.Pipeline, l.Target, c)
 	if err != nil {
-		return err
+		return false, err
 	}
-	_, err = tx.exec(`update credential set sealed = ?, expires_at = ?, rev = rev + 1, busy_until = null, changed_at = ? where pipeline = ? and target = ? and rev = ?`,
+	n, err := tx.exec(`update credential set sealed = ?, expires_at = ?, rev = rev + 1, busy_until = null, changed_at = ? where pipeline = ? and target = ? and rev = ?`,
 		sealed, text(c.Expires), stamp(tx.now), l.Pipeline, l.Target, l.Rev)
-	return err
+	return n > 0, err
 }
 
 // BuryLogin notes that a credential is not accepted any more. It reports false when it was replaced meanwhile.

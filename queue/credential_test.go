@@ -28,6 +28,18 @@ func handIn(t testing.TB, s *queue.Store, target, uid string, c adapters.Credent
 	within(t, s, func(tx *queue.Tx) error { return tx.HandIn("velog", target, uid, c) })
 }
 
+// renew renews a log-in and checks whether that was stored.
+func renew(t testing.TB, s *queue.Store, l queue.Login, c adapters.Credential, want bool) {
+	t.Helper()
+	within(t, s, func(tx *queue.Tx) error {
+		stored, err := tx.RenewLogin(l, c)
+		if stored != want {
+			t.Errorf("stored: %v, want %v", stored, want)
+		}
+		return err
+	})
+}
+
 // counted adds what the views of log-ins and counters show.
 func counted(t *testing.T, s *queue.Store) {
 	t.Helper()
@@ -150,8 +162,8 @@ func TestRenewIsOfWhatItBeganWith(t *testing.T) {
 	handIn(t, s, "호두", "u-1", secret("가", day(11)))
 	old, _, err := s.Credential(t.Context(), "velog", "호두")
 	check(t, err)
-	within(t, s, func(tx *queue.Tx) error { return tx.RenewLogin(old, secret("나", day(12))) })
-	within(t, s, func(tx *queue.Tx) error { return tx.RenewLogin(old, secret("다", day(13))) })
+	renew(t, s, old, secret("나", day(12)), true)
+	renew(t, s, old, secret("다", day(13)), false)
 	within(t, s, func(tx *queue.Tx) error {
 		dead, err := tx.BuryLogin(old, "늦었다")
 		if dead {
@@ -224,8 +236,50 @@ func TestClaimIsOnes(t *testing.T) {
 	if !claim(s.Now().Add(time.Minute)) {
 		t.Error("a claim of a process that is gone holds for ever")
 	}
-	within(t, s, func(tx *queue.Tx) error { return tx.RenewLogin(l, secret("나", day(12))) })
+	renew(t, s, l, secret("나", day(12)), true)
 	if claim(s.Now().Add(time.Minute)) {
 		t.Error("what was renewed can be renewed again")
+	}
+}
+
+// TestKeyOfManyMachines changes the key beside a process, and damages one log-in.
+func TestKeyOfManyMachines(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	if err := again(t, s).SetKey(t.Context(), key(2), nil); err != nil {
+		t.Fatalf("another key while nothing is stored: %v", err)
+	}
+}
+
+// TestOneClosedLogin checks that a log-in which the key does not open is dead, and nobody else's is.
+func TestOneClosedLogin(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	handIn(t, s, "호두", "u-1", secret("가", day(11)))
+	handIn(t, s, "두부", "u-2", secret("나", day(11)))
+	check(t, s.Exec(t.Context(), `update credential set sealed = (select c.sealed from credential c where c.target = '호두') where target = '두부'`))
+	s = again(t, s)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	dead, err := s.DeadLogins(t.Context())
+	check(t, err)
+	if len(dead) != 1 || dead[0].Target != "두부" || dead[0].Reason != queue.Closed {
+		t.Errorf("dead: %+v", dead)
+	}
+	// A new key opens what the old one has sealed, and what is sealed anew is another revision.
+	check(t, s.SetKey(t.Context(), key(2), key(1)))
+	l, c, err := s.Credential(t.Context(), "velog", "호두")
+	check(t, err)
+	if l.Rev != 2 || c.Values["access_token"] != "가" {
+		t.Errorf("got %+v", l)
+	}
+	if err := s.SetKey(t.Context(), key(1), nil); !queue.Fatal(err) {
+		t.Errorf("the former key: %v", err)
+	}
+	stands, err := s.KeyStands(t.Context())
+	check(t, err)
+	if !stands {
+		t.Error("the key does not stand")
 	}
 }

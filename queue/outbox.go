@@ -13,16 +13,17 @@ type Out struct {
 
 // AddSink makes what a pipeline brings go to a sink from now on. One that is new, or was another server before (identity), is
 // told of every record of the streams, or, where none is named, of every place there is; one that was away is told of what it
-// has missed.
-func (tx *Tx) AddSink(pipeline, sink, identity string, streams ...string) error {
+// has missed. fresh says that it is new or was another server.
+func (tx *Tx) AddSink(pipeline, sink, identity string, streams ...string) (fresh bool, err error) {
 	n, err := tx.exec(`insert into sink (pipeline, sink, identity) values (?, ?, ?)
 		on conflict (pipeline, sink) do update set identity = excluded.identity where sink.identity <> excluded.identity`, pipeline, sink, identity)
 	if err != nil {
-		return err
+		return false, err
 	}
+	fresh = n > 0
 	if n > 0 && len(streams) == 0 {
 		if _, err := tx.exec(`insert into outbox (sink, stream, key, pipeline, at) select ?, 'places', id, ?, ? from place where true on conflict do nothing`, sink, pipeline, stamp(tx.now)); err != nil {
-			return err
+			return fresh, err
 		}
 	}
 	for _, stream := range streams {
@@ -30,17 +31,17 @@ func (tx *Tx) AddSink(pipeline, sink, identity string, streams ...string) error 
 			break
 		}
 		if _, err := tx.exec(`insert into outbox (sink, stream, key, pipeline, at) select ?, stream, key, pipeline, ? from record where pipeline = ? and stream = ? on conflict do nothing`, sink, stamp(tx.now), pipeline, stream); err != nil {
-			return err
+			return fresh, err
 		}
 	}
 	if _, err := tx.exec(`update sink set active = 1 where pipeline = ? and sink = ?`, pipeline, sink); err != nil {
-		return err
+		return fresh, err
 	}
 	var some bool
 	if err := tx.one(`select exists (select 1 from outbox where sink = ?)`, []any{sink}, &some); err != nil || !some {
-		return err
+		return fresh, err
 	}
-	return tx.kick(sink, pipeline)
+	return fresh, tx.kick(sink, pipeline)
 }
 
 // KeepSinks lets the pipeline's sinks rest that are not among these. What they must be told is kept for their return.
@@ -91,6 +92,20 @@ func (tx *Tx) Deliver(sink, stream, key, pipeline string) error {
 		return err
 	}
 	return tx.kick(sink, pipeline)
+}
+
+// DeliverAll notes that every sink of a pipeline must be told of a record again.
+func (tx *Tx) DeliverAll(stream, key, pipeline string) error {
+	all, err := tx.sinks(pipeline)
+	if err != nil {
+		return err
+	}
+	for _, sink := range all {
+		if err := tx.Deliver(sink, stream, key, pipeline); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (tx *Tx) kick(sink, pipeline string) error {

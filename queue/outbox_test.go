@@ -72,7 +72,7 @@ func TestSinks(t *testing.T) {
 	sink(t, s, "mongo", "파일")
 	rows(t, s, told, "파일|naver:1|1", "파일|naver:2|1")
 
-	within(t, s, func(tx *queue.Tx) error { return tx.AddSink("다른 일", "파일", "") })
+	within(t, s, func(tx *queue.Tx) error { return addSink(tx, "다른 일", "파일", "") })
 	within(t, s, func(tx *queue.Tx) error { return tx.KeepSinks("matzip", map[string]string{"mongo": ""}) })
 	rows(t, s, `select pipeline, sink, active from sink order by 1, 2`, "matzip|mongo|1", "matzip|파일|0", "다른 일|파일|1")
 	rows(t, s, `select key from job order by key`, "deliver:mongo:matzip", "deliver:파일:다른 일")
@@ -103,7 +103,7 @@ func TestSinkOfAnotherServer(t *testing.T) {
 		{"둘", []string{"mongo|naver:1|1"}},
 	} {
 		check(t, s.Exec(t.Context(), `delete from outbox`))
-		within(t, s, func(tx *queue.Tx) error { return tx.AddSink("matzip", "mongo", tt.server) })
+		within(t, s, func(tx *queue.Tx) error { return addSink(tx, "matzip", "mongo", tt.server) })
 		rows(t, s, told, tt.want...)
 	}
 }
@@ -113,9 +113,14 @@ func TestSinkOfAnotherServer(t *testing.T) {
 func TestOutboxOfTwoPipelines(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
-	within(t, s, func(tx *queue.Tx) error { return tx.AddSink("옛 일", "mongo", "") })
+	within(t, s, func(tx *queue.Tx) error { return addSink(tx, "옛 일", "mongo", "") })
 	deliver(t, s, "옛 일", "naver:1")
 	deliver(t, s, "matzip", "naver:1")
 	within(t, s, func(tx *queue.Tx) error { return tx.KeepSinks("옛 일", nil) })
 	same(t, "outbox", outbox(t, s, 9), []queue.Out{{"mongo", "places", "naver:1", "matzip", 2}})
+}
+
+func addSink(tx *queue.Tx, pipeline, sink, identity string) error {
+	_, err := tx.AddSink(pipeline, sink, identity)
+	return err
 }

@@ -77,7 +77,7 @@ func sink(t *testing.T, s *queue.Store, names ...string) {
 	t.Helper()
 	within(t, s, func(tx *queue.Tx) error {
 		for _, n := range names {
-			if err := tx.AddSink("matzip", n, ""); err != nil {
+			if _, err := tx.AddSink("matzip", n, ""); err != nil {
 				return err
 			}
 		}

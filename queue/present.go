@@ -89,6 +89,11 @@ func (s *Store) Members(ctx context.Context, pipeline string) ([]Member, error) 
 	return s.members(ctx, pipeline, "")
 }
 
+// Users lists the targets that a pipeline knows, by name.
+func (tx *Tx) Users(pipeline string) ([]string, error) {
+	return list(tx.ctx, tx.tx, `select target from target where pipeline = ? union select target from credential where pipeline = ? order by target`, []any{pipeline, pipeline}, scanText)
+}
+
 // Member returns one of Members; ErrNotFound when there is none.
 func (s *Store) Member(ctx context.Context, pipeline, target string) (Member, error) {
 	ms, err := s.members(ctx, pipeline, target)

@@ -185,7 +185,7 @@ func TestPutOfSeveralAccounts(t *testing.T) {
 		}
 	}
 	s := fresh(t)
-	within(t, s, func(tx *queue.Tx) error { return tx.AddSink("matzip", "mongo", "") })
+	within(t, s, func(tx *queue.Tx) error { return addSink(tx, "matzip", "mongo", "") })
 	_, ids := mentioned(t, s, "을지로골목", "p1", 1, "을밀대")
 	decide(t, s, ids[0], place("naver:1", "을밀대"))
 	check(t, s.Exec(t.Context(), `delete from outbox`))

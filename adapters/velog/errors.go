@@ -28,7 +28,7 @@ func Classify(status int, h http.Header, body []byte) *adapters.Error {
 	case ok && len(a.Errors) > 0:
 		return refusal(status, a.Errors)
 	case status == http.StatusUnauthorized:
-		return fail(adapters.Unauthorized, adapters.ReasonKey, fmt.Errorf("status %d: the session is not accepted", status))
+		return fail(adapters.Unauthorized, adapters.ReasonKey, fmt.Errorf("status %d: %w", status, errBefore))
 	case status < 400:
 		return nil
 	case status == http.StatusForbidden: // not of the servers themselves
@@ -44,6 +44,9 @@ func Classify(status int, h http.Header, body []byte) *adapters.Error {
 	}
 	return fail(adapters.Permanent, "", fmt.Errorf("status %d", status))
 }
+
+// errBefore is a refusal that is not in velog's own words: what stands before the servers may have made it.
+var errBefore = errors.New("turned away, perhaps before velog itself")
 
 // refusal reads the errors of an answer of any status: one server answers them all with 200.
 func refusal(status int, all []graphQLError) *adapters.Error {

@@ -18,6 +18,17 @@ import (
 // both tokens; the minute lies between the two clocks.
 const renewAt = 29 * time.Minute
 
+// maxSkew is how far the upstream's clock may be from ours for its word alone to end a session.
+const maxSkew = 10 * time.Minute
+
+// doubted is the name in Credential.Values of the mark of a session about which the last answer could be read both ways.
+const doubted = "doubted"
+
+// skew is how far the clock of an answer is from ours.
+func skew(h http.Header, now time.Time) time.Duration {
+	return rest.UpstreamNow(h, now).Sub(now).Abs()
+}
+
 const (
 	maxToken   = 4 << 10      // bytes; a cookie holds no more
 	lastSecond = 253402300799 // of the year 9999
@@ -33,7 +44,11 @@ type session struct {
 	verified         bool      // velog has just said whose it is
 	foreign          bool      // it is somebody else's
 	odd              bool      // an answer set tokens that were not believed
+	doubted          bool      // the last answer about it could have been a hiccup; the next one of the kind ends it
 	opened           adapters.Credential
+	still            func(context.Context) error // adapters.Query.Still
+	called           bool                        // a call was made with it
+	alone            bool                        // the refresh token goes without the other
 }
 
 // open reads the session of a query. Nothing was sent yet when it refuses one.
@@ -41,7 +56,7 @@ func (s *Source) open(q adapters.Query) (*session, error) {
 	v := q.Credential.Values
 	c := &session{
 		access: v[AccessToken], refresh: v[RefreshToken], userID: v[UserID], username: v[Username],
-		target: bare(q.Target), expires: q.Credential.Expires, opened: q.Credential,
+		target: bare(q.Target), expires: q.Credential.Expires, opened: q.Credential, doubted: v[doubted] != "", still: q.Still,
 	}
 	if c.access == "" || c.refresh == "" {
 		return nil, login("there is no session of this user: both cookies are needed, access_token and refresh_token")
@@ -70,31 +85,73 @@ func (s *Source) verify(ctx context.Context, c *session) error {
 		return nil
 	}
 	var data struct {
-		User *user `json:"currentUser"`
+		User json.RawMessage `json:"currentUser"`
 	}
 	h, err := s.call(ctx, s.v3, c, currentUser(), &data)
-	switch {
-	case err != nil:
-		return err
-	case data.User == nil:
-		return ended()
-	case data.User.ID == "" || data.User.Username == "":
+	if err != nil {
+		return c.refused(err)
+	}
+	a, _ := parseToken(c.access, AccessToken)
+	left := a.left(h, s.now())
+	skewed := skew(h, s.now()) > maxSkew
+	var who *user
+	switch err := json.Unmarshal(data.User, &who); {
+	case len(data.User) == 0 || err != nil:
 		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("velog does not say who the session's user is"))
-	case !c.belongsTo(data.User):
+	case who == nil && (c.odd || left > 0 || skewed):
+		return c.doubt("velog says nobody is logged in, and has not ended the session")
+	case who == nil:
+		return ended()
+	case who.ID == "" || who.Username == "":
+		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("velog does not say who the session's user is"))
+	case !c.belongsTo(who):
 		c.foreign = true
 		return login("velog says that the session is not this user's")
 	}
 	// A session that is not renewed when it is due has a refresh token that velog does not accept any more.
-	a, _ := parseToken(c.access, AccessToken)
-	switch left := a.left(h, s.now()); {
-	case left < renewAt && !c.odd:
-		return ended()
-	case left <= 0:
+	switch {
+	case left < renewAt && !c.odd && !skewed:
+		return c.doubt("velog has not renewed the session, which is due")
+	case left <= 0 && !skewed:
 		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("velog has renewed the session in a way that is not understood"))
 	}
 	c.keepUntil(h, s.now())
-	c.userID, c.username, c.verified = data.User.ID, data.User.Username, true
+	c.userID, c.username, c.verified, c.doubted = who.ID, who.Username, true, false
 	return nil
+}
+
+// prove shows velog the refresh token alone, which renews the session: as long as the other one lives, velog does not look at it.
+func (s *Source) prove(ctx context.Context, c *session) error {
+	if c.access != c.opened.Values[AccessToken] {
+		return nil // the session has just been renewed with it
+	}
+	c.verified, c.alone = false, true
+	defer func() { c.alone = false }()
+	return s.verify(ctx, c)
+}
+
+// doubt is the error of an answer that may mean the end of the session and may be a hiccup: twice in a row is the end.
+func (c *session) doubt(why string) error {
+	if c.doubted {
+		return ended()
+	}
+	c.doubted = true
+	return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New(why+"; if it says so again, the session has ended"))
+}
+
+// refused reads an error of the question whose session it is.
+func (c *session) refused(err error) error {
+	e, ok := errors.AsType[*adapters.Error](err)
+	switch {
+	case !ok:
+		return err
+	case e.Kind == adapters.Unauthorized && !errors.Is(err, errBefore): // else it says nothing of the session
+		return c.doubt("velog refuses the session")
+	case e.Kind == adapters.Permanent && e.Reason == adapters.ReasonGone: // the question is not found, not a user
+		e.Kind, e.Reason = adapters.Temporary, adapters.ReasonInvalid
+		return e
+	}
+	return err
 }
 
 // belongsTo says whether u is the user whose session it must be.
@@ -112,7 +169,11 @@ func (c *session) belongsTo(u *user) bool {
 // receive takes the session that an answer sets. It is believed when both tokens are there and name the user who was asked for;
 // anything else leaves the old one.
 func (c *session) receive(h http.Header, now time.Time) error {
-	got, cleared := tokensOf(h, rest.UpstreamNow(h, now))
+	until := rest.UpstreamNow(h, now)
+	if now.Before(until) && skew(h, now) > maxSkew {
+		until = now
+	}
+	got, cleared := tokensOf(h, until)
 	if cleared {
 		return ended()
 	}
@@ -143,6 +204,9 @@ func (c *session) keepUntil(h http.Header, now time.Time) {
 
 // cookies is the header of that name. The refresh token goes only where sessions are renewed.
 func (c *session) cookies(renew bool) string {
+	if c.alone {
+		return RefreshToken + "=" + c.refresh
+	}
 	if renew {
 		return AccessToken + "=" + c.access + "; " + RefreshToken + "=" + c.refresh
 	}
@@ -153,6 +217,9 @@ func (c *session) credential() adapters.Credential {
 	v := map[string]string{AccessToken: c.access, RefreshToken: c.refresh}
 	if c.username != "" {
 		v[UserID], v[Username] = c.userID, c.username
+	}
+	if c.doubted {
+		v[doubted] = "yes"
 	}
 	return adapters.Credential{Values: v, Expires: c.expires}
 }

@@ -1,6 +1,8 @@
 package velog_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -129,7 +131,7 @@ func TestDue(t *testing.T) {
 		{"due", late(10 * time.Minute), stats, says(200, user, renews...), []string{"v3 currentUser", "v2 GetStats"}, "", start.Add(24*time.Hour - 29*time.Minute)},
 		{"ran out", late(-10 * time.Hour), stats, says(200, user, renews...), []string{"v3 currentUser", "v2 GetStats"}, "", start.Add(24*time.Hour - 29*time.Minute)},
 		{"never asked", unknown, stats, says(200, user), []string{"v3 currentUser", "v2 GetStats"}, "", start.Add(20*time.Hour - 29*time.Minute)},
-		{"not renewed", late(10 * time.Minute), stats, says(200, user), []string{"v3 currentUser"}, adapters.ReasonLogin, time.Time{}},
+		{"not renewed", late(10 * time.Minute), stats, says(200, user), []string{"v3 currentUser"}, adapters.ReasonInvalid, start.Add(10*time.Minute - 29*time.Minute)},
 		{"ran out, half of it renewed", late(-time.Minute), stats, says(200, user, renews[0]), []string{"v3 currentUser"}, adapters.ReasonInvalid, time.Time{}},
 		{"not renewed, half of it", late(10 * time.Minute), stats, says(200, user, renews[0]), []string{"v3 currentUser", "v2 GetStats"}, "", time.Time{}},
 		{"renewed, and then too slow", late(10 * time.Minute), says(200, sample(t, "res_getstats_error_57014.json")), says(200, user, renews...), []string{"v3 currentUser", "v2 GetStats"}, adapters.ReasonSlow, start.Add(24*time.Hour - 29*time.Minute)},
@@ -153,6 +155,80 @@ func TestDue(t *testing.T) {
 			}
 			if !due.Equal(tt.due) {
 				t.Errorf("what is stored is due at %v, want %v", due, tt.due)
+			}
+		})
+	}
+}
+
+// TestDoubt asks twice in a row whose session it is; what the first answer leaves is what the second question is made with.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	user := sample(t, "res_current_user_v3_200.json")
+	nobody := says(200, `{"data":{"currentUser":null}}`)
+	refuses := func(status int, code string) http.Handler {
+		return says(status, `{"data":{"currentUser":null},"errors":[{"message":"가나다","extensions":{"code":"`+code+`"}}]}`)
+	}
+	dated := func(h http.Handler, by time.Duration) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Date", start.Add(by).Format(http.TimeFormat))
+			h.ServeHTTP(w, r)
+		})
+	}
+	day := start.Add(24 * time.Hour)
+	sets := []string{"access_token=" + token("access_token", userID, day), "refresh_token=" + token("refresh_token", userID, start.Add(720*time.Hour))}
+	for i := range sets {
+		sets[i] += "; Path=/; Expires=Sat, 21 Nov 2026 03:00:00 GMT"
+	}
+	const again, dead = adapters.ReasonInvalid, adapters.ReasonLogin
+	for _, tt := range []struct {
+		name          string
+		left          time.Duration // of the access token
+		first, second http.Handler
+		want          [2]string // reasons
+	}{
+		{"no field", 20 * time.Hour, says(200, `{"data":{}}`), says(200, `{"data":{}}`), [2]string{again, again}},
+		{"nobody, with life left", 20 * time.Hour, nobody, nobody, [2]string{again, dead}},
+		{"nobody, and then the user", 20 * time.Hour, nobody, says(200, user), [2]string{again, ""}},
+		{"nobody, without life", -time.Hour, nobody, nil, [2]string{dead, ""}},
+		{"nobody, odd cookies", -time.Hour, says(200, `{"data":{"currentUser":null}}`, "access_token=undefined", "refresh_token=undefined"), nobody, [2]string{again, dead}},
+		{"nobody, cleared", 20 * time.Hour, says(200, `{"data":{"currentUser":null}}`, cleared("access_token"), cleared("refresh_token")), nil, [2]string{dead, ""}},
+		{"not renewed", 10 * time.Minute, says(200, user), says(200, user), [2]string{again, dead}},
+		{"unauthenticated", 20 * time.Hour, refuses(401, "UNAUTHENTICATED"), refuses(401, "UNAUTHENTICATED"), [2]string{again, dead}},
+		{"forbidden", 20 * time.Hour, refuses(200, "FORBIDDEN"), refuses(200, "FORBIDDEN"), [2]string{again, dead}},
+		{"no permission", 20 * time.Hour, refuses(200, "NO_PERMISSION"), says(200, user), [2]string{again, ""}},
+		{"401 in nobody's words", 20 * time.Hour, says(401, "Unauthorized"), says(401, "Unauthorized"), [2]string{adapters.ReasonKey, adapters.ReasonKey}},
+		{"not found", 20 * time.Hour, refuses(404, "NOT_FOUND"), refuses(404, "NOT_FOUND"), [2]string{again, again}},
+		{"a clock a day ahead", 20 * time.Hour, dated(says(200, user), 24*time.Hour), dated(says(200, user), 24*time.Hour), [2]string{"", ""}},
+		{"a clock a month ahead, renewed", 10 * time.Minute, dated(says(200, user, sets...), 720*time.Hour), dated(says(200, user), 720*time.Hour), [2]string{"", ""}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			have := believed()
+			have.Values[velog.AccessToken] = token("access_token", userID, start.Add(tt.left))
+			have.Expires = time.Time{}
+			up := &script{v2: says(200, sample(t, "res_getstats_200_since_2023-11-22.json"))}
+			s := scripted(t, up, velog.Options{})
+			for i, h := range []http.Handler{tt.first, tt.second} {
+				if h == nil {
+					continue
+				}
+				up.v3 = h
+				p, err := s.Fetch(t.Context(), adapters.Query{List: velog.ListStats, Target: "example", Of: postID, Credential: have})
+				e := adapters.Classify(err)
+				if (e == nil) != (tt.want[i] == "") || (e != nil && e.Reason != tt.want[i]) {
+					t.Fatalf("question %d: got %v, want reason %q", i+1, err, tt.want[i])
+				}
+				if e != nil && e.Reason == again && e.Kind != adapters.Temporary {
+					t.Errorf("question %d: the error is %v", i+1, e.Kind)
+				}
+				if p.Credential != nil {
+					have = *p.Credential
+				}
+			}
+			for _, sent := range up.sent[:1] {
+				if sent != "v3 currentUser" {
+					t.Errorf("asked %v", up.sent)
+				}
 			}
 		})
 	}
@@ -188,7 +264,7 @@ func TestAuthenticate(t *testing.T) {
 		{"another user's", me.Username, session(other), false, false},
 		{"another user's, claimed to be mine", me.Username, taken, false, false},
 		{"tokens that I wrote myself", me.Username, forged, false, true},
-		{"a refresh token that I wrote myself", me.Username, half, true, false}, // good for as long as the other is: velog looks at it when that is due
+		{"a refresh token that I wrote myself", me.Username, half, false, true},
 		{"ended", dead.Username, session(dead), false, true},
 		{"of a name in capitals", strings.ToUpper(me.Username), session(me), false, false},
 	} {
@@ -365,5 +441,24 @@ func TestCache(t *testing.T) {
 		if p.Credential != nil {
 			q.Credential = *p.Credential
 		}
+	}
+}
+
+// TestStill stops before the second call when the session is not to be used any more.
+func TestStill(t *testing.T) {
+	t.Parallel()
+	up := &script{v2: says(200, sample(t, "res_getstats_error_not_yours.json")), v3: says(200, sample(t, "res_current_user_v3_200.json"))}
+	s := scripted(t, up, velog.Options{})
+	gone := errors.New("끝났다")
+	asked := 0
+	q := adapters.Query{List: velog.ListStats, Target: "example", Of: postID, Credential: believed(), Still: func(context.Context) error {
+		asked++
+		return gone
+	}}
+	if _, err := s.Fetch(t.Context(), q); !errors.Is(err, gone) || asked != 1 {
+		t.Errorf("got %v after %d questions", err, asked)
+	}
+	if diff := cmp.Diff([]string{"v2 GetStats"}, up.sent); diff != "" {
+		t.Error(diff)
 	}
 }

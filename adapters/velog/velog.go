@@ -121,7 +121,7 @@ func (s *Source) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, er
 		return adapters.Page{}, err
 	}
 	// Without a session the lists answer too, but private posts are missing in them: it is made sure of first.
-	if c.due(s.now()) || c.username == "" || (q.List == ListPosts && q.Cursor == "") {
+	if c.due(s.now()) || c.doubted || c.username == "" || (q.List == ListPosts && q.Cursor == "") {
 		if err := s.verify(ctx, c); err != nil {
 			return c.page(), err
 		}
@@ -140,7 +140,7 @@ func (s *Source) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, er
 
 // Authenticate asks velog whose session have is, and renews it when it is due. Only what velog itself says counts: the texts of
 // a token prove nothing. When have says which user it is, that must be so; else target must be the user's name or id, or empty
-// for a session of anybody.
+// for a session of anybody. Both tokens must be good: the refresh token is shown alone, and so the session is renewed.
 //
 // The error is of the kind NeedsHuman with the reason login when the session has ended, and then have is returned, or when it is
 // somebody else's, and then no credential is returned, so that nothing of it is kept.
@@ -149,13 +149,17 @@ func (s *Source) Authenticate(ctx context.Context, target string, have adapters.
 	if err != nil {
 		return adapters.Credential{}, err
 	}
-	if err := s.verify(ctx, c); err != nil {
-		if c.foreign {
-			return adapters.Credential{}, err
-		}
-		return have, err
+	err = s.verify(ctx, c)
+	if err == nil {
+		err = s.prove(ctx, c)
 	}
-	return c.credential(), nil
+	switch {
+	case err == nil:
+		return c.credential(), nil
+	case c.foreign:
+		return adapters.Credential{}, err
+	}
+	return have, err
 }
 
 // Reach asks velog who is logged in without any session: nobody, says a velog that answers.
@@ -198,6 +202,12 @@ func (s *Source) again(ctx context.Context, q adapters.Query, at place, c *sessi
 
 // call sends one operation and decodes data into out. The answer may change the session.
 func (s *Source) call(ctx context.Context, client *rest.Client, c *session, o operation, out any) (http.Header, error) {
+	if c.called && c.still != nil {
+		if err := c.still(ctx); err != nil {
+			return nil, err
+		}
+	}
+	c.called = true
 	sent, err := json.Marshal(o)
 	if err != nil {
 		return nil, fail(adapters.Permanent, "", fmt.Errorf("operation %s: %w", o.Name, err))
