@@ -416,7 +416,7 @@ func (b *builder) velogCheck(ctx context.Context, store *queue.Store) cli.Check 
 		if err != nil {
 			return err
 		}
-		now, err := source.Authenticate(ctx, l.Target, have)
+		now, err := source.Known(ctx, l.Target, have)
 		e, _ := errors.AsType[*adapters.Error](err)
 		// What velog has said is kept even when whoever asked has gone by now.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)

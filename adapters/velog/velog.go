@@ -145,13 +145,21 @@ func (s *Source) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, er
 // The error is of the kind NeedsHuman with the reason login when the session has ended, and then have is returned, or when it is
 // somebody else's, and then no credential is returned, so that nothing of it is kept.
 func (s *Source) Authenticate(ctx context.Context, target string, have adapters.Credential) (adapters.Credential, error) {
+	return s.know(ctx, target, have, s.prove)
+}
+
+// Known is Authenticate for a session that was accepted before: it is renewed only when it is due.
+func (s *Source) Known(ctx context.Context, target string, have adapters.Credential) (adapters.Credential, error) {
+	return s.know(ctx, target, have, func(context.Context, *session) error { return nil })
+}
+
+func (s *Source) know(ctx context.Context, target string, have adapters.Credential, prove func(context.Context, *session) error) (adapters.Credential, error) {
 	c, err := s.open(adapters.Query{Target: target, Credential: have})
 	if err != nil {
 		return adapters.Credential{}, err
 	}
-	err = s.verify(ctx, c)
-	if err == nil {
-		err = s.prove(ctx, c)
+	if err = s.verify(ctx, c); err == nil {
+		err = prove(ctx, c)
 	}
 	switch {
 	case err == nil:
