@@ -10,3 +10,6 @@ const answers = 1200
 
 // scenarios is how many ways to lose a batch are played from every moment.
 const scenarios = 100
+
+// monthPosts is how many posts a velog user has in the month that is played.
+const monthPosts = 6

@@ -24,6 +24,7 @@ import (
 	"sumbi/adapters/velog"
 	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/queue/pgtest"
 	"sumbi/sim"
 )
 
@@ -193,7 +194,10 @@ func monthSize() (users, posts int, minutes []int) {
 	if os.Getenv("SUMBI_MONTH") == "full" {
 		return 50, 60, []int{5, 45, 85, 115}
 	}
-	return 6, 6, []int{5, 35, 65, 95}
+	if pgtest.Wanted() {
+		return 6, 2, []int{5, 35, 65, 95}
+	}
+	return 6, monthPosts, []int{5, 35, 65, 95}
 }
 
 // TestVelogMonth plays a month: statistics fail, sessions are renewed, two end, a list of posts vanishes for days, on one day
