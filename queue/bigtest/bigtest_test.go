@@ -74,6 +74,9 @@ func TestOpen(t *testing.T) {
 }
 
 func TestSame(t *testing.T) {
+	if raced {
+		t.Skip("made again without the race detector only")
+	}
 	t.Parallel()
 	schema, err := bigtest.Schema()
 	if err != nil {
