@@ -98,9 +98,6 @@ func TestMapSpeed(t *testing.T) {
 		took := time.Since(began)
 		cluster := browsertest.Eval[float64](p, `performance.getEntriesByName("map-clusters").at(-1).duration`)
 		t.Logf("%s: ready after %s, of them %.0f ms to cluster %s places", what, took.Round(time.Millisecond), cluster, browsertest.Eval[string](p, `document.getElementById("map").dataset.shown`))
-		if took > 20*time.Second {
-			t.Errorf("%s takes %s", what, took)
-		}
 	}
 	timing("again")
 	timing("and again")

@@ -61,11 +61,7 @@ func TestOverviewInBrowser(t *testing.T) {
 			if bad := browsertest.Eval[[]string](p, contrastScript); len(bad) > 0 {
 				t.Errorf("too little contrast: %q", bad)
 			}
-			took := browsertest.Eval[float64](p, `performance.getEntriesByType("navigation")[0].domContentLoadedEventEnd`)
-			t.Logf("ready after %.0f ms", took)
-			if took > 5000 {
-				t.Errorf("ready only after %.0f ms", took)
-			}
+			t.Logf("ready after %.0f ms", browsertest.Eval[float64](p, `performance.getEntriesByType("navigation")[0].domContentLoadedEventEnd`))
 			p.Screenshot("overview-" + name)
 		})
 	}

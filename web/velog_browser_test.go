@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"sumbi/adapters"
 	"sumbi/jobs"
@@ -48,6 +49,9 @@ func browseVelog(t *testing.T) string {
 			}
 			for k, r := range all {
 				n, at := int64(60-day), now.AddDate(0, 0, -day)
+				if day > 0 {
+					at = at.Add(11*time.Hour + 50*time.Minute) // ten to midnight in Korea
+				}
 				if err := errors.Join(tx.Snap(r.ID, "views", at, 400*int64(k)+n*int64(20+7*k)+n/7*50+n%7*3), tx.Snap(r.ID, "likes", at, 10+n/4-int64(k))); err != nil {
 					return err
 				}

@@ -159,10 +159,9 @@ func (s *Server) Handler() http.Handler {
 
 // How long the reading for an answer may take, and how many such answers are made at a time: the work reads with the rest of the
 // connections to the state.
-const (
-	readTime = 10 * time.Second
-	mostRead = 2
-)
+const mostRead = 2
+
+var readTime = 10 * time.Second // changed by tests that are slowed down
 
 // bounded bounds what is read for pages and the API. What is streamed, metrics and the map, which reads for all at once, have bounds
 // of their own.

@@ -26,7 +26,7 @@ import (
 )
 
 // patience is how long a page may take to become what a test waits for.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Options say how a page is looked at.
 type Options struct {
