@@ -144,6 +144,16 @@ create table slot (
   primary key (run, lane, what)
 ) strict, without rowid;
 
+-- What a run asked of each upstream, minute by minute.
+create table run_minute (
+  run      integer not null,
+  upstream text    not null,
+  at       text    not null,                       -- when the minute began
+  requests integer not null default 0,
+  refused  integer not null default 0,                 -- of those
+  primary key (run, upstream, at)
+) strict, without rowid;
+
 -- An account (seller, artist) of a pipeline.
 create table target (
   pipeline   text    not null,

@@ -117,6 +117,22 @@ func TestVelogFromEndToEnd(t *testing.T) {
 		}
 	}
 
+	// One who goes is not asked for any more; his numbers stay.
+	if out := w.mustRun("logout", "velog", "@"+all[1].Username); !strings.Contains(out, "the log-in of "+all[1].Username+" is forgotten") {
+		t.Errorf("logout: %s", out)
+	}
+	if status, _, errs := w.run("logout", "velog", all[1].Username); status != 1 || !strings.Contains(errs, all[1].Username+" has no log-in in velog") {
+		t.Errorf("logout again: %d %s", status, errs)
+	}
+	before := v.Stats()
+	w.mustRun("run", "velog")
+	if after := v.Stats(); after.Users[all[1].ID].Requests != before.Users[all[1].ID].Requests || after.All.Requests == before.All.Requests {
+		t.Errorf("asked after the log-out: %+v, before %+v", after, before)
+	}
+	if n := w.query("select count(*) from record where target = '" + all[1].Username + "' and stream = 'velog_post'"); n != "5" {
+		t.Errorf("%s posts are left", n)
+	}
+
 	// Without its key, and with another one, nothing runs and nothing is lost.
 	env := slices.Clone(w.env)
 	w.env = w.env[:len(w.env)-1]
@@ -253,7 +269,7 @@ func TestVelogDoctor(t *testing.T) {
 	}
 	look("a dead one", 1, "BAD  velog, the session of "+u.Username+": ", "Let the user log in again")
 	look("a dead one again", 0, "ok   velog, without a log-in\n")
-	if n := v.Stats().All.DeadAgain; n != 0 {
-		t.Errorf("%d calls with a session that was known to be dead", n)
+	if n := v.Stats().All.Dead; n != 1 {
+		t.Errorf("%d calls with a dead session, want the one that showed it", n)
 	}
 }

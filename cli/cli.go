@@ -64,6 +64,7 @@ type flags struct {
 	Serve       serveCmd       `cmd:"" help:"Run the pipelines by their schedules, and listen."`
 	Run         runCmd         `cmd:"" help:"Run a pipeline now, or go on with its unfinished run."`
 	Login       loginCmd       `cmd:"" help:"Hand in the log-in of a user, for pipelines whose users log in."`
+	Logout      logoutCmd      `cmd:"" help:"Forget the log-in of a user; what was collected stays."`
 	Plan        planCmd        `cmd:"" help:"Forecast a run: requests, time, tokens and money, before anything is called."`
 	Replay      replayCmd      `cmd:"" help:"Read what is stored again by today's code; calls nobody."`
 	Review      reviewCmd      `cmd:"" help:"Decide what sumbi is not certain of, or correct a wrong place."`

@@ -72,6 +72,38 @@ func (l loginCmd) Run(e *env) error {
 	return nil
 }
 
+type logoutCmd struct {
+	Pipeline string `arg:"" help:"Name of the pipeline."`
+	User     string `arg:"" help:"Whose log-in is forgotten."`
+}
+
+// Run forgets a log-in, also while another sumbi works on the state.
+func (l logoutCmd) Run(e *env) error {
+	c, err := e.config()
+	if err != nil {
+		return err
+	}
+	p, err := c.Pipeline(l.Pipeline)
+	if err != nil {
+		return err
+	}
+	s, err := e.open(c.State, queue.Guest)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	user := strings.TrimPrefix(l.User, "@")
+	err = jobs.LogOut(e.ctx, s, p.Name, user)
+	if errors.Is(err, queue.ErrNotFound) {
+		return fmt.Errorf("%s has no log-in in %s; nothing was changed", user, p.Name)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.Stdout, "the log-in of %s is forgotten: no call is made for this user any more; what was counted stays\n", user)
+	return nil
+}
+
 func (l loginCmd) read(e *env) (string, error) {
 	secret, err := config.ReadSecret(e.Getenv, "SUMBI_LOGIN")
 	if err != nil || secret != "" {

@@ -293,8 +293,9 @@ func TestVelogMonth(t *testing.T) {
 		if st.All.Foreign != 0 {
 			t.Errorf("%d calls with a session of somebody else", st.All.Foreign)
 		}
-		if st.All.Dead != 2 || st.All.DeadAgain != 0 {
-			t.Errorf("%d calls with sessions that had ended, %d of them when that was known; want 2 and 0", st.All.Dead, st.All.DeadAgain)
+		// Where a list is left alone, the statistics of several posts are on their way when the first one tells.
+		if st.All.Dead < 2 || st.All.Dead > 2*8 || st.All.DeadAgain != 0 {
+			t.Errorf("%d calls with sessions that had ended, %d of them when that was known; want one or, at once, a few a user, and 0", st.All.Dead, st.All.DeadAgain)
 		}
 		if st.All.Renewed < users || st.All.Failed*20 < st.All.Stats {
 			t.Errorf("nothing went wrong: %+v", st.All)

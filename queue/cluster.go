@@ -49,6 +49,7 @@ type cluster struct {
 	done           chan struct{} // closed by close
 	ended          sync.Once
 	rings          chan struct{}
+	window         *window
 	beats          sync.WaitGroup
 }
 
@@ -296,11 +297,16 @@ func (c *cluster) ready(ctx context.Context, lane string, n int) (ok bool, next 
 	return false, next, c.explain(err)
 }
 
-// take needs no transaction of its own: it is one statement, and nobody waits for anybody.
+// take needs no transaction of its own: it is one statement, and nobody waits for anybody. Between a permit and its call nothing
+// waits for the disk, or in line behind those who do: a server that dies within the moment before the next commit forgets that a page or a
+// search was taken, so it is asked again, and the first of two ends counts. What a batch costs is not forgotten.
 func (c *cluster) take(ctx context.Context, lane string, n int, _ bool) ([]Job, error) {
-	jobs, err := list(ctx, c.write.db, `update job set run = run + 1, lost = lost + 1, taken_at = ?, taken_by = ? where id = any (array(
+	jobs, err := list(ctx, c.quick, `update job set run = run + 1, lost = lost + 1, taken_at = ?, taken_by = ? where id = any (array(
 			select id from job where lane = ? and state = 'live' and message is not null and taken_at is null order by priority desc, due, id limit ? for update skip locked))
-		returning `+jobColumns, []any{stamp(c.Now()), c.machine, lane, n}, scanJob)
+		returning `+jobColumns+`, case when kind not in ('page', 'match') then set_config('synchronous_commit', 'on', true) end`, []any{stamp(c.Now()), c.machine, lane, n}, func(r *sql.Rows) (j Job, err error) {
+		var durable sql.NullString
+		return j, r.Scan(append(jobFields(&j), &durable)...)
+	})
 	if err == nil && len(jobs) > 0 {
 		c.signal()
 	}

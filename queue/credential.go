@@ -108,6 +108,15 @@ func (tx *Tx) HandIn(pipeline, target, uid string, c adapters.Credential) error 
 	return err
 }
 
+// LogOut forgets a target's credential; what was collected stays. It returns ErrNotFound when there is none.
+func (tx *Tx) LogOut(pipeline, target string) error {
+	n, err := tx.exec(`delete from credential where pipeline = ? and target = ?`, pipeline, target)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
 // RenewLogin stores the credential that came in place of l's. It reports false, and nothing happens, when l was replaced meanwhile:
 // the newer one stands.
 func (tx *Tx) RenewLogin(l Login, c adapters.Credential) (bool, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"sumbi/adapters"
 )
@@ -95,6 +96,20 @@ func (tx *Tx) Book(run int64, upstream, what string, n, perMillion int64) error 
 		on conflict (day, run, upstream, what) do update set n = usage.n + excluded.n,
 		micro_usd = usage.micro_usd + ((usage.n + excluded.n) * ? + 999999) / 1000000 - (usage.n * ? + 999999) / 1000000`,
 		Day(tx.now), run, upstream, what, n, (n*perMillion+million-1)/million, perMillion, perMillion)
+	if err != nil || what != UsedRequests {
+		return err
+	}
+	return tx.minute(run, upstream, n, 0)
+}
+
+// minute adds to what a run asked for in this minute.
+func (tx *Tx) minute(run int64, upstream string, requests, refused int64) error {
+	if run == 0 {
+		return nil
+	}
+	_, err := tx.exec(`insert into run_minute (run, upstream, at, requests, refused) values (?, ?, ?, ?, ?)
+		on conflict (run, upstream, at) do update set requests = run_minute.requests + excluded.requests, refused = run_minute.refused + excluded.refused`,
+		run, upstream, stamp(tx.now.Truncate(time.Minute)), requests, refused)
 	return err
 }
 
@@ -106,7 +121,10 @@ func (tx *Tx) Waste(run int64, upstream string, what Waste, n, microUSD int64) e
 	_, err := tx.exec(`insert into waste (day, run, upstream, what, n, micro_usd) values (?, ?, ?, ?, ?, ?)
 		on conflict (day, run, upstream, what) do update set n = waste.n + excluded.n, micro_usd = waste.micro_usd + excluded.micro_usd`,
 		Day(tx.now), run, upstream, string(what), n, microUSD)
-	return err
+	if err != nil || what != WasteRefused {
+		return err
+	}
+	return tx.minute(run, upstream, 0, n)
 }
 
 // InVain says, within the commit of a job, that the calls of its step brought nothing.

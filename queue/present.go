@@ -159,6 +159,9 @@ func (tx *Tx) List(pipeline, target, list string) (Walk, error) {
 
 // ForgetRuns removes the runs of a pipeline that ended before a moment, but for those that its lists were walked in last.
 func (tx *Tx) ForgetRuns(pipeline string, before time.Time) error {
-	_, err := tx.exec(`delete from run where pipeline = ? and state = 'done' and ended_at < ? and not exists (select 1 from walk w where w.run = run.id)`, pipeline, stamp(before))
+	if _, err := tx.exec(`delete from run where pipeline = ? and state = 'done' and ended_at < ? and not exists (select 1 from walk w where w.run = run.id)`, pipeline, stamp(before)); err != nil {
+		return err
+	}
+	_, err := tx.exec(`delete from run_minute where not exists (select 1 from run r where r.id = run_minute.run)`)
 	return err
 }

@@ -86,6 +86,13 @@ type DayUse struct {
 	Requests, Refused int64
 }
 
+// Stretch is what a run asked of an upstream in a stretch of its time.
+type Stretch struct {
+	Upstream          string
+	At                time.Time
+	Requests, Refused int64
+}
+
 // Slot is what became of calls that the limit of a lane would have allowed.
 type Slot struct {
 	Lane, What string
@@ -109,11 +116,13 @@ type RunStory struct {
 	Used      []Entry // by upstream and what was asked of it
 	InVain    []Entry // of that
 	Days      []DayUse
-	Slots     []Slot // by lane, the largest share first
-	Lists     int    // that this run walked last
-	ListsLeft int    // still under way
-	Longest   []Walk // of those, with the most pages first
-	Open      []Walk // of those, not walked to their end
+	Stretch   time.Duration // whole minutes; 0 when nothing was asked
+	Stretches []Stretch     // by upstream and time; those without a request are left out
+	Slots     []Slot        // by lane, the largest share first
+	Lists     int           // that this run walked last
+	ListsLeft int           // still under way
+	Longest   []Walk        // of those, with the most pages first
+	Open      []Walk        // of those, not walked to their end
 	Failures  []Failure
 	Batches   []Batch // that the run pays, oldest first
 	Mentions  int     // decided while it ran
@@ -122,9 +131,10 @@ type RunStory struct {
 
 // How much of a run's story is told.
 const (
-	storyLists    = 20
-	storyFailures = 20
-	storyBatches  = 100
+	storyLists     = 20
+	storyFailures  = 20
+	storyBatches   = 100
+	storyStretches = 120 // of an upstream
 )
 
 // RunStory reads one run with all that happened in it.
@@ -134,7 +144,7 @@ func (s *Store) RunStory(ctx context.Context, id int64) (RunStory, error) {
 		return RunStory{}, err
 	}
 	st := RunStory{RunRow: RunRow{Run: r}}
-	for _, f := range []func(context.Context, *RunStory) error{s.storyMoney, s.storySlots, s.storyWalks, s.storyFailures} {
+	for _, f := range []func(context.Context, *RunStory) error{s.storyMoney, s.storyMinutes, s.storySlots, s.storyWalks, s.storyFailures} {
 		if err := f(ctx, &st); err != nil {
 			return st, s.explain(err)
 		}
@@ -161,6 +171,30 @@ func (s *Store) storyMoney(ctx context.Context, st *RunStory) (err error) {
 		return d, r.Scan(&d.Day, &d.Upstream, &d.Requests, &d.Refused)
 	})
 	return err
+}
+
+// storyMinutes reads what was asked over the time of the run, in stretches that a picture has room for.
+func (s *Store) storyMinutes(ctx context.Context, st *RunStory) error {
+	minutes, err := list(ctx, s.read, `select upstream, at, requests, refused from run_minute where run = ? order by upstream, at`, []any{st.ID}, func(r *sql.Rows) (x Stretch, err error) {
+		return x, r.Scan(&x.Upstream, instant{&x.At}, &x.Requests, &x.Refused)
+	})
+	if err != nil || len(minutes) == 0 {
+		return err
+	}
+	byTime := func(a, b Stretch) int { return a.At.Compare(b.At) }
+	first, last := slices.MinFunc(minutes, byTime).At, slices.MaxFunc(minutes, byTime).At
+	n := int64(last.Sub(first)/time.Minute) + 1
+	st.Stretch = time.Duration((n+storyStretches-1)/storyStretches) * time.Minute
+	for _, m := range minutes {
+		at := first.Add(m.At.Sub(first) / st.Stretch * st.Stretch)
+		if k := len(st.Stretches) - 1; k >= 0 && st.Stretches[k].Upstream == m.Upstream && st.Stretches[k].At.Equal(at) {
+			st.Stretches[k].Requests += m.Requests
+			st.Stretches[k].Refused += m.Refused
+			continue
+		}
+		st.Stretches = append(st.Stretches, Stretch{m.Upstream, at, m.Requests, m.Refused})
+	}
+	return nil
 }
 
 func (s *Store) storySlots(ctx context.Context, st *RunStory) (err error) {

@@ -113,6 +113,39 @@ func TestRunStory(t *testing.T) {
 	}
 }
 
+// TestRunStretches books requests over four hours: the picture has a stretch of two minutes for every two minutes.
+func TestRunStretches(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	s.Now = func() time.Time { return day(5) }
+	run, _ := begin(t, s, "을지로골목", "posts")
+	for _, x := range []struct {
+		after    time.Duration
+		upstream string
+		n, no    int64
+	}{{0, "인스타", 5, 1}, {59 * time.Second, "인스타", 3, 0}, {61 * time.Second, "인스타", 2, 2}, {2 * time.Minute, "인스타", 7, 0}, {4*time.Hour - time.Second, "네이버", 1, 0}, {time.Hour, "", 9, 9}} {
+		s.Now = func() time.Time { return day(5).Add(x.after) }
+		id := run.ID
+		if x.upstream == "" { // of no run
+			id, x.upstream = 0, "인스타"
+		}
+		within(t, s, func(tx *queue.Tx) error {
+			return errors.Join(tx.Book(id, x.upstream, queue.UsedRequests, x.n, 0), tx.Book(id, x.upstream, queue.UsedInput, 100, 0), tx.Waste(id, x.upstream, queue.WasteRefused, x.no, 0), tx.Waste(id, x.upstream, queue.WasteFailed, 1, 0))
+		})
+	}
+	st, err := s.RunStory(t.Context(), run.ID)
+	check(t, err)
+	same(t, "stretch", st.Stretch, 2*time.Minute)
+	at := func(n int) time.Time { return day(5).Add(time.Duration(n) * time.Minute) }
+	same(t, "stretches", st.Stretches, []queue.Stretch{{Upstream: "네이버", At: at(238), Requests: 1}, {Upstream: "인스타", At: at(0), Requests: 10, Refused: 3}, {Upstream: "인스타", At: at(2), Requests: 7}})
+	rows(t, s, `select count(*), sum(requests), sum(refused) from run_minute`, "4|18|3")
+
+	check(t, s.Exec(t.Context(), `update run set state = 'done', ended_at = '2020-01-01T00:00:00.000Z'`))
+	check(t, s.Exec(t.Context(), `delete from walk`))
+	within(t, s, func(tx *queue.Tx) error { return tx.ForgetRuns("matzip", day(5)) })
+	rows(t, s, `select count(*) from run_minute`, "0")
+}
+
 // TestRunFailures wants the same thing to be counted once, whatever numbers it has, and the pages of other pipelines left out.
 func TestRunFailures(t *testing.T) {
 	t.Parallel()

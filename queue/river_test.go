@@ -316,3 +316,39 @@ func TestLockedJobIsTakenLater(t *testing.T) {
 	await(t, s, `select count(*) from job`, "0")
 	rows(t, s, servings, "1|0")
 }
+
+// TestManyWorkers runs a lane whose limit and answers want more workers than River starts in one process.
+func TestManyWorkers(t *testing.T) {
+	s := machine(t, river(t))
+	add(t, s, pageJob("냉면"))
+	_, stop := work(t, s, func(context.Context, queue.Job) (queue.Commit, error) { return served, nil }, queue.Lane{Name: "인스타", Workers: 12_001, Deadline: patience})
+	defer stop()
+	await(t, s, `select count(*) from job`, "0")
+	rows(t, s, servings, "1|0")
+}
+
+// TestNoMoreThanCanBeStored lets no answer be stored: after those that were under way nothing more is asked for.
+func TestNoMoreThanCanBeStored(t *testing.T) {
+	s := machine(t, river(t))
+	for i := range 300 {
+		add(t, s, pageJob(fmt.Sprint("냉면", i)))
+	}
+	var asked atomic.Int64
+	stored := make(chan struct{})
+	handle := func(context.Context, queue.Job) (queue.Commit, error) {
+		asked.Add(1)
+		return func(tx *queue.Tx) error { <-stored; return served(tx) }, nil
+	}
+	_, stop := work(t, s, handle, queue.Lane{Name: "인스타", Workers: 300, Deadline: patience})
+	defer stop()
+	for began := time.Now(); asked.Load() < 32 && time.Since(began) < patience; {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(time.Second)
+	if n := asked.Load(); n < 32 || n > 64 {
+		t.Errorf("%d were asked for while nothing could be stored, want 32 to 64", n)
+	}
+	close(stored)
+	await(t, s, `select count(*) from job`, "0")
+	rows(t, s, servings, "300|0")
+}

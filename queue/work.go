@@ -47,6 +47,9 @@ type Lane struct {
 // hold is how long a taken job stays hidden.
 func (l Lane) hold() time.Duration { return l.Deadline * 10 / 8 }
 
+// storeTime is how long what a step has learnt may take to be stored.
+const storeTime = 30 * time.Second
+
 // Worker drains a store.
 type Worker struct {
 	Store    *Store
@@ -388,9 +391,12 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 	}
 
 	// What the step has learnt is written even if the process is stopping.
-	end, done := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	end, done := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer done()
 	if err == nil {
+		if c := w.Store.pg; c != nil {
+			defer c.window.storing()()
+		}
 		if err = w.Store.finish(end, j, commit, meter); busy(err) {
 			err = fmt.Errorf("%w: %w", errAway, err)
 		}

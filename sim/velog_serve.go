@@ -173,7 +173,9 @@ func (v *Velog) tell(c *velogCall) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.seen.told[c.access] = true
+	if v.seen.told[c.access].IsZero() {
+		v.seen.told[c.access] = v.now()
+	}
 }
 
 // run resolves a request. good says that there was no error.

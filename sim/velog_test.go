@@ -346,6 +346,11 @@ func TestVelogCountsDeadCalls(t *testing.T) {
 	if st := v.Stats().Users[u.ID]; st.Dead != 2 || st.DeadAgain != 0 || st.Cleared != 1 {
 		t.Errorf("counted %+v", st)
 	}
+	c.graphql(sim.VelogV2Path, access, statsV2, post) // was on its way
+	if st := v.Stats().Users[u.ID]; st.Dead != 3 || st.DeadAgain != 0 {
+		t.Errorf("counted %+v", st)
+	}
+	v.Advance(2 * time.Second)
 	c.graphql(sim.VelogV2Path, access, statsV2, post)
 	if st := v.Stats().Users[u.ID]; st.DeadAgain != 1 {
 		t.Errorf("counted %+v", st)
@@ -357,8 +362,8 @@ func TestVelogCountsDeadCalls(t *testing.T) {
 	if a := c.graphql(sim.VelogV3Path, both(fresh), userV3, nil); !strings.Contains(string(a.body), u.ID) {
 		t.Errorf("a new session is not accepted: %s", a.body)
 	}
-	if n := v.Stats().Tokens[sim.VelogTokenID(u.AccessToken)]; n != 3 {
-		t.Errorf("%d calls with the token, want 3", n)
+	if n := v.Stats().Tokens[sim.VelogTokenID(u.AccessToken)]; n != 4 {
+		t.Errorf("%d calls with the token, want 4", n)
 	}
 }
 

@@ -19,6 +19,7 @@ const (
 	velogRefreshLife = 30 * 24 * time.Hour
 	velogV2Life      = time.Hour // of an access token that v2 issues
 	velogV3Life      = 24 * time.Hour
+	velogOnItsWay    = time.Second // at most, a call
 )
 
 // velogClaims are the contents of a token.
@@ -199,7 +200,7 @@ type VelogCalls struct {
 	Cleared     int `json:"cleared"`   // answers that took the session away
 	Expired     int `json:"expired"`   // calls with nothing but an access token that had run out
 	Dead        int `json:"dead"`      // calls with a session that had ended
-	DeadAgain   int `json:"deadAgain"` // those of Dead that came after velog had told that it had ended
+	DeadAgain   int `json:"deadAgain"` // those of Dead that came more than a second after velog had told that it had ended: no call that was on its way meanwhile
 	Foreign     int `json:"foreign"`   // calls for what belongs to another user than the session, or with the tokens of two users
 	Hits        int `json:"hits"`      // answers of the cache
 }
@@ -216,11 +217,11 @@ type VelogStats struct {
 type velogSeen struct {
 	users  map[string]*VelogCalls
 	tokens map[string]int
-	told   map[string]bool // access tokens of sessions of which velog has told that they have ended
+	told   map[string]time.Time // when velog first told of a session that it has ended, by access token
 }
 
 func (s *velogSeen) reset() {
-	s.users, s.tokens, s.told = map[string]*VelogCalls{}, map[string]int{}, map[string]bool{}
+	s.users, s.tokens, s.told = map[string]*VelogCalls{}, map[string]int{}, map[string]time.Time{}
 }
 
 // VelogTokenID names a token in VelogStats without showing it.
@@ -298,7 +299,7 @@ func (v *Velog) count(c *velogCall, whose []*velogUser) *VelogCalls {
 			return n
 		}
 		n.Dead++
-		if v.seen.told[c.access] {
+		if told := v.seen.told[c.access]; !told.IsZero() && v.now().Sub(told) > velogOnItsWay {
 			n.DeadAgain++
 		}
 	}

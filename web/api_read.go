@@ -351,11 +351,20 @@ func walkJSON(w queue.Walk) apiWalk {
 	return apiWalk{w.Target, w.List, string(w.State), w.Run, w.Pages, w.Expected, utc(w.Mark), utc(w.Newest), utc(w.Oldest), w.Cuts, w.Note}
 }
 
+type apiStretch struct {
+	Upstream string    `json:"upstream"`
+	At       time.Time `json:"at"`
+	Requests int64     `json:"requests"`
+	Refused  int64     `json:"refused"`
+}
+
 type apiRunStory struct {
 	apiRun
 	Used       []apiEntry   `json:"used"`
 	InVain     []apiEntry   `json:"inVain"`
 	Days       []apiDay     `json:"days"`
+	Stretch    int          `json:"stretchSeconds"`
+	Stretches  []apiStretch `json:"stretches"`
 	Slots      []apiSlot    `json:"slots"`
 	Lists      int          `json:"lists"`
 	ListsLeft  int          `json:"listsLeft"`
@@ -378,7 +387,10 @@ func (s *Server) apiRun(q *query) (any, error) {
 	}
 	return apiRunStory{
 		apiRun: runJSON(r.RunRow), Used: each(r.Used, entryJSON), InVain: each(r.InVain, entryJSON),
-		Days:  each(r.Days, func(d queue.DayUse) apiDay { return apiDay(d) }),
+		Days:    each(r.Days, func(d queue.DayUse) apiDay { return apiDay(d) }),
+		Stretch: int(r.Stretch.Seconds()), Stretches: each(r.Stretches, func(x queue.Stretch) apiStretch {
+			return apiStretch{x.Upstream, utc(x.At), x.Requests, x.Refused}
+		}),
 		Slots: each(r.Slots, func(x queue.Slot) apiSlot { return apiSlot(x) }),
 		Lists: r.Lists, ListsLeft: r.ListsLeft, Longest: each(r.Longest, walkJSON), Unfinished: each(r.Open, walkJSON),
 		Failures: each(r.Failures, func(f queue.Failure) apiFailure {

@@ -143,6 +143,39 @@ type laneUse struct {
 	Input, Output                       int64 // tokens
 	MicroUSD, Wasted                    int64
 	Slices                              []slice
+	Bars                                []stretchBar
+	From, Until                         time.Time // of the bars
+	Stretch                             time.Duration
+	Most                                int64 // requests in a stretch
+}
+
+// stretchBar is a stretch of a run's time in the picture of an upstream, in thousandths of its width and height.
+type stretchBar struct {
+	X, Width, Height, Refused float64
+}
+
+// Top and RefusedTop are where the parts begin: they stand on the ground.
+func (b stretchBar) Top() float64        { return 1000 - b.Height }
+func (b stretchBar) RefusedTop() float64 { return 1000 - b.Refused }
+
+// bars draws what was asked over the time of a run. All upstreams share the axis of time, each has its own height.
+func bars(st queue.RunStory, of func(string) *laneUse) {
+	if len(st.Stretches) == 0 {
+		return
+	}
+	byTime := func(a, b queue.Stretch) int { return a.At.Compare(b.At) }
+	first, last := slices.MinFunc(st.Stretches, byTime).At, slices.MaxFunc(st.Stretches, byTime).At.Add(st.Stretch)
+	for _, x := range st.Stretches {
+		l := of(x.Upstream)
+		l.Most = max(l.Most, x.Requests)
+	}
+	width := 1000 * st.Stretch.Seconds() / last.Sub(first).Seconds()
+	for _, x := range st.Stretches {
+		l := of(x.Upstream)
+		l.From, l.Until, l.Stretch = first, last, st.Stretch
+		high := func(n int64) float64 { return 1000 * float64(n) / float64(max(l.Most, 1)) }
+		l.Bars = append(l.Bars, stretchBar{X: 1000 * x.At.Sub(first).Seconds() / last.Sub(first).Seconds(), Width: width, Height: high(x.Requests), Refused: high(min(x.Refused, x.Requests))})
+	}
 }
 
 // lanes puts together what the books and the limits say of each upstream.
@@ -186,6 +219,7 @@ func lanes(st queue.RunStory) []laneUse {
 		}
 		l.Slices = append(l.Slices, slice{Slot: x, Word: cmp.Or(slotWords[x.What], x.What), X: end, Len: 1000 * x.Share, Percent: 100 * x.Share, Colour: slices.Index(slotOrder, x.What) + 1})
 	}
+	bars(st, of)
 	var all []laneUse
 	for _, l := range at {
 		all = append(all, *l)

@@ -270,7 +270,7 @@ func TestRunsAreThere(t *testing.T) {
 			return err
 		}
 		_, err = tx.Add(queue.Job{Pipeline: "마켓/11번가", Lane: "인스타", Kind: queue.KindPage, Key: "page:마켓/11번가:" + target + ":posts", Args: fmt.Appendf(nil, `{"walk":%d}`, ws[0].ID)})
-		return errors.Join(err, tx.AddSlots(run.ID, "인스타", map[string]float64{"call": 3, "<b>": 1}), jobs.WantBatch(tx, "마켓/11번가"))
+		return errors.Join(err, tx.AddSlots(run.ID, "인스타", map[string]float64{"call": 3, "<b>": 1}), tx.Book(run.ID, "인스타", queue.UsedRequests, 12, 0), tx.Waste(run.ID, "인스타", queue.WasteRefused, 3, 0), jobs.WantBatch(tx, "마켓/11번가"))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -285,7 +285,7 @@ func TestRunsAreThere(t *testing.T) {
 		t.Errorf("the account: %s", b)
 	}
 	b := ho.look("/runs/1", 200, with("Accept-Language", "ko"))
-	for _, want := range []string{"실행 1", "목록 준비", "인스타의 한도가", "&lt;b&gt;", "75.0 %", `data-events="view=run&arg=1"`} {
+	for _, want := range []string{"실행 1", "목록 준비", "인스타의 한도가", "&lt;b&gt;", "75.0 %", "인스타 요청 (", "1분에 최대 12건", `height="1000.0"`, `class="refused" x="0.00" y="750.0"`, `data-events="view=run&arg=1"`} {
 		if !strings.Contains(b, want) {
 			t.Errorf("the run does not say %q: %s", want, b)
 		}

@@ -36,6 +36,8 @@ func (s *Server) velogRoutes(mux *http.ServeMux) {
 		mux.HandleFunc("GET /velog-login", s.velogLoginForm)
 		mux.HandleFunc("POST /velog-login", s.velogLogin)
 	}
+	mux.HandleFunc("GET /velog-logout", s.velogAskLogout)
+	mux.HandleFunc("POST /velog-logout", s.velogLogout)
 }
 
 // counting are the pipelines that count views by the day.
@@ -92,6 +94,7 @@ func grown(n *int64) figure {
 type velogMember struct {
 	Pipeline, User, Path string
 	Tried, Dead          time.Time
+	LoggedIn             bool
 	Result, Reason       string
 	Posts                int
 	Views, Likes         string
@@ -101,7 +104,7 @@ type velogMember struct {
 
 func memberOf(m queue.Member, d jobs.UserDocument) velogMember {
 	return velogMember{
-		Pipeline: m.Login.Pipeline, User: m.Target, Path: velogPath(m.Login.Pipeline, m.Target), Tried: m.Tried, Dead: m.Login.Dead, Result: m.Result, Reason: m.Login.Reason,
+		Pipeline: m.Login.Pipeline, User: m.Target, Path: velogPath(m.Login.Pipeline, m.Target), Tried: m.Tried, Dead: m.Login.Dead, LoggedIn: !m.Login.Created.IsZero(), Result: m.Result, Reason: m.Login.Reason,
 		Posts: d.Posts, Views: figureOf(d.Views), Likes: figureOf(d.Likes), Today: moved(d.Today.Views, d.Yesterday.Views), TodayLikes: grown(d.Today.Likes),
 	}
 }
@@ -292,6 +295,10 @@ func (s *Server) velogUser(w http.ResponseWriter, r *http.Request) {
 		series[i] = x.Day
 		unknown += min(x.Unknown, 1)
 	}
+	logout := ""
+	if !m.Login.Created.IsZero() {
+		logout = "/velog-logout?" + url.Values{"pipeline": {m.Login.Pipeline}, "user": {m.Target}}.Encode()
+	}
 	s.render(w, r, http.StatusOK, "velog-user", say("Views by the day"), struct {
 		velogMember
 		Range   dayRange
@@ -301,7 +308,8 @@ func (s *Server) velogUser(w http.ResponseWriter, r *http.Request) {
 		Columns []column
 		Unknown int // days of which something is not known
 		Login   bool
-	}{memberOf(m, d), days, by, chartOf(series), rows, columns, unknown, s.HandIn != nil})
+		Logout  string // the way to it; "" there is no log-in
+	}{memberOf(m, d), days, by, chartOf(series), rows, columns, unknown, s.HandIn != nil, logout})
 }
 
 // onePost reads a post with the days of a range; it must be the user's.
@@ -432,4 +440,30 @@ func (s *Server) velogLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.done(w, r, velogPath(name, user), say("The log-in of %s is stored, encrypted. Its turn comes with the next run."), user)
+}
+
+// velogAskLogout asks whether a log-in is to be forgotten.
+func (s *Server) velogAskLogout(w http.ResponseWriter, r *http.Request) {
+	_, m, err := s.member(r.Context(), r.FormValue("pipeline"), r.FormValue("user"))
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	s.confirm(w, r, confirmation{
+		Title: say("Forget the log-in?"), Text: say("No call is made for %s any more. What was counted stays."), Args: m.Target,
+		Action: "/velog-logout", Fields: []fact{{"pipeline", m.Login.Pipeline}, {"user", m.Target}}, Button: say("Forget the log-in"), Danger: true, Back: velogPath(m.Login.Pipeline, m.Target),
+	})
+}
+
+// velogLogout forgets a log-in.
+func (s *Server) velogLogout(w http.ResponseWriter, r *http.Request) {
+	_, m, err := s.member(r.Context(), r.PostFormValue("pipeline"), r.PostFormValue("user"))
+	if err == nil {
+		err = jobs.LogOut(r.Context(), s.Store, m.Login.Pipeline, m.Target)
+	}
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	s.done(w, r, velogPath(m.Login.Pipeline, m.Target), say("The log-in of %s is forgotten. What was counted stays."), m.Target)
 }

@@ -249,6 +249,36 @@ func TestVelogHandIn(t *testing.T) {
 	}
 }
 
+// TestVelogLogout forgets a log-in after asking; what was counted is shown as before.
+func TestVelogLogout(t *testing.T) {
+	t.Parallel()
+	s := velogServer(t)
+	h := s.Handler()
+	const way = "/velog-logout?pipeline=velog&amp;user=dubu"
+	if _, body := ask(t, h, http.MethodGet, "/velog/velog/dubu", nil); !strings.Contains(body, way) {
+		t.Error("no way to log out")
+	}
+	if status, body := ask(t, h, http.MethodGet, strings.ReplaceAll(way, "&amp;", "&"), nil); status != http.StatusOK || !strings.Contains(body, "No call is made for dubu any more") {
+		t.Errorf("asked: %d %s", status, body)
+	}
+	do := url.Values{"pipeline": {"velog"}, "user": {"dubu"}}
+	if status, _ := ask(t, h, http.MethodPost, "/velog-logout", do); status != http.StatusSeeOther {
+		t.Errorf("done: %d", status)
+	}
+	if _, err := s.Store.Login(t.Context(), "velog", "dubu"); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("the log-in: %v", err)
+	}
+	if status, body := ask(t, h, http.MethodGet, "/velog/velog/dubu", nil); status != http.StatusOK || !strings.Contains(body, "There is no log-in") || !strings.Contains(body, "6,120") || strings.Contains(body, way) {
+		t.Errorf("afterwards: %d %s", status, body)
+	}
+	if status, _ := ask(t, h, http.MethodPost, "/velog-logout", do); status != http.StatusNotFound {
+		t.Errorf("again: %d", status)
+	}
+	if _, err := s.Store.Login(t.Context(), "velog", "hodu"); err != nil {
+		t.Errorf("the log-in of another: %v", err)
+	}
+}
+
 // TestVelogPastDays checks that today stays today when the days asked for lie in the past.
 func TestVelogPastDays(t *testing.T) {
 	t.Parallel()

@@ -68,9 +68,9 @@ type Learnt struct {
 }
 
 const (
-	leastLead   = 20 * time.Millisecond  // from a permit to the instant of its call
+	leastLead   = 10 * time.Millisecond  // from a permit to the instant of its call
 	mostLead    = 500 * time.Millisecond // a call that needs longer is booked again
-	slowLead    = 256                    // calls after which most of it is believed no longer
+	slowLead    = 128                    // calls after which most of it is believed no longer
 	lookAfter   = time.Second            // after a longer wait the row is read: the limit may be held meanwhile
 	lookEarly   = 100 * time.Millisecond // before the end of that wait
 	lookAgain   = 10 * time.Second       // how often a row that is held or stopped is read
@@ -378,7 +378,7 @@ func (j *joint) readied(s *slot) {
 	switch {
 	case took > mostLead: // it had something else to do
 	case took > j.lead:
-		j.lead = min(took+took/4, mostLead)
+		j.lead = min(took+took/4, 2*j.lead, mostLead) // one that was slow alone says little
 	default:
 		j.lead -= (j.lead - max(took, leastLead)) / slowLead
 	}

@@ -1,5 +1,5 @@
 -- From schema 4 to 5.
--- Targets that log in, what has been counted day by day, and what is no longer shown.
+-- Targets that log in, what has been counted day by day, what is no longer shown, and requests by the minute.
 alter table target add column tried_at text;
 alter table walk add column rest_until text;
 alter table record add column gone_at text;
@@ -32,4 +32,12 @@ create table daily (
   day    text    not null,
   n      integer not null,
   primary key (record, what, day)
+) strict, without rowid;
+create table run_minute (
+  run      integer not null,
+  upstream text    not null,
+  at       text    not null,
+  requests integer not null default 0,
+  refused  integer not null default 0,
+  primary key (run, upstream, at)
 ) strict, without rowid;
