@@ -44,7 +44,7 @@ func (c *cluster) work(ctx, hard context.Context, w *Worker, fail context.Cancel
 			client, err = river.NewClient(riverpgxv5.New(c.pool), &river.Config{
 				ID: c.machine, Queues: queues, Workers: workers, Logger: quiet(w.Log),
 				FetchCooldown: 2 * time.Millisecond, FetchPollInterval: poll,
-				JobTimeout: -1, RescueStuckJobsAfter: permitPause + rescue + time.Minute, MaxAttempts: riverAttempts,
+				JobTimeout: -1, RescueStuckJobsAfter: permitPause + rescue, MaxAttempts: riverAttempts,
 				CompletedJobRetentionPeriod: time.Minute, CancelledJobRetentionPeriod: time.Hour, DiscardedJobRetentionPeriod: time.Hour,
 				RetryPolicy: soon{},
 			})
