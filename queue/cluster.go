@@ -42,14 +42,14 @@ type cluster struct {
 
 	mu    sync.Mutex
 	holds map[string]time.Duration // of the lanes that work here
-	steps map[int64]bool           // jobs that are in flight here
+	steps map[int64]int            // jobs that are in flight here
 	// When the last heartbeat was, and since when they have come without a gap.
 	beaten, steady time.Time
 	next           time.Time     // look for machines that are gone
 	done           chan struct{} // closed by close
 	ended          sync.Once
 	rings          chan struct{}
-	window         *window
+	unwritten      unwritten
 	beats          sync.WaitGroup
 }
 
@@ -297,16 +297,15 @@ func (c *cluster) ready(ctx context.Context, lane string, n int) (ok bool, next 
 	return false, next, c.explain(err)
 }
 
-// take needs no transaction of its own: it is one statement, and nobody waits for anybody. Between a permit and its call nothing
-// waits for the disk, or in line behind those who do: a server that dies within the moment before the next commit forgets that a page or a
-// search was taken, so it is asked again, and the first of two ends counts. What a batch costs is not forgotten.
-func (c *cluster) take(ctx context.Context, lane string, n int, _ bool) ([]Job, error) {
-	jobs, err := list(ctx, c.quick, `update job set run = run + 1, lost = lost + 1, taken_at = ?, taken_by = ? where id = any (array(
-			select id from job where lane = ? and state = 'live' and message is not null and taken_at is null order by priority desc, due, id limit ? for update skip locked))
-		returning `+jobColumns+`, case when kind not in ('page', 'match') then set_config('synchronous_commit', 'on', true) end`, []any{stamp(c.Now()), c.machine, lane, n}, func(r *sql.Rows) (j Job, err error) {
-		var durable sql.NullString
-		return j, r.Scan(append(jobFields(&j), &durable)...)
-	})
+// take needs no transaction of its own: it is one statement, and nobody waits for anybody. Between a permit and the call for a
+// page or a search nothing waits for the disk, or in line behind those who do. A server that dies before its next commit forgets
+// that such a job was taken: it is handed out again, the first of its ends counts, and a call that nobody ended is not in the books.
+func (c *cluster) take(ctx context.Context, lane string, n int, _ bool) (jobs []Job, err error) {
+	if c.plain {
+		jobs, err = c.takeFrom(ctx, c.write.db, "", lane, n)
+	} else if jobs, err = c.takeFrom(ctx, c.quick, ` and kind in ('page', 'match')`, lane, n); err == nil && len(jobs) == 0 {
+		jobs, err = c.takeFrom(ctx, c.write.db, ` and kind not in ('page', 'match')`, lane, n)
+	}
 	if err == nil && len(jobs) > 0 {
 		c.signal()
 	}
@@ -314,6 +313,12 @@ func (c *cluster) take(ctx context.Context, lane string, n int, _ bool) ([]Job, 
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), a.At.Compare(b.At), cmp.Compare(a.ID, b.ID))
 	})
 	return jobs, c.explain(err)
+}
+
+func (c *cluster) takeFrom(ctx context.Context, db *sql.DB, kinds, lane string, n int) ([]Job, error) {
+	return list(ctx, db, `update job set run = run + 1, lost = lost + 1, taken_at = ?, taken_by = ? where id = any (array(
+			select id from job where lane = ? and state = 'live' and message is not null and taken_at is null`+kinds+` order by priority desc, due, id limit ? for update skip locked))
+		returning `+jobColumns, []any{stamp(c.Now()), c.machine, lane, n}, scanJob)
 }
 
 // beat tells the others that this machine is alive, until the store is closed. It has a pool of its own: a heartbeat must not
@@ -466,7 +471,7 @@ func (c *cluster) unheard(ctx context.Context) error {
 		return c.explain(err)
 	}
 	c.mu.Lock()
-	taken = slices.DeleteFunc(taken, func(id int64) bool { return c.steps[id] })
+	taken = slices.DeleteFunc(taken, func(id int64) bool { return c.steps[id] > 0 })
 	c.mu.Unlock()
 	for _, id := range taken {
 		if err := c.Tx(ctx, func(tx *Tx) error {
@@ -482,11 +487,13 @@ func (c *cluster) unheard(ctx context.Context) error {
 func (c *cluster) flight(id int64) func() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.steps[id] = true
+	c.steps[id]++ // after the server has died it may be handed out twice
 	return func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		delete(c.steps, id)
+		if c.steps[id]--; c.steps[id] == 0 {
+			delete(c.steps, id)
+		}
 	}
 }
 

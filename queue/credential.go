@@ -96,10 +96,11 @@ func (tx *Tx) HandIn(pipeline, target, uid string, c adapters.Credential) error 
 		return err
 	}
 	now := stamp(tx.now)
-	_, err = tx.exec(`insert into credential (pipeline, target, uid, sealed, expires_at, created_at, changed_at) values (?, ?, ?, ?, ?, ?, ?)
+	// The first revision is none that a log-in which was forgotten can have had: a step may still have that one.
+	_, err = tx.exec(`insert into credential (pipeline, target, uid, sealed, expires_at, created_at, changed_at, rev) values (?, ?, ?, ?, ?, ?, ?, ?)
 		on conflict (pipeline, target) do update set uid = excluded.uid, sealed = excluded.sealed, expires_at = excluded.expires_at, rev = credential.rev + 1,
 			busy_until = null, dead_at = null, reason = '', changed_at = excluded.changed_at`,
-		pipeline, target, uid, sealed, text(c.Expires), now, now)
+		pipeline, target, uid, sealed, text(c.Expires), now, now, tx.now.UnixMicro())
 	if err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func TestCredentialIsSealed(t *testing.T) {
 	l, got, err := s.Credential(t.Context(), "velog", "호두")
 	check(t, err)
 	same(t, "values", got.Values, want.Values)
-	if !got.Expires.Equal(want.Expires) || l.UID != "u-1" || l.Rev != 1 {
+	if !got.Expires.Equal(want.Expires) || l.UID != "u-1" || l.Rev == 0 {
 		t.Errorf("got %+v, expires %v", l, got.Expires)
 	}
 	sealed, err := s.Rows(t.Context(), sealedText(s))
@@ -173,7 +173,7 @@ func TestRenewIsOfWhatItBeganWith(t *testing.T) {
 	})
 	l, c, err := s.Credential(t.Context(), "velog", "호두")
 	check(t, err)
-	if c.Values["access_token"] != "나" || l.Rev != 2 || !l.Dead.IsZero() {
+	if c.Values["access_token"] != "나" || l.Rev != old.Rev+1 || !l.Dead.IsZero() {
 		t.Errorf("got %+v with %v", l, c.Values["access_token"])
 	}
 	within(t, s, func(tx *queue.Tx) error {
@@ -268,10 +268,12 @@ func TestOneClosedLogin(t *testing.T) {
 		t.Errorf("dead: %+v", dead)
 	}
 	// A new key opens what the old one has sealed, and what is sealed anew is another revision.
+	before, err := s.Login(t.Context(), "velog", "호두")
+	check(t, err)
 	check(t, s.SetKey(t.Context(), key(2), key(1)))
 	l, c, err := s.Credential(t.Context(), "velog", "호두")
 	check(t, err)
-	if l.Rev != 2 || c.Values["access_token"] != "가" {
+	if l.Rev != before.Rev+1 || c.Values["access_token"] != "가" {
 		t.Errorf("got %+v", l)
 	}
 	if err := s.SetKey(t.Context(), key(1), nil); !queue.Fatal(err) {
@@ -282,4 +284,39 @@ func TestOneClosedLogin(t *testing.T) {
 	if !stands {
 		t.Error("the key does not stand")
 	}
+}
+
+// TestLogOut hands a log-in in after another one was forgotten: a step that still has the old one changes nothing of it.
+func TestLogOut(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), bytes.Repeat([]byte{1}, 32), nil))
+	hand := func(secret string) (l queue.Login) {
+		within(t, s, func(tx *queue.Tx) error {
+			return tx.HandIn("벨로그", "두부", "u-1", adapters.Credential{Values: map[string]string{"토큰": secret}})
+		})
+		l, err := s.Login(t.Context(), "벨로그", "두부")
+		check(t, err)
+		return l
+	}
+	old := hand("옛것")
+	within(t, s, func(tx *queue.Tx) error { return tx.LogOut("벨로그", "두부") })
+	within(t, s, func(tx *queue.Tx) error {
+		if err := tx.LogOut("벨로그", "두부"); !errors.Is(err, queue.ErrNotFound) {
+			t.Errorf("forgotten twice: %v", err)
+		}
+		return nil
+	})
+	hand("새것")
+	within(t, s, func(tx *queue.Tx) error {
+		renewed, err := tx.RenewLogin(old, adapters.Credential{Values: map[string]string{"토큰": "옛것에서"}})
+		buried, err2 := tx.BuryLogin(old, "끝났다")
+		if renewed || buried {
+			t.Errorf("the new log-in was renewed %v, buried %v", renewed, buried)
+		}
+		return errors.Join(err, err2)
+	})
+	_, c, err := s.Credential(t.Context(), "벨로그", "두부")
+	check(t, err)
+	same(t, "the log-in", c.Values["토큰"], "새것")
 }

@@ -77,7 +77,7 @@ func OpenPostgres(ctx context.Context, d Database, schema string, mode Mode) (*S
 // connect is OpenPostgres without a look at what the database holds.
 func connect(ctx context.Context, d Database, mode Mode) (*cluster, error) {
 	address := d.Address
-	c := &cluster{Store: newStore(mode), plain: d.Plain, holds: map[string]time.Duration{}, steps: map[int64]bool{}, done: make(chan struct{}), rings: make(chan struct{}, 1), window: newWindow()}
+	c := &cluster{Store: newStore(mode), plain: d.Plain, holds: map[string]time.Duration{}, steps: map[int64]int{}, done: make(chan struct{}), rings: make(chan struct{}, 1)}
 	c.engine, c.pg, c.path = c, c, display(address)
 	c.health.sound.Store(true)
 	if !d.Plain {

@@ -29,7 +29,7 @@ func (c *cluster) work(ctx, hard context.Context, w *Worker, fail context.Cancel
 	queues, rescue := map[string]river.QueueConfig{}, time.Duration(0)
 	c.mu.Lock()
 	for _, l := range w.Lanes {
-		h.lanes[l.Name] = &laneRun{Worker: w, Lane: l, breaker: w.breaker(l.Name, l), fail: fail}
+		h.lanes[l.Name] = &laneRun{Worker: w, Lane: l, breaker: w.breaker(l.Name, l), fail: fail, window: newWindow(&c.unwritten)}
 		queues[riverQueue(l.Name)] = river.QueueConfig{MaxWorkers: min(max(l.Workers, 1), river.QueueNumWorkersMax)}
 		c.holds[l.Name] = l.hold() + storeTime
 		rescue = max(rescue, l.hold()+storeTime)
@@ -126,48 +126,35 @@ func (h *hands) Work(_ context.Context, job *river.Job[ready]) error {
 		return river.JobSnooze(0)
 	}
 	defer back()
-	pctx, release, err := h.permit(wait, r)
-	if err != nil {
-		if wait.Err() != nil {
-			return river.JobSnooze(0)
-		}
-		if k := adapters.Classify(err).Kind; k == adapters.NeedsHuman || k == adapters.Unauthorized {
-			r.stop(h.soft, r.Name, err)
-		} else {
-			r.Log.Warn("permit", "lane", r.Name, "err", err)
-		}
-		sleep(h.soft, poll)
+	if !r.window.enter(wait) {
 		return river.JobSnooze(0)
 	}
+	stored := false
+	defer func() { r.window.leave(stored) }()
+	pctx, release := h.soft, func() {}
+	if r.Gate != nil {
+		if pctx, release, err = r.Gate.Permit(wait); err != nil {
+			if wait.Err() != nil {
+				return river.JobSnooze(0)
+			}
+			if k := adapters.Classify(err).Kind; k == adapters.NeedsHuman || k == adapters.Unauthorized {
+				r.stop(h.soft, r.Name, err)
+			} else {
+				r.Log.Warn("permit", "lane", r.Name, "err", err)
+			}
+			sleep(h.soft, poll)
+			return river.JobSnooze(0)
+		}
+	}
 	jobs, err := h.take(h.soft, r.Name, 1, true)
-	defer func() { h.window.leave(len(jobs) > 0) }()
 	if err != nil || len(jobs) == 0 {
 		release()
 		return h.later(r.Name, err)
 	}
 	defer h.flight(jobs[0].ID)()
+	stored = true
 	r.step(context.WithoutCancel(pctx), h.soft, h.hard, release, r.Lane, jobs[0], r.fail)
 	return nil
-}
-
-// permit waits for a place in the window and for a permit of the lane. A permit that comes when there is no place any more is
-// given back.
-func (h *hands) permit(ctx context.Context, r *laneRun) (pctx context.Context, release func(), err error) {
-	for {
-		if !h.window.wait(ctx) {
-			return nil, nil, ctx.Err()
-		}
-		pctx, release = h.soft, func() {}
-		if r.Gate != nil {
-			if pctx, release, err = r.Gate.Permit(ctx); err != nil {
-				return nil, nil, err
-			}
-		}
-		if h.window.enter() {
-			return pctx, release, nil
-		}
-		release()
-	}
 }
 
 // later keeps the news when nothing was taken: the job may have been locked by a commit that changes its priority.

@@ -351,7 +351,7 @@ func TestNoMoreThanCanBeStored(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	time.Sleep(time.Second)
-	if n := asked.Load(); n < 32 || n > 64 {
+	if n := asked.Load(); n < 32 || n > 64 { // what the window began with
 		t.Errorf("%d were asked for while nothing could be stored, want 32 to 64", n)
 	}
 	close(stored)

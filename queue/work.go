@@ -222,6 +222,7 @@ type laneRun struct {
 	wg      sync.WaitGroup
 
 	claiming atomic.Int32
+	window   *window // of a machine; nil over a file
 }
 
 // lane works a lane until ctx ends.
@@ -395,7 +396,7 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 	defer done()
 	if err == nil {
 		if c := w.Store.pg; c != nil {
-			defer c.window.storing()()
+			defer c.unwritten.storing()()
 		}
 		if err = w.Store.finish(end, j, commit, meter); busy(err) {
 			err = fmt.Errorf("%w: %w", errAway, err)
