@@ -319,9 +319,10 @@ func (p *Page) Click(css string) {
 	p.Do(chromedp.Click(chromedp.CSS(css)))
 }
 
-// Press presses keys, such as "a" or kb.Tab, one after the other, wherever the focus is.
+// Press presses keys, such as "a" or kb.Tab, one after the other, wherever the focus is. A page hears keys once its scripts run.
 func (p *Page) Press(keys ...string) {
 	p.t.Helper()
+	p.Wait(`document.readyState === "complete"`)
 	for _, k := range keys {
 		p.Do(chromedp.KeyEvent(k))
 	}
