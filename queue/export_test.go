@@ -225,3 +225,9 @@ const MostFates = mostFates
 
 // Unclean reports whether the process before was ended in the middle of its work.
 func (s *Store) Unclean() bool { return s.freed }
+
+// Exec runs a statement within the transaction.
+func (tx *Tx) Exec(query string, args ...any) error {
+	_, err := tx.exec(query, args...)
+	return err
+}

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,20 +32,44 @@ func (c pgConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pgConn{n.(*stdlib.Conn)}, nil
+	return &pgConn{Conn: n.(*stdlib.Conn)}, nil
 }
 
 // pgConn is a connection that is asked in the way of this package: `?` for each value, numbers for booleans.
-type pgConn struct{ *stdlib.Conn }
+type pgConn struct {
+	*stdlib.Conn
+	begun bool // a transaction; the connection goes back to its pool at the end of that
+}
+
+// BeginTx implements driver.ConnBeginTx.
+func (c *pgConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	t, err := c.Conn.BeginTx(ctx, opts)
+	c.begun = err == nil
+	return t, err
+}
+
+// errLost says that a connection is gone within a transaction.
+var errLost = fmt.Errorf("the connection was lost: %w", net.ErrClosed)
+
+// lost keeps ErrBadConn from package sql within a transaction: it would close the connection at once, and wait for the end of
+// the transaction, which waits for it.
+func (c *pgConn) lost(err error) error {
+	if c.begun && errors.Is(err, driver.ErrBadConn) {
+		return errLost
+	}
+	return err
+}
 
 // ExecContext implements driver.ExecerContext.
 func (c *pgConn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
-	return c.Conn.ExecContext(ctx, numbered(query), args)
+	r, err := c.Conn.ExecContext(ctx, numbered(query), args)
+	return r, c.lost(err)
 }
 
 // QueryContext implements driver.QueryerContext.
 func (c *pgConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	return c.Conn.QueryContext(ctx, numbered(query), args)
+	r, err := c.Conn.QueryContext(ctx, numbered(query), args)
+	return r, c.lost(err)
 }
 
 // CheckNamedValue implements driver.NamedValueChecker.

@@ -62,13 +62,14 @@ func await(t *testing.T, s *queue.Store, query string, want ...string) {
 }
 
 // receive waits for a signal of a handler.
-func receive(t *testing.T, what string, c <-chan struct{}) {
+func receive[T any](t *testing.T, what string, c <-chan T) (v T) {
 	t.Helper()
 	select {
-	case <-c:
+	case v = <-c:
 	case <-time.After(patience):
 		t.Fatalf("waited in vain: %s", what)
 	}
+	return v
 }
 
 // errServed marks the end of a job in its story: as often as it stands there, so often a commit ended the job.
@@ -357,4 +358,23 @@ func TestNoMoreThanCanBeStored(t *testing.T) {
 	close(stored)
 	await(t, s, `select count(*) from job`, "0")
 	rows(t, s, servings, "300|0")
+}
+
+// TestConnectionIsLost wants a commit whose connection dies in it to end, and the next one to have another connection.
+func TestConnectionIsLost(t *testing.T) {
+	s := machine(t, river(t))
+	ended := make(chan error, 1)
+	go func() {
+		ended <- s.Tx(context.Background(), func(tx *queue.Tx) error {
+			if err := tx.Exec(`select pg_terminate_backend(pg_backend_pid())`); err == nil {
+				t.Error("the connection is still there")
+			}
+			return tx.SetMeta("국물", "식었다")
+		})
+	}()
+	if err := receive(t, "the commit ends", ended); err == nil {
+		t.Error("it was committed")
+	}
+	within(t, s, func(tx *queue.Tx) error { return tx.SetMeta("국물", "뜨겁다") })
+	meta(t, s, "국물", "뜨겁다")
 }
