@@ -150,7 +150,7 @@ create table run_minute (
   upstream text    not null,
   at       text    not null,                       -- when the minute began
   requests integer not null default 0,
-  refused  integer not null default 0,                 -- of those
+  refused  integer not null default 0,             -- of those
   primary key (run, upstream, at)
 ) strict, without rowid;
 

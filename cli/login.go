@@ -72,6 +72,24 @@ func (l loginCmd) Run(e *env) error {
 	return nil
 }
 
+func (l loginCmd) read(e *env) (string, error) {
+	secret, err := config.ReadSecret(e.Getenv, "SUMBI_LOGIN")
+	if err != nil || secret != "" {
+		return secret.Reveal(), err
+	}
+	if e.typed() {
+		fmt.Fprintf(e.Stdout, "paste the cookies access_token=…; refresh_token=… of %s, then Enter and Ctrl-D\n", l.Pipeline)
+	}
+	text, err := io.ReadAll(io.LimitReader(e.Stdin, mostLogin+1))
+	if err != nil {
+		return "", fmt.Errorf("the standard input: %w", err)
+	}
+	if len(text) > mostLogin || strings.TrimSpace(string(text)) == "" {
+		return "", errors.New("there is no log-in on the standard input: give it access_token=…; refresh_token=…, or set SUMBI_LOGIN_FILE")
+	}
+	return string(text), nil
+}
+
 type logoutCmd struct {
 	Pipeline string `arg:"" help:"Name of the pipeline."`
 	User     string `arg:"" help:"Whose log-in is forgotten."`
@@ -102,22 +120,4 @@ func (l logoutCmd) Run(e *env) error {
 	}
 	fmt.Fprintf(e.Stdout, "the log-in of %s is forgotten: no call is made for this user any more; what was counted stays\n", user)
 	return nil
-}
-
-func (l loginCmd) read(e *env) (string, error) {
-	secret, err := config.ReadSecret(e.Getenv, "SUMBI_LOGIN")
-	if err != nil || secret != "" {
-		return secret.Reveal(), err
-	}
-	if e.typed() {
-		fmt.Fprintf(e.Stdout, "paste the cookies access_token=…; refresh_token=… of %s, then Enter and Ctrl-D\n", l.Pipeline)
-	}
-	text, err := io.ReadAll(io.LimitReader(e.Stdin, mostLogin+1))
-	if err != nil {
-		return "", fmt.Errorf("the standard input: %w", err)
-	}
-	if len(text) > mostLogin || strings.TrimSpace(string(text)) == "" {
-		return "", errors.New("there is no log-in on the standard input: give it access_token=…; refresh_token=…, or set SUMBI_LOGIN_FILE")
-	}
-	return string(text), nil
 }

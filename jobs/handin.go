@@ -74,3 +74,13 @@ func (e *Engine) HandIn(ctx context.Context, p *Pipeline, want, text string) (ta
 	})
 	return target, err
 }
+
+// LogOut forgets the log-in of a user: no call is made for him any more. What was counted stays, and the sinks are told.
+func LogOut(ctx context.Context, store *queue.Store, pipeline, user string) error {
+	return store.Tx(ctx, func(tx *queue.Tx) error {
+		if err := tx.LogOut(pipeline, user); err != nil {
+			return err
+		}
+		return tx.DeliverAll(VelogUsers, user, pipeline)
+	})
+}

@@ -251,16 +251,6 @@ func (p *Pipeline) result(tx *queue.Tx, w queue.Walk, turn queue.Turn) (string, 
 	return text, nil
 }
 
-// LogOut forgets the log-in of a user: no call is made for him any more. What was counted stays, and the sinks are told.
-func LogOut(ctx context.Context, store *queue.Store, pipeline, user string) error {
-	return store.Tx(ctx, func(tx *queue.Tx) error {
-		if err := tx.LogOut(pipeline, user); err != nil {
-			return err
-		}
-		return tx.DeliverAll(VelogUsers, user, pipeline)
-	})
-}
-
 // Users returns a function for Pipeline.Targets: the users who are named, else all who have logged in, the newest first.
 func Users(ctx context.Context, store *queue.Store, pipeline string, named []string) func() ([]string, error) {
 	return func() ([]string, error) {

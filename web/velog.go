@@ -295,8 +295,8 @@ func (s *Server) velogUser(w http.ResponseWriter, r *http.Request) {
 		series[i] = x.Day
 		unknown += min(x.Unknown, 1)
 	}
-	logout := ""
-	if !m.Login.Created.IsZero() {
+	member, logout := memberOf(m, d), ""
+	if member.LoggedIn {
 		logout = "/velog-logout?" + url.Values{"pipeline": {m.Login.Pipeline}, "user": {m.Target}}.Encode()
 	}
 	s.render(w, r, http.StatusOK, "velog-user", say("Views by the day"), struct {
@@ -309,7 +309,7 @@ func (s *Server) velogUser(w http.ResponseWriter, r *http.Request) {
 		Unknown int // days of which something is not known
 		Login   bool
 		Logout  string // the way to it; "" there is no log-in
-	}{memberOf(m, d), days, by, chartOf(series), rows, columns, unknown, s.HandIn != nil, logout})
+	}{member, days, by, chartOf(series), rows, columns, unknown, s.HandIn != nil, logout})
 }
 
 // onePost reads a post with the days of a range; it must be the user's.
