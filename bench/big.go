@@ -120,7 +120,7 @@ func (p *project) serve(ctx context.Context) (_ *proc, ready time.Duration, err 
 		return nil, 0, err
 	}
 	for {
-		if well(ctx, "http://"+addr+"/healthz") {
+		if p.url = "http://" + addr; well(ctx, p.url+"/healthz") {
 			return pr, time.Since(pr.began), nil
 		}
 		select {

@@ -1,6 +1,6 @@
 // Bench measures sumbi from end to end against the simulated upstreams of package sim, and its engine by itself.
 //
-//	go run ./bench [crawl|steady|kill|engine|start|memory|size|machines|all] [--short] [--peers=false] [--out FILE]
+//	go run ./bench [crawl|steady|kill|engine|start|memory|size|machines|watch|all] [--short] [--peers=false] [--out FILE]
 //	go run ./bench soak [--posts 1000000] --peers=false
 //
 // It builds sumbi once as it is shipped, serves the upstream from a process of its own, runs `sumbi run` over a state file
@@ -56,6 +56,7 @@ func parts() []part {
 		{"memory", (*bench).memory},
 		{"size", (*bench).size},
 		{"machines", (*bench).machines},
+		{"watch", (*bench).watch},
 	}
 }
 

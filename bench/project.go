@@ -16,14 +16,15 @@ type project struct {
 	b   *bench
 	dir string
 	env []string
+	url string // of the page, once it is served
 }
 
 // settings are what differs between the configurations.
 type settings struct {
-	perSecond float64 // of Instagram
-	finder    float64 // of Naver; 0 is unlimited
-	openai    string  // base URL instead of the world's
-	listen    string
+	perSecond float64  // of Instagram
+	finder    float64  // of Naver; 0 is unlimited
+	openai    string   // base URL instead of the world's
+	every     string   // schedule; "" runs only when it is told to
 	attempts  int      // of one caption; 0 is the default
 	database  string   // address of PostgreSQL that holds the state; "" is a file
 	keys      []string // of Instagram; nil is the usual one
@@ -47,7 +48,7 @@ func (b *bench) project(name string, w *world, s settings) (*project, error) {
 	return p, p.configure(w, s)
 }
 
-// configure writes sumbi.toml. A pipeline without a schedule runs only when it is told to.
+// configure writes sumbi.toml.
 func (p *project) configure(w *world, s settings) error {
 	if s.openai == "" {
 		s.openai = w.base + sim.OpenAIPath
@@ -63,8 +64,11 @@ func (p *project) configure(w *world, s settings) error {
 	if s.database != "" {
 		state = "postgres"
 	}
-	text := fmt.Sprintf(`state  = %q
-listen = %q
+	schedule := ""
+	if s.every != "" {
+		schedule = fmt.Sprintf("every    = %q\n", s.every)
+	}
+	text := fmt.Sprintf(`state = %q
 
 [instagram]
 base_url   = "%s%s"
@@ -89,7 +93,7 @@ backoff_max = "1s"
 kind     = "matzip"
 accounts = [%s]
 finders  = ["naver"]
-`, state, s.listen, w.base, sim.InstagramPath, s.perSecond, s.openai, s.attempts, w.base, sim.NaverPath, s.finder, strings.Join(quoted, ", "))
+%s`, state, w.base, sim.InstagramPath, s.perSecond, s.openai, s.attempts, w.base, sim.NaverPath, s.finder, strings.Join(quoted, ", "), schedule)
 	return os.WriteFile(filepath.Join(p.dir, "sumbi.toml"), []byte(text), 0o600)
 }
 

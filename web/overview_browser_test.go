@@ -139,6 +139,12 @@ func TestOverviewByKeyboard(t *testing.T) {
 		t.Errorf("the question is %q", got)
 	}
 	p.Screenshot("overview-dialog")
+	for range 3 {
+		p.Held("\r")
+	}
+	if a, err := s.Store.Attention(t.Context()); err != nil || a.DeadJobs == 0 || !browsertest.Eval[bool](p, `document.getElementById("dialog").open`) {
+		t.Errorf("the key that asked has answered, too: %+v, %v", a, err)
+	}
 	p.Press("\x1b")
 	p.Wait(`!document.getElementById("dialog").open && document.activeElement.matches('a[href="/dead/retry"]')`)
 	p.Press("\r")

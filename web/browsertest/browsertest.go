@@ -19,6 +19,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -69,19 +70,27 @@ func program() (string, error) {
 	return "", errNone
 }
 
-func (b *browser) start() {
+// Chromium are the options that a browser is started with.
+func Chromium() ([]chromedp.ExecAllocatorOption, error) {
 	path, err := program()
 	if err != nil {
-		b.err = err
-		return
+		return nil, err
 	}
-	options := []chromedp.ExecAllocatorOption{
+	return []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(path), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-default-apps", true), chromedp.Flag("disable-extensions", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("metrics-recording-only", true), chromedp.Flag("hide-scrollbars", true), chromedp.Flag("force-color-profile", "srgb"),
 		// A page that asks for another machine gets no answer, whatever the test looks at.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"),
+	}, nil
+}
+
+func (b *browser) start() {
+	options, err := Chromium()
+	if err != nil {
+		b.err = err
+		return
 	}
 	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
 	b.cancel = append(b.cancel, cancel)
@@ -326,6 +335,15 @@ func (p *Page) Press(keys ...string) {
 	for _, k := range keys {
 		p.Do(chromedp.KeyEvent(k))
 	}
+}
+
+// Held sends what a keyboard sends for a key that stays down.
+func (p *Page) Held(key string) {
+	p.t.Helper()
+	p.Do(chromedp.KeyEvent(key, func(e *input.DispatchKeyEventParams) {
+		repeat := true
+		e.AutoRepeat = &repeat
+	}))
 }
 
 // Fill writes into a field.

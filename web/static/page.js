@@ -11,6 +11,7 @@ document.addEventListener("click", async (e) => {
       const answer = await fetch(link.href, { headers: { Accept: "text/html", "HX-Request": "true" } });
       if (!answer.ok) throw new Error(answer.status);
       dialog.innerHTML = await answer.text();
+      pressed = false;
       dialog.showModal();
     } catch {
       location.href = link.href;
@@ -22,6 +23,18 @@ document.addEventListener("click", async (e) => {
     dialog.close();
   }
 });
+
+// The Enter that asks must not answer, too: it may be held down, or be heard in two halves. Only one that is pressed within the
+// dialog counts there.
+let pressed = false;
+dialog?.addEventListener("keydown", enter);
+dialog?.addEventListener("keypress", enter);
+
+function enter(e) {
+  if (e.key !== "Enter") return;
+  if (e.type === "keydown" && !e.repeat) pressed = true;
+  if (!pressed) e.preventDefault();
+}
 
 // The element with data-events names what is watched. Each event carries the inside of one element.
 const watched = document.querySelector("[data-events]");
