@@ -20,3 +20,6 @@ func (e *Engine) Tell(ctx context.Context) { e.tell(ctx) }
 
 // Growth is what was counted on each day.
 var Growth = growth
+
+// AtMidnight is how far from the end of a day a look may be that tells of it.
+const AtMidnight = atMidnight

@@ -218,37 +218,33 @@ func (p *Pipeline) beginStats(tx *queue.Tx, w queue.Walk) error {
 	return nil
 }
 
-// result says in words what came of a user's turn.
+// result says what came of a user's turn.
 func (p *Pipeline) result(tx *queue.Tx, w queue.Walk, turn queue.Turn) (string, error) {
 	posts, err := tx.List(p.Name, w.Target, p.Lists[0])
 	if err != nil {
 		return "", err
 	}
-	read, failed := turn.Ended, turn.Failed
-	text := "posts listed"
+	r := VelogResult{Listed: posts.State == queue.WalkIdle, Read: turn.Ended, Failed: turn.Failed, Resting: turn.Resting}
 	switch {
-	case posts.State == queue.WalkIdle:
-		read--
+	case r.Listed:
+		r.Read--
 	case posts.Run != w.Run:
-		text = "posts NOT listed, they are left alone for a while: " + posts.Note
+		r.Rests, r.Why = true, posts.Note
 	default:
-		failed--
-		text = "posts NOT listed: " + posts.Note
+		r.Failed--
+		r.Why = posts.Note
 	}
 	if posts.Rest.After(tx.Now()) {
-		turn.Resting--
+		r.Resting--
 	}
-	text += fmt.Sprintf("; statistics of %d read", read)
-	if failed > 0 {
-		text += fmt.Sprintf(", %d failed and keep their last numbers (%s)", failed, turn.Note)
+	r.Resting -= r.Failed
+	if r.Failed > 0 {
+		r.FailedWhy = turn.Note
 	}
-	if rest := turn.Resting - failed; rest > 0 {
-		text += fmt.Sprintf(", %d are left alone for a while", rest)
+	if r.Listed {
+		r.Missing = turn.Missing
 	}
-	if turn.Missing > 0 && posts.State == queue.WalkIdle {
-		text += fmt.Sprintf("; %d that the list does not show any more are kept, because they are more than half", turn.Missing)
-	}
-	return text, nil
+	return r.String(), nil
 }
 
 // Users returns a function for Pipeline.Targets: the users who are named, else all who have logged in, the newest first.

@@ -104,8 +104,8 @@ func (tx *Tx) HandIn(pipeline, target, uid string, c adapters.Credential) error 
 	if err != nil {
 		return err
 	}
-	// Its turn comes with the next run, also when it was not found before.
-	_, err = tx.exec(`update target set tried_at = null, state = 'ok', misses = 0 where pipeline = ? and target = ?`, pipeline, target)
+	// Its turn comes with the next run, also when it was not found before; what came of the last one was the old log-in's.
+	_, err = tx.exec(`update target set tried_at = null, note = '', state = 'ok', misses = 0 where pipeline = ? and target = ?`, pipeline, target)
 	return err
 }
 

@@ -90,6 +90,8 @@ type VelogDay struct {
 	Views int64  `json:"views"`
 	Total int64  `json:"total"` // since the release, up to the end of the day
 	Likes int64  `json:"likes"` // at the end of the day
+	// Told is when the statistics of the post were told last on that day; zero when they were not.
+	Told time.Time `json:"told,omitzero"`
 }
 
 // Views are made between these hours of a Korean day, so that whoever looks after the last one sees the whole day.
@@ -129,7 +131,8 @@ type velogPost struct {
 	popular int64 // mean views of a day
 	summary string
 	tags    []string
-	hash    uint64 // of the seed and the id
+	hash    uint64                  // of the seed and the id
+	told    map[time.Time]time.Time // by day
 
 	before time.Time // the views before this day are
 	sum    int64     // these
@@ -361,7 +364,7 @@ func (v *Velog) Truth(post string) []VelogDay {
 	for d := midnight(p.ReleasedAt); !d.After(v.now()); d = d.AddDate(0, 0, 1) {
 		n := v.viewsOn(p, d)
 		total += n
-		days = append(days, VelogDay{Day: d.Format(time.DateOnly), Views: n, Total: total, Likes: v.likes(p, d.Add(velogCloses))})
+		days = append(days, VelogDay{Day: d.Format(time.DateOnly), Views: n, Total: total, Likes: v.likes(p, d.Add(velogCloses)), Told: p.told[d]})
 	}
 	return days
 }

@@ -375,6 +375,10 @@ func (v *Velog) stats(c *velogCall, n *VelogCalls, id string) (any, time.Duratio
 		n.Failed++
 		return nil, extra, &velogError{code: "INTERNAL_SERVER_ERROR", text: "Connection terminated unexpectedly", exception: object{"query": velogSQL, "parameters": []string{id}}}
 	}
+	if p.told == nil {
+		p.told = map[time.Time]time.Time{}
+	}
+	p.told[midnight(v.now())] = v.now()
 	out := object{"total": v.views(p, v.now()), "count_by_day": []object{}, "__typename": "Stats"}
 	if v.o.Series {
 		out["count_by_day"] = v.series(p)

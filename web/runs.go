@@ -154,6 +154,9 @@ type stretchBar struct {
 	X, Width, Height, Refused float64
 }
 
+// leastRefused is the height at which few refusals among many requests are still seen.
+const leastRefused = 100
+
 // Top and RefusedTop are where the parts begin: they stand on the ground.
 func (b stretchBar) Top() float64        { return 1000 - b.Height }
 func (b stretchBar) RefusedTop() float64 { return 1000 - b.Refused }
@@ -174,7 +177,11 @@ func bars(st queue.RunStory, of func(string) *laneUse) {
 		l := of(x.Upstream)
 		l.From, l.Until, l.Stretch = first, last, st.Stretch
 		high := func(n int64) float64 { return 1000 * float64(n) / float64(max(l.Most, 1)) }
-		l.Bars = append(l.Bars, stretchBar{X: 1000 * x.At.Sub(first).Seconds() / last.Sub(first).Seconds(), Width: width, Height: high(x.Requests), Refused: high(min(x.Refused, x.Requests))})
+		b := stretchBar{X: 1000 * x.At.Sub(first).Seconds() / last.Sub(first).Seconds(), Width: width, Height: high(x.Requests)}
+		if x.Refused > 0 {
+			b.Refused = min(max(high(x.Refused), leastRefused), b.Height)
+		}
+		l.Bars = append(l.Bars, b)
 	}
 }
 

@@ -95,16 +95,36 @@ type velogMember struct {
 	Pipeline, User, Path string
 	Tried, Dead          time.Time
 	LoggedIn             bool
-	Result, Reason       string
+	Result               velogResult
+	Reason               string
 	Posts                int
 	Views, Likes         string
 	Today                figure // views
 	TodayLikes           figure
 }
 
+// velogResult is what came of a user's turn, as it is kept.
+type velogResult string
+
+// The words of a result.
+var _ = []string{
+	say("posts listed"), say("posts NOT listed: %s"), say("posts NOT listed, they are left alone for a while: %s"), say("statistics of %d read"),
+	say("%d failed and keep their last numbers (%s)"), say("%d are left alone for a while"),
+	say("%d that the list does not show any more are kept, because they are more than half"),
+}
+
+// In puts the result into a language. What is none stays as it is.
+func (r velogResult) In(lang string) string {
+	v, ok := jobs.ReadVelogResult(string(r))
+	if !ok {
+		return string(r)
+	}
+	return v.Words(func(text string, args ...any) string { return word(lang, text, args...) })
+}
+
 func memberOf(m queue.Member, d jobs.UserDocument) velogMember {
 	return velogMember{
-		Pipeline: m.Login.Pipeline, User: m.Target, Path: velogPath(m.Login.Pipeline, m.Target), Tried: m.Tried, Dead: m.Login.Dead, LoggedIn: !m.Login.Created.IsZero(), Result: m.Result, Reason: m.Login.Reason,
+		Pipeline: m.Login.Pipeline, User: m.Target, Path: velogPath(m.Login.Pipeline, m.Target), Tried: m.Tried, Dead: m.Login.Dead, LoggedIn: !m.Login.Created.IsZero(), Result: velogResult(m.Result), Reason: m.Login.Reason,
 		Posts: d.Posts, Views: figureOf(d.Views), Likes: figureOf(d.Likes), Today: moved(d.Today.Views, d.Yesterday.Views), TodayLikes: grown(d.Today.Likes),
 	}
 }

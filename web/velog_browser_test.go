@@ -57,8 +57,8 @@ func browseVelog(t *testing.T) string {
 				}
 			}
 		}
-		return errors.Join(tx.TryTarget("velog", "jindo"), tx.NoteTarget("velog", "jindo", "posts listed; statistics of 5 read"),
-			tx.HandIn("velog", "jindo", "u-3", adapters.Credential{Values: map[string]string{"access_token": "비밀"}}))
+		return errors.Join(tx.HandIn("velog", "jindo", "u-3", adapters.Credential{Values: map[string]string{"access_token": "비밀"}}),
+			tx.TryTarget("velog", "jindo"), tx.NoteTarget("velog", "jindo", "posts listed; statistics of 5 read"))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -15,13 +15,13 @@ type mentionTables struct{ mention, label *table }
 func (*world) wordings() []string {
 	return []string{
 		"chosen: name equal; in the area; menu fits",
-		"chosen: name equal; address equal",
+		"chosen: name equal; road address equal",
 		"name different; in the area; menu fits; another fits far better",
-		"two places fit: name equal; in the area",
+		"two candidates fit about equally: name equal; in the area",
 		"name equal; area is elsewhere",
-		"none fits well enough; the best: name begins alike; in the area",
+		"not certain enough: name similar; in the area",
 		"no candidate fits; the best: name different; in the area; menu is of another kind",
-		"nothing was found",
+		"the search found nothing",
 		queue.ByHand,
 	}
 }
@@ -71,7 +71,7 @@ func (g *world) writeLabel(t *table, post, n int, name naming) {
 	found, _ := json.Marshal(p)
 	fields, _ := json.Marshal(name.says)
 	t.add(g.labels, "post", strconv.FormatUint(g.key(post), 10), p.Compact, strings.ReplaceAll(*name.says.Area, " ", "")+"#"+strconv.Itoa(n), 0, "place", string(found), string(fields), "[]", -1,
-		"지영", g.ago(time.Duration(g.labels%40)*24*time.Hour), []string{"review", "none"}[g.labels%2], 0.41, "two places fit: name equal; in the area")
+		"지영", g.ago(time.Duration(g.labels%40)*24*time.Hour), []string{"review", "none"}[g.labels%2], 0.41, "two candidates fit about equally: name equal; in the area")
 }
 
 func (g *world) writeBatches(lines map[int]int) {
@@ -94,6 +94,7 @@ func (g *world) writeRuns() {
 	slot := g.table("slot", "run, lane, what, n")
 	usage := g.table("usage", "day, run, upstream, what, n, micro_usd")
 	waste := g.table("waste", "day, run, upstream, what, n, micro_usd")
+	minute := g.table("run_minute", "run, upstream, at, requests, refused")
 	for r := 1; r <= runs; r++ {
 		pipeline := first
 		if r%4 == 0 {
@@ -109,6 +110,14 @@ func (g *world) writeRuns() {
 		for what, n := range map[string]float64{queue.SlotGuard: 410, "no page": 900, queue.LostOwn: 3, "call": 8600} {
 			slot.add(r, "instagram", what, n)
 		}
+		for m := range 18 { // the last lists end one by one
+			minute.add(r, "instagram", at(time.Duration(m)*time.Minute), min(505, 8600-505*m, 60*(18-m)), map[int]int{2: 3, 9: 1}[m])
+		}
+		if r != thisRun {
+			for m := range 55 {
+				minute.add(r, "naver", at(time.Duration(40+m)*time.Minute), 200, 0)
+			}
+		}
 		day := queue.Day(began)
 		usage.add(day, r, "instagram", "request", 8600, 2_150_000)
 		usage.add(day, r, "naver", "request", 11_000, 0)
@@ -119,7 +128,7 @@ func (g *world) writeRuns() {
 		waste.add(day, r, "instagram", "refused", 4, 1000)
 		waste.add(day, r, "openai", "failed", 33, 9000)
 	}
-	for _, t := range []*table{run, slot, usage, waste} {
+	for _, t := range []*table{run, slot, usage, waste, minute} {
 		t.flush()
 	}
 }
