@@ -164,6 +164,16 @@ func (e *env) config() (*config.Config, error) {
 	return c, nil
 }
 
+// pipeline reads the configuration, and what it says of one pipeline.
+func (e *env) pipeline(name string) (*config.Config, config.Pipeline, error) {
+	c, err := e.config()
+	if err != nil {
+		return nil, config.Pipeline{}, err
+	}
+	p, err := c.Pipeline(name)
+	return c, p, err
+}
+
 // statePath is the state file's path for verbs that only look at it: they need no configuration when --state is given.
 func (e *env) statePath() (string, error) {
 	if e.flags.State != "" {

@@ -185,11 +185,7 @@ func (e *env) values(l commandLine, v *kong.Value) (all []completed) {
 }
 
 func (e *env) accounts(pipeline string) (all []completed) {
-	c, err := e.config()
-	if err != nil {
-		return nil
-	}
-	p, err := c.Pipeline(pipeline)
+	c, p, err := e.pipeline(pipeline)
 	if err != nil {
 		return nil
 	}

@@ -27,11 +27,7 @@ const mostLogin = 64 << 10
 // Run reads a log-in from SUMBI_LOGIN (or the file that SUMBI_LOGIN_FILE names), else from the standard input, and stores it
 // encrypted once the upstream has accepted it.
 func (l loginCmd) Run(e *env) error {
-	c, err := e.config()
-	if err != nil {
-		return err
-	}
-	p, err := c.Pipeline(l.Pipeline)
+	c, p, err := e.pipeline(l.Pipeline)
 	if err != nil {
 		return err
 	}
@@ -97,11 +93,7 @@ type logoutCmd struct {
 
 // Run forgets a log-in, also while another sumbi works on the state.
 func (l logoutCmd) Run(e *env) error {
-	c, err := e.config()
-	if err != nil {
-		return err
-	}
-	p, err := c.Pipeline(l.Pipeline)
+	c, p, err := e.pipeline(l.Pipeline)
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,7 @@ type planCmd struct {
 
 // Run forecasts a run. Without Probe it asks nobody.
 func (v planCmd) Run(e *env) error {
-	c, err := e.config()
-	if err != nil {
-		return err
-	}
-	p, err := c.Pipeline(v.Pipeline)
+	c, p, err := e.pipeline(v.Pipeline)
 	if err != nil {
 		return err
 	}

@@ -20,11 +20,7 @@ type replayCmd struct {
 
 // Run brings what is stored up to today's code without a call to anybody.
 func (r replayCmd) Run(e *env) error {
-	c, err := e.config()
-	if err != nil {
-		return err
-	}
-	p, err := c.Pipeline(r.Pipeline)
+	c, p, err := e.pipeline(r.Pipeline)
 	if err != nil {
 		return err
 	}

@@ -22,11 +22,7 @@ type runCmd struct {
 
 // Run runs a pipeline until crawl, batches, matches and delivery of its run are done.
 func (r runCmd) Run(e *env) error {
-	c, err := e.config()
-	if err != nil {
-		return err
-	}
-	p, err := c.Pipeline(r.Pipeline)
+	c, p, err := e.pipeline(r.Pipeline)
 	if err != nil {
 		return err
 	}
