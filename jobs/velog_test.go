@@ -362,7 +362,7 @@ func TestVelogMonth(t *testing.T) {
 				t.Errorf("%s has no posts", u.Username)
 			}
 		}
-		if compared == 0 || unknown == 0 || untold*200 > compared {
+		if compared == 0 || unknown == 0 || untold*100 > compared {
 			t.Errorf("compared %d days, %d unknown, of %d the upstream did not tell", compared, unknown, untold)
 		}
 		t.Logf("%d days compared, %d unknown, of %d the upstream did not tell", compared, unknown, untold)
