@@ -2,7 +2,6 @@ package check_test
 
 import (
 	"encoding/json"
-	"log/slog"
 	"maps"
 	"os"
 	"regexp"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -141,23 +139,13 @@ func check(t *testing.T, where, expr string, known map[string][]string) {
 func TestAlerts(t *testing.T) {
 	t.Parallel()
 	known := metrics(t)
-	b, err := os.ReadFile("../alerts.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	groups, errs := rulefmt.Parse(b, false, model.UTF8Validation, parser.NewParser(parser.Options{}), slog.New(slog.DiscardHandler))
-	for _, err := range errs {
-		t.Error(err)
-	}
 	seen := map[string]bool{}
-	for _, g := range groups.Groups {
-		for _, r := range g.Rules {
-			check(t, r.Alert, r.Expr, known)
-			if seen[r.Alert] || r.Annotations["summary"] == "" || r.Annotations["description"] == "" || !slices.Contains([]string{"page", "ticket"}, r.Labels["severity"]) {
-				t.Errorf("%s: twice, or without summary, description or severity", r.Alert)
-			}
-			seen[r.Alert] = true
+	for _, r := range alerts(t) {
+		check(t, r.Alert, r.Expr, known)
+		if seen[r.Alert] || r.Annotations["summary"] == "" || r.Annotations["description"] == "" || !slices.Contains([]string{"page", "ticket"}, r.Labels["severity"]) {
+			t.Errorf("%s: twice, or without summary, description or severity", r.Alert)
 		}
+		seen[r.Alert] = true
 	}
 	if len(seen) < 10 {
 		t.Errorf("there are %d alerts", len(seen))
