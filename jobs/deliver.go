@@ -10,8 +10,12 @@ import (
 	"sumbi/queue"
 )
 
-// deliverSize is how many records go to a sink in one step.
-const deliverSize = 500
+// What goes to a sink in one step: at most so many records, and no further one once they have so many bytes, because all are
+// held in memory until the sink has them.
+const (
+	deliverSize  = 500
+	deliverBytes = 8 << 20
+)
 
 // deliver tells a sink what is in its outbox. What changes meanwhile stays there and goes next time.
 func (e *Engine) deliver(ctx context.Context, j queue.Job) (queue.Commit, error) {
@@ -32,15 +36,19 @@ func (e *Engine) deliver(ctx context.Context, j queue.Job) (queue.Commit, error)
 	if err != nil {
 		return nil, err
 	}
-	recs := make([]adapters.Record, len(outs))
-	for i, o := range outs {
-		if recs[i], err = sink.Document(ctx, o.Stream, o.Key); err != nil {
-			return nil, fmt.Errorf("%s %s: %w", o.Stream, o.Key, err)
-		}
-	}
 	if len(outs) == 0 {
 		return delivered(sink.Name, nil), nil
 	}
+	var recs []adapters.Record
+	for i, size := 0, 0; i < len(outs) && size < deliverBytes; i++ {
+		rec, err := sink.Document(ctx, outs[i].Stream, outs[i].Key)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", outs[i].Stream, outs[i].Key, err)
+		}
+		recs = append(recs, rec)
+		size += len(rec.Data)
+	}
+	outs = outs[:len(recs)] // the rest comes at once
 	if err := sink.Sink.Write(ctx, batchName(j, recs), recs); err != nil {
 		refused, ok := errors.AsType[refusal](err)
 		if !ok {

@@ -128,12 +128,16 @@ func VelogUser(ctx context.Context, s *queue.Store, m queue.Member, span Span) (
 	if err != nil {
 		return d, err
 	}
+	ids := make([]int64, len(held))
+	for i, h := range held {
+		ids[i] = h.ID
+	}
 	since := span.since()
-	views, err := s.CountsOf(ctx, pipeline, m.Target, VelogPosts, countViews, since)
+	views, err := s.CountsOfRecords(ctx, ids, countViews, since)
 	if err != nil {
 		return d, err
 	}
-	likes, err := s.CountsOf(ctx, pipeline, m.Target, VelogPosts, countLikes, since)
+	likes, err := s.CountsOfRecords(ctx, ids, countLikes, since)
 	if err != nil {
 		return d, err
 	}

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"log/slog"
 	"regexp"
@@ -212,6 +213,38 @@ func (st watchedStmt) QueryContext(ctx context.Context, args []driver.NamedValue
 		return nil, err
 	}
 	return st.Stmt.(driver.StmtQueryContext).QueryContext(ctx, args)
+}
+
+// Texts returns what the store reads by while f runs.
+func (s *Store) Texts(ctx context.Context, f func() error) (texts []string, err error) {
+	s.read.SetMaxOpenConns(1)
+	known := map[string]bool{}
+	for range 2 {
+		c, err := s.read.Conn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		err = c.Raw(func(c any) error {
+			texts = nil
+			for text := range c.(*conn).stmts {
+				if !known[text] {
+					texts = append(texts, text)
+				}
+				known[text] = true
+			}
+			return nil
+		})
+		if err := errors.Join(err, c.Close()); err != nil {
+			return nil, err
+		}
+		if f != nil {
+			if err := f(); err != nil {
+				return nil, err
+			}
+			f = nil
+		}
+	}
+	return texts, nil
 }
 
 // WaitingText finds the questions that go next.

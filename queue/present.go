@@ -124,10 +124,25 @@ type Held struct {
 	Gone time.Time
 }
 
-// Records returns a target's records of a stream, the newest first.
+// Records returns a target's records of a stream, the newest first. Its lists lead to them: no index of the records is needed, which
+// every page of every crawl would have to keep.
 func (s *Store) Records(ctx context.Context, pipeline, target, stream string) ([]Held, error) {
-	rs, err := list(ctx, s.read, `select `+storedColumns+`, r.gone_at from record r where r.pipeline = ? and r.target = ? and r.stream = ? order by r.at desc, r.key`, []any{pipeline, target, stream}, scanHeld)
+	rs, err := list(ctx, s.read, `select `+storedColumns+`, r.gone_at from `+accountRecords+` `+firstJoin.in(s)+` record r on r.id = x.record
+		where r.pipeline = ? and r.target = ? and r.stream = ? order by r.at desc, r.key`, []any{pipeline, target, pipeline, target, stream}, scanHeld)
 	return rs, s.explain(err)
+}
+
+// CountsOfRecords is CountsOfRecord for many records, by their numbers.
+func (s *Store) CountsOfRecords(ctx context.Context, records []int64, what, since string) (map[int64]*Counts, error) {
+	if len(records) == 0 {
+		return map[int64]*Counts{}, nil
+	}
+	ids, err := json.Marshal(records)
+	if err != nil {
+		return nil, err
+	}
+	all, err := s.countsOf(ctx, `r.id in (select cast(k.value as bigint) from json_each(?) k)`, what, since, string(ids))
+	return all, s.explain(err)
 }
 
 // Record returns one stored record; ErrNotFound when there is none.
