@@ -21,6 +21,9 @@ var (
 	// firstJoin joins a few rows with a table through its index, which SQLite needs to be told.
 	firstJoin = text2{sqlite: `cross join`, postgres: `join`}
 
+	// byNumber finds rows by their numbers, which SQLite would not choose beside an index of something else that is asked for.
+	byNumber = text2{sqlite: `not indexed`, postgres: ``}
+
 	// lockRecords keeps others from changing the records that a page shows, in an order that is everybody's.
 	lockRecords = text2{sqlite: ``, postgres: ` order by r.id for update of r`}
 

@@ -127,8 +127,9 @@ type Held struct {
 // Records returns a target's records of a stream, the newest first. Its lists lead to them: no index of the records is needed, which
 // every page of every crawl would have to keep.
 func (s *Store) Records(ctx context.Context, pipeline, target, stream string) ([]Held, error) {
-	rs, err := list(ctx, s.read, `select `+storedColumns+`, r.gone_at from `+accountRecords+` `+firstJoin.in(s)+` record r on r.id = x.record
-		where r.pipeline = ? and r.target = ? and r.stream = ? order by r.at desc, r.key`, []any{pipeline, target, pipeline, target, stream}, scanHeld)
+	rs, err := list(ctx, s.read, `select `+storedColumns+`, r.gone_at from record r `+byNumber.in(s)+`
+		where r.id in (select l.record from walk w join listing l on l.walk = w.id where w.pipeline = ? and w.target = ?) and r.pipeline = ? and r.target = ? and r.stream = ?
+		order by r.at desc, r.key`, []any{pipeline, target, pipeline, target, stream}, scanHeld)
 	return rs, s.explain(err)
 }
 
