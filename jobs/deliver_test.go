@@ -1,10 +1,13 @@
 package jobs_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +133,49 @@ func TestDeliveryInParts(t *testing.T) {
 		if w.sink.names[0] == w.sink.names[1] {
 			t.Errorf("two batches of the name %s", w.sink.names[0])
 		}
+	})
+}
+
+// What a sink is told in one step is bounded in bytes, too: it is all held in memory. The rest comes at once.
+func TestDeliveryOfLargeRecords(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		const mb = 1 << 20
+		sizes := slices.Concat(slices.Repeat([]int{mb}, 12), []int{9 * mb}, slices.Repeat([]int{mb}, 5))
+		w.tune = func(p *jobs.Pipeline) {
+			p.Sinks[0].Document = func(_ context.Context, stream, key string) (adapters.Record, error) {
+				n, err := strconv.Atoi(strings.TrimPrefix(key, "place-"))
+				return adapters.Record{Stream: stream, Key: key, Data: bytes.Repeat([]byte("1"), sizes[n])}, err
+			}
+		}
+		w.boot()
+		w.tx(func(tx *queue.Tx) error {
+			if _, err := tx.AddSink(pipeline, "mongo", ""); err != nil {
+				return err
+			}
+			for i := range sizes {
+				if err := tx.Deliver("mongo", "places", fmt.Sprintf("place-%02d", i), pipeline); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		start := time.Now()
+		var parts []int
+		var took time.Duration
+		w.sink.fault = func(recs []adapters.Record) error {
+			parts, took = append(parts, len(recs)), time.Since(start)
+			return nil
+		}
+		w.accounts = nil
+		w.run()
+		equal(t, "told", len(w.sink.writes), len(sizes))
+		if want := []int{8, 5, 5}; !slices.Equal(parts, want) {
+			t.Errorf("records of each step: %v, want %v: it ends with the one that fills it", parts, want)
+		}
+		if took > time.Second {
+			t.Errorf("the last step came after %v", took)
+		}
+		w.is(`select count(*) from outbox`, "0")
 	})
 }
 
