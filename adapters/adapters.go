@@ -20,8 +20,9 @@ type Source interface {
 }
 
 // A Sink writes records somewhere else. The engine calls Write from one goroutine per sink, at most 500 records at a
-// time, and none after that with which their data come to 8 MB. Write upserts by Stream and Key, deletes a record whose Data is nil, and must leave the same result when it sees a
-// batch a second time. An error means that nothing is assumed written: the whole batch is offered again.
+// time, and none after that with which their data come to 8 MB. Write upserts by Stream and Key, deletes a record whose Data
+// is nil, and must leave the same result when it sees a batch a second time. An error means that nothing is assumed written: the
+// whole batch is offered again.
 type Sink interface {
 	Write(ctx context.Context, batch string, recs []Record) error
 }
