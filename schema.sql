@@ -640,11 +640,11 @@ create view v_batches as
 select id as batch, pipeline, model, state, status, lines, answered, failed, tokens, upstream_id, created_at, sent_at, ended_at, note, run, reserved as reserved_micro_usd, output_tokens
 from batch;
 
--- A list that was not walked to its end, or (state short, no list) an account of which less was seen than it says it has.
+-- A list of an account (not of one of its records: stats/KEY) that was not walked to its end, or (state short, no list) an account of which less was seen than it says it has.
 create view v_gaps as
 select pipeline, target as account, list, state, coalesce(oldest, newest) as unfinished_from, mark as unfinished_to, pages, note,
   cuts as runs, null as missing
-from walk where state in ('walking', 'unfinished') or (cuts > 0 and state in ('gone', 'private'))
+from walk where list not like '%/%' and (state in ('walking', 'unfinished') or (cuts > 0 and state in ('gone', 'private')))
 union all
 select pipeline, target, '', 'short', null, null, 0, 'the upstream counts ' || total || ', its lists showed ' || shown, 0, total - shown
 from target t where state = 'ok' and shown is not null and total - shown > case when total > 60 then total / 20 else 3 end
@@ -666,12 +666,12 @@ from run where state = 'stopped'
 union all
 select 'unfinished:' || r.pipeline, 'run', r.pipeline,
   'run ' || r.id || ' of ' || r.pipeline || ' has ended; lists not walked to their end: ' || count(*) || ', the next run comes by again', max(w.ended_at)
-from run r join walk w on w.run = r.id and w.state = 'unfinished'
+from run r join walk w on w.run = r.id and w.state = 'unfinished' and w.list not like '%/%'
 where r.state = 'done' and r.id = (select max(l.id) from run l where l.pipeline = r.pipeline and l.state = 'done') group by r.id
 union all
 select 'gap:' || pipeline || ':' || target || ':' || list, 'gap', pipeline,
   'the ' || list || ' of ' || target || ' could not be walked to the end in ' || cuts || ' runs: ' || note, ended_at
-from walk where state = 'unfinished' and cuts > 1
+from walk where state = 'unfinished' and cuts > 1 and list not like '%/%'
 union all
 select 'dead:' || pipeline || ':' || what || ':' || day, 'dead', pipeline,
   pipeline || ' has given up ' || n || ' ' || what || iif(n = 1, '', 's') || ' (`sumbi jobs list` shows them), the last: '

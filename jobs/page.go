@@ -385,5 +385,10 @@ func (p *Pipeline) pageBuried(tx *queue.Tx, j queue.Job, cause error) error {
 		return err
 	}
 	leave(&w, "a page could not be had: "+cause.Error())
+	if _, record := w.Of(); record != "" { // one of many, and a later run asks again: the note says all that a dead job would
+		if err := tx.DropDead(j.Key); err != nil {
+			return err
+		}
+	}
 	return p.ended(w)(tx)
 }

@@ -142,10 +142,15 @@ func (p *Pipeline) tell(tx *queue.Tx, stream, key string) error {
 
 // counted follows the end of a list: that of the posts begins the statistics of each, and the last of them ends the user's turn.
 func (p *Pipeline) counted(tx *queue.Tx, w queue.Walk) error {
-	if _, post := w.Of(); post == "" {
-		if err := p.postsEnded(tx, w); err != nil {
-			return err
-		}
+	var err error
+	switch _, post := w.Of(); {
+	case post == "":
+		err = p.postsEnded(tx, w)
+	case w.State == queue.WalkGone:
+		err = p.postGone(tx, w, post)
+	}
+	if err != nil {
+		return err
 	}
 	turn, err := tx.Turn(w)
 	if err != nil || turn.Walking > 0 {
@@ -184,6 +189,26 @@ func (p *Pipeline) postsEnded(tx *queue.Tx, w queue.Walk) error {
 		return err
 	}
 	return p.beginStats(tx, w)
+}
+
+// postGone follows statistics of a post that the upstream does not know. The post is gone when the list of posts, read in the same
+// turn, does not show it either; else its statistics could not be read.
+func (p *Pipeline) postGone(tx *queue.Tx, w queue.Walk, post string) error {
+	posts, err := tx.List(p.Name, w.Target, p.Lists[0])
+	if err != nil {
+		return err
+	}
+	if posts.State == queue.WalkIdle && posts.Run == w.Run {
+		gone, err := tx.MissRecord(posts, VelogPosts, post)
+		if err != nil {
+			return err
+		}
+		if gone {
+			return p.tell(tx, VelogPosts, post)
+		}
+	}
+	leave(&w, w.Note)
+	return tx.Advance(&w)
 }
 
 // rested takes the place of the list of a target's posts in a turn in which that is left alone.
@@ -231,13 +256,14 @@ func (p *Pipeline) result(tx *queue.Tx, w queue.Walk, turn queue.Turn) (string, 
 	case posts.Run != w.Run:
 		r.Rests, r.Why = true, posts.Note
 	default:
-		r.Failed--
 		r.Why = posts.Note
+		if posts.State != queue.WalkGone {
+			r.Failed--
+		}
 	}
-	if posts.Rest.After(tx.Now()) {
+	if posts.Run != w.Run && posts.Rest.After(tx.Now()) {
 		r.Resting--
 	}
-	r.Resting -= r.Failed
 	if r.Failed > 0 {
 		r.FailedWhy = turn.Note
 	}

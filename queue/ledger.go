@@ -212,9 +212,9 @@ func (s *Store) Slots(ctx context.Context, run int64) (map[string]float64, error
 	return out, s.explain(err)
 }
 
-// Gaps counts the lists that a run has not walked to the end.
+// Gaps counts the lists of targets that a run has not walked to the end, as v_gaps does.
 func (s *Store) Gaps(ctx context.Context, run int64) (n int, err error) {
-	err = one(ctx, s.read, `select count(*) from walk where run = ? and state = 'unfinished'`, []any{run}, &n)
+	err = one(ctx, s.read, `select count(*) from walk where run = ? and state = 'unfinished' and list not like '%/%'`, []any{run}, &n)
 	return n, s.explain(err)
 }
 

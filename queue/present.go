@@ -37,13 +37,21 @@ func (tx *Tx) Vanish(w Walk, stream string) (keys []string, err error) {
 	return append(keys, gone...), err
 }
 
+// MissRecord takes a record for gone of which the upstream itself says that it is not there, when a walk over the whole list, which
+// has ended cleanly, has not shown it either. It reports whether it did. Vanish brings it back when the list shows it again.
+func (tx *Tx) MissRecord(w Walk, stream, key string) (bool, error) {
+	n, err := tx.exec(`update record set gone_at = ? where stream = ? and key = ? and gone_at is null and id in (select l.record from listing l where l.walk = ? and l.run < ?)`,
+		stamp(tx.now), stream, key, w.ID, w.Run)
+	return n > 0, err
+}
+
 // Turn is how the lists of one target stand in a run.
 type Turn struct {
 	Walking int
 	Ended   int    // cleanly
-	Failed  int    // left unfinished, or gone
+	Failed  int    // left unfinished
 	Note    string // why one of those
-	Resting int    // lists that are left alone for a while
+	Resting int    // lists that the run has not begun because they are left alone for a while
 	Missing int    // records that a list has shown before, but not in this run, and that are not taken for gone
 }
 
@@ -53,14 +61,14 @@ func (tx *Tx) Turn(w Walk) (t Turn, err error) {
 		return t, err
 	}
 	err = tx.one(`select coalesce(sum(case when state = 'walking' then 1 else 0 end), 0), coalesce(sum(case when state = 'idle' then 1 else 0 end), 0),
-		coalesce(sum(case when state not in ('walking', 'idle') then 1 else 0 end), 0), coalesce(max(case when state not in ('walking', 'idle') then note end), '')
+		coalesce(sum(case when state in ('unfinished', 'private') then 1 else 0 end), 0), coalesce(max(case when state in ('unfinished', 'private') then note end), '')
 		from walk where pipeline = ? and target = ? and run = ?`, []any{w.Pipeline, w.Target, w.Run}, &t.Walking, &t.Ended, &t.Failed, &t.Note)
 	if err != nil || t.Walking > 0 {
 		return t, err
 	}
-	err = tx.one(`select (select count(*) from walk where pipeline = ? and target = ? and rest_until > ?),
+	err = tx.one(`select (select count(*) from walk where pipeline = ? and target = ? and run <> ? and rest_until > ?),
 		(select count(*) from walk k join listing l on l.walk = k.id join record r on r.id = l.record where k.pipeline = ? and k.target = ? and k.list not like '%/%' and l.run < k.run and r.gone_at is null)`,
-		[]any{w.Pipeline, w.Target, stamp(tx.now), w.Pipeline, w.Target}, &t.Resting, &t.Missing)
+		[]any{w.Pipeline, w.Target, w.Run, stamp(tx.now), w.Pipeline, w.Target}, &t.Resting, &t.Missing)
 	return t, err
 }
 
