@@ -135,8 +135,8 @@ func TestDue(t *testing.T) {
 		{"ran out, half of it renewed", late(-time.Minute), stats, says(200, user, renews[0]), []string{"v3 currentUser"}, adapters.ReasonInvalid, time.Time{}},
 		{"not renewed, half of it", late(10 * time.Minute), stats, says(200, user, renews[0]), []string{"v3 currentUser", "v2 GetStats"}, "", time.Time{}},
 		{"renewed, and then too slow", late(10 * time.Minute), says(200, sample(t, "res_getstats_error_57014.json")), says(200, user, renews...), []string{"v3 currentUser", "v2 GetStats"}, adapters.ReasonSlow, start.Add(24*time.Hour - 29*time.Minute)},
-		{"renewed, and not yours", late(10 * time.Minute), says(200, sample(t, "res_getstats_error_not_yours.json")), says(200, user, renews...), []string{"v3 currentUser", "v2 GetStats"}, adapters.ReasonGone, start.Add(24*time.Hour - 29*time.Minute)},
-		{"refused though not due, renewed", believed(), says(200, sample(t, "res_getstats_error_not_yours.json")), says(200, user, renews...), []string{"v2 GetStats", "v3 currentUser", "v2 GetStats"}, adapters.ReasonGone, start.Add(24*time.Hour - 29*time.Minute)},
+		{"renewed, and not yours", late(10 * time.Minute), says(200, sample(t, "res_getstats_error_not_yours.json")), says(200, user, renews...), []string{"v3 currentUser", "v2 GetStats"}, adapters.ReasonPrivate, start.Add(24*time.Hour - 29*time.Minute)},
+		{"refused though not due, renewed", believed(), says(200, sample(t, "res_getstats_error_not_yours.json")), says(200, user, renews...), []string{"v2 GetStats", "v3 currentUser", "v2 GetStats"}, adapters.ReasonPrivate, start.Add(24*time.Hour - 29*time.Minute)},
 		{"somebody else", late(10 * time.Minute), stats, says(200, strings.ReplaceAll(user, userID, otherID), renews...), []string{"v3 currentUser"}, adapters.ReasonLogin, time.Time{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

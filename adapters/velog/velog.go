@@ -202,7 +202,7 @@ func (s *Source) again(ctx context.Context, q adapters.Query, at place, c *sessi
 		}
 	}
 	if q.List == ListStats {
-		return adapters.Page{}, fail(adapters.Permanent, adapters.ReasonGone, fmt.Errorf("the post %s is not this user's any more", name(q.Of)))
+		return adapters.Page{}, fail(adapters.Permanent, adapters.ReasonPrivate, fmt.Errorf("the post %s is not this user's any more", name(q.Of)))
 	}
 	e := adapters.Classify(refusal)
 	return adapters.Page{}, fail(adapters.Permanent, "", fmt.Errorf("velog knows the session and refuses its posts: %w", e.Err))
