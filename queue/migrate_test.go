@@ -331,7 +331,7 @@ func TestUpgradeWithoutCopy(t *testing.T) {
 	fileOnly(t)
 	t.Parallel()
 	path := unpacked(t, "schema1-done")
-	check(t, os.Mkdir(filepath.Join(filepath.Dir(path), "sumbi.before-v5.db"), 0o700)) // the name is taken
+	check(t, os.Mkdir(filepath.Join(filepath.Dir(path), "sumbi.before-v6.db"), 0o700)) // the name is taken
 	s := open(t, path, queue.Owner)
 	u := s.Upgraded()
 	if u == nil || u.NoCopy == nil || u.Copy != "" {
@@ -346,7 +346,7 @@ func TestUpgradeLeavesNoHalfCopy(t *testing.T) {
 	t.Parallel()
 	path := unpacked(t, "schema2-crawl")
 	dir := filepath.Dir(path)
-	for _, name := range []string{".sumbi.before-v5.db.123.part", ".sumbi.before-v5.db.123.part-journal"} {
+	for _, name := range []string{".sumbi.before-v6.db.123.part", ".sumbi.before-v6.db.123.part-journal"} {
 		check(t, os.WriteFile(filepath.Join(dir, name), []byte("반"), 0o600))
 	}
 	check(t, open(t, path, queue.Owner).Close())

@@ -18,7 +18,7 @@ import (
 )
 
 // version is the schema's version. An owner upgrades a file of an earlier one.
-const version = 5
+const version = 6
 
 // appID marks the file as sumbi's own (pragma application_id): "sumb".
 const appID = 0x73756d62

@@ -153,7 +153,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"newer", both, func(t *testing.T, path string) {
 			ours(t, path)
 			raw(t, path, `pragma user_version = 99`)
-		}, []string{"newer sumbi", "schema 99", "this one knows 5"}},
+		}, []string{"newer sumbi", "schema 99", "this one knows 6"}},
 		{"older", []queue.Mode{queue.Guest}, func(t *testing.T, path string) {
 			ours(t, path)
 			raw(t, path, `pragma user_version = 1`)

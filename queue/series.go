@@ -84,14 +84,8 @@ func (tx *Tx) ThinSnapshots(pipeline, thin, until string) error {
 	return err
 }
 
-// CountsOf reads a counter of all of a target's records of a stream, by the record's number: its days from since on, and the
-// newest before them, from which they are counted. An empty since is all.
-func (s *Store) CountsOf(ctx context.Context, pipeline, target, stream, what, since string) (map[int64]*Counts, error) {
-	all, err := s.countsOf(ctx, `r.pipeline = ? and r.target = ? and r.stream = ?`, what, since, pipeline, target, stream)
-	return all, s.explain(err)
-}
-
-// CountsOfRecord is CountsOf for one record.
+// CountsOfRecord reads a counter of one record: its days from since on, and the newest before them, from which they are counted. An
+// empty since is all.
 func (s *Store) CountsOfRecord(ctx context.Context, record int64, what, since string) (Counts, error) {
 	all, err := s.countsOf(ctx, `r.id = ?`, what, since, record)
 	if err != nil || all[record] == nil {

@@ -40,10 +40,10 @@ func TestSnapAddsWhatIsNews(t *testing.T) {
 		"2025-03-01": {"2025-03-01 10", "2025-03-02 9", "2025-03-04 9"}, "2025-03-02": {"2025-03-01 10", "2025-03-02 9", "2025-03-04 9"},
 		"2025-03-03": {"2025-03-02 9", "2025-03-04 9"}, "2025-03-09": {"2025-03-04 9"},
 	} {
-		all, err := s.CountsOf(t.Context(), "matzip", "호두", "velog_post", "views", since)
+		c, err := s.CountsOfRecord(t.Context(), id, "views", since)
 		check(t, err)
 		got = nil
-		for _, x := range all[id].Snapshots {
+		for _, x := range c.Snapshots {
 			got = append(got, fmt.Sprint(x.Day, " ", x.N))
 		}
 		same(t, "days since "+since, got, want)

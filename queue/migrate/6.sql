@@ -1,0 +1,2 @@
+-- From schema 5 to 6.
+-- The views leave lists of records out of gaps and troubles; they are made anew with each upgrade.
