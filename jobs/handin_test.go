@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -227,6 +228,40 @@ func TestNamedByTheNewName(t *testing.T) {
 	}
 }
 
+// TestUsers names users by the names that they came with and go by now.
+func TestUsers(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 12, Velog: sim.VelogOptions{Users: 1, Posts: 1}})
+		for i, u := range []string{"호두", "두부", "국밥"} {
+			v.tx(func(tx *queue.Tx) error {
+				return tx.HandIn("velog", u, fmt.Sprint("u-", i), adapters.Credential{Values: map[string]string{"access_token": "가"}})
+			})
+			time.Sleep(time.Second)
+		}
+		v.tx(func(tx *queue.Tx) error {
+			return errors.Join(tx.NameTarget("velog", "호두", "u-0", "땅콩"), tx.NameTarget("velog", "국밥", "u-2", "두부"), tx.NameTarget("velog", "만두", "u-3", "왕만두"))
+		})
+		for _, tt := range []struct {
+			named string
+			want  string
+		}{
+			{"", "국밥 두부 호두"},
+			{"호두 국밥", "국밥 호두"},
+			{"땅콩 국밥", "국밥 호두"},
+			{"땅콩 호두", "호두"},
+			{"두부", "국밥 두부"}, // both went by that name
+			{"왕만두", "만두"},
+			{"왕만두 처음 땅콩", "호두 만두 처음"},
+		} {
+			got, err := jobs.Users(t.Context(), v.store, "velog", strings.Fields(tt.named))()
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, tt.named, strings.Join(got, " "), tt.want)
+		}
+	})
+}
+
 // second adds another pipeline over a lane to each new process.
 func (v *velogWorld) second(lane string) {
 	old := v.wire
@@ -308,7 +343,7 @@ func TestMembers(t *testing.T) {
 					p := e.Pipelines[0]
 					p.Members, p.Ended = stream, nil
 					p.Sinks[0].Document = func(_ context.Context, stream, key string) (adapters.Record, error) {
-						return adapters.Record{Stream: stream, Key: key, Data: []byte(`{}`)}, nil
+						return adapters.Record{Stream: stream, Key: stream + " " + key, Data: []byte(`{}`)}, nil
 					}
 				}
 				w.boot()
@@ -336,7 +371,7 @@ func TestMembers(t *testing.T) {
 				v.identity = "another server"
 				w.boot()
 				v.turn("nobody")
-				equal(t, "the new sink was told", slices.Contains(v.sink.writes, u.Username), stream != "")
+				equal(t, "the new sink was told", slices.Contains(v.sink.writes, stream+" "+u.Username), stream != "")
 			})
 		})
 	}

@@ -345,6 +345,19 @@ func TestHandInBesideANewKey(t *testing.T) {
 	same(t, "values", c.Values, secret("라", day(11)).Values)
 }
 
+// TestHandInBesideTheFormerKey sets the key back beside a process that knows both: what it would seal with the new one the others
+// could not open.
+func TestHandInBesideTheFormerKey(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(2), key(1)))
+	check(t, open(t, s.Where(), queue.Guest).SetKey(t.Context(), key(1), nil))
+	err := s.Tx(t.Context(), func(tx *queue.Tx) error { return tx.HandIn("velog", "두부", "u-1", secret("나", day(11))) })
+	if !errors.Is(err, queue.ErrKeyChanged) {
+		t.Errorf("got %v", err)
+	}
+}
+
 // TestClosedLoginOpensAgain takes the old key away too early, and gives it back: only what was dead for want of it lives again.
 func TestClosedLoginOpensAgain(t *testing.T) {
 	t.Parallel()
