@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"sumbi/config"
+	"sumbi/jobs"
 	"sumbi/queue"
 	"sumbi/web"
 )
@@ -14,11 +15,12 @@ type kind struct {
 	rate func(c *config.Config) float64 // calls a second of its crawl; 0 unlimited
 	// forecast says what a run would do, without asking anybody.
 	forecast func(ctx context.Context, c *config.Config, s *queue.Store, p config.Pipeline) (web.Forecast, error)
+	members  string // jobs.Pipeline.Members
 }
 
 func kindOf(p config.Pipeline) kind {
 	return map[string]kind{
-		"matzip": {planCmd.matzip, func(c *config.Config) float64 { return c.Instagram.PerSecond * float64(len(c.Secrets.RapidAPI)) }, forecastMatzip},
-		"velog":  {planCmd.velog, func(c *config.Config) float64 { return c.Velog.PerSecond }, forecastVelog},
+		"matzip": {planCmd.matzip, func(c *config.Config) float64 { return c.Instagram.PerSecond * float64(len(c.Secrets.RapidAPI)) }, forecastMatzip, ""},
+		"velog":  {planCmd.velog, func(c *config.Config) float64 { return c.Velog.PerSecond }, forecastVelog, jobs.VelogUsers},
 	}[p.Kind]
 }

@@ -103,7 +103,7 @@ func (l logoutCmd) Run(e *env) error {
 	}
 	defer s.Close()
 	user := strings.TrimPrefix(l.User, "@")
-	err = jobs.LogOut(e.ctx, s, p.Name, user)
+	err = jobs.LogOut(e.ctx, s, &jobs.Pipeline{Name: p.Name, Members: kindOf(p).members}, user)
 	if errors.Is(err, queue.ErrNotFound) {
 		return fmt.Errorf("%s has no log-in in %s; nothing was changed", user, p.Name)
 	}

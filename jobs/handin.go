@@ -49,8 +49,8 @@ func (e *Engine) HandIn(ctx context.Context, p *Pipeline, want, text string) (ta
 		return "", errors.New("the upstream does not say whose log-in this is")
 	}
 	err = e.Store.Tx(ctx, func(tx *queue.Tx) error {
-		// A user may go by another name than when he first came; what was counted stays his.
-		if target, err = tx.LoginOf(p.Name, id); errors.Is(err, queue.ErrNotFound) {
+		// A user may go by another name than when he first came, also after a log-out; what was counted stays his.
+		if target, err = tx.TargetOf(p.Name, id); errors.Is(err, queue.ErrNotFound) {
 			target, err = name, nil
 		}
 		if err != nil {
@@ -59,28 +59,82 @@ func (e *Engine) HandIn(ctx context.Context, p *Pipeline, want, text string) (ta
 		if want != "" && want != target && want != name && want != id {
 			return fmt.Errorf("this is the log-in of %s, not of %s; nothing was stored", name, want)
 		}
-		if l, err := tx.Login(p.Name, target); err == nil && l.UID != "" && l.UID != id {
-			return fmt.Errorf("%s was another user of the same name (%s, now %s); nothing was stored", target, l.UID, id)
-		} else if err != nil && !errors.Is(err, queue.ErrNotFound) {
+		known, err := tx.Target(p.Name, target)
+		if err != nil {
 			return err
 		}
-		if len(p.Only) > 0 && !slices.Contains(p.Only, target) {
-			return fmt.Errorf("%s is not among the users that the configuration names for %s; nothing was stored", target, p.Name)
-		}
-		if err := tx.HandIn(p.Name, target, id, accepted); err != nil {
+		if err := e.othersOf(tx, p, known, id); err != nil {
 			return err
 		}
-		return tx.DeliverAll(VelogUsers, target, p.Name)
+		if len(p.Only) > 0 && !slices.Contains(p.Only, target) && !slices.Contains(p.Only, name) {
+			return fmt.Errorf("%s is not among the users that the configuration names for %s; nothing was stored", name, p.Name)
+		}
+		if err := tx.HandIn(p.Name, target, id, accepted); errors.Is(err, queue.ErrKeyChanged) {
+			return fmt.Errorf("%w; nothing was stored", err)
+		} else if err != nil {
+			return err
+		}
+		if name == target {
+			name = ""
+		}
+		if name != known.Name {
+			if err := tx.NameTarget(p.Name, target, id, name); err != nil {
+				return err
+			}
+		}
+		return p.memberChanged(tx, target)
 	})
 	return target, err
 }
 
-// LogOut forgets the log-in of a user: no call is made for him any more. What was counted stays, and the sinks are told.
-func LogOut(ctx context.Context, store *queue.Store, pipeline, user string) error {
+// othersOf refuses the log-in of the upstream's user id for the target known when that target is somebody else's, and when another
+// pipeline has the user or the name: a record belongs to one pipeline, a document has one name, and a log-in is renewed by one.
+func (e *Engine) othersOf(tx *queue.Tx, p *Pipeline, known queue.Target, id string) error {
+	if known.ID != "" && known.ID != id {
+		return fmt.Errorf("what is stored under the name %s is another user's, who had it before (%s, now %s), and stays that user's: change the name at %s, or keep this user in a state and a database of its own; nothing was stored",
+			known.Target, known.ID, id, p.Lane)
+	}
+	l, err := tx.Login(p.Name, known.Target)
+	if err != nil && !errors.Is(err, queue.ErrNotFound) {
+		return err
+	}
+	if l.UID != "" && l.UID != id {
+		return fmt.Errorf("%s has the log-in of another user, who had the name before (%s, now %s): forget that one first (`sumbi logout %s %s`); nothing was stored", known.Target, l.UID, id, p.Name, known.Target)
+	}
+	others, err := tx.Elsewhere(p.Name, known.Target, id)
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		other, err := e.pipeline(o.Pipeline)
+		switch configured := err == nil; {
+		case configured && other.Lane != p.Lane, !configured && o.UID != id: // of another upstream, or perhaps of one
+		case o.UID != id:
+			return fmt.Errorf("pipeline %s has another user under the name %s (%s, this is %s): change the name at %s; nothing was stored", o.Pipeline, o.Target, o.UID, id, p.Lane)
+		case o.LoggedIn:
+			return fmt.Errorf("pipeline %s has a log-in of this user, as %s: hand this one in there, or forget that one first (`sumbi logout %s %s`); nothing was stored", o.Pipeline, o.Target, o.Pipeline, o.Target)
+		default:
+			return fmt.Errorf("pipeline %s keeps what was counted of this user, as %s: hand the log-in in there; nothing was stored", o.Pipeline, o.Target)
+		}
+	}
+	return nil
+}
+
+// memberChanged tells the sinks of a target whose log-in has come or gone.
+func (p *Pipeline) memberChanged(tx *queue.Tx, target string) error {
+	if p.Members == "" {
+		return nil
+	}
+	return tx.DeliverAll(p.Members, target, p.Name)
+}
+
+// LogOut forgets the log-in of a user: no call is made for him any more. What was counted stays his, and the sinks are told. Of p
+// it needs the name and Members.
+func LogOut(ctx context.Context, store *queue.Store, p *Pipeline, user string) error {
 	return store.Tx(ctx, func(tx *queue.Tx) error {
-		if err := tx.LogOut(pipeline, user); err != nil {
+		if err := tx.LogOut(p.Name, user); err != nil {
 			return err
 		}
-		return tx.DeliverAll(VelogUsers, user, pipeline)
+		return p.memberChanged(tx, user)
 	})
 }

@@ -35,6 +35,7 @@ type Pipeline struct {
 	Saved     func(tx *queue.Tx, all []queue.Stored) error         // what follows a page, in its commit
 	Ended     func(tx *queue.Tx, w queue.Walk) error               // what follows the end of a list, in its commit; nil = nothing
 	Rested    func(tx *queue.Tx, r queue.Run, target string) error // what a target's turn is while all its lists are left alone; nil = nothing
+	Members   string                                               // the stream of a target's own document, whose key is the target; "" = there is none
 	Counts    string                                               // the stream of which views and likes are counted by the day; "" = none
 	Keep      int                                                  // for how many days counts are kept; 0 = for ever
 	Tidy      func(tx *queue.Tx) error                             // removes what is kept for a time only, once a day; nil = nothing

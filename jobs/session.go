@@ -61,6 +61,9 @@ func (e *Engine) session(ctx context.Context, p *Pipeline, j queue.Job, w queue.
 	if errors.Is(err, queue.ErrNotFound) {
 		return s, noLogin(p.Name), nil
 	}
+	if why := dead(l); why != "" {
+		return s, why, nil
+	}
 	if errors.Is(err, queue.ErrSealed) {
 		stands, serr := e.Store.KeyStands(ctx)
 		if serr != nil {
@@ -73,13 +76,10 @@ func (e *Engine) session(ctx context.Context, p *Pipeline, j queue.Job, w queue.
 			})
 			return s, queue.Closed, err
 		}
-		err = fmt.Errorf("%w: SUMBI_KEY was changed beside this process; start it again with the key that the others have", err)
+		err = fmt.Errorf("%w: %w", err, queue.ErrKeyChanged)
 	}
 	if err != nil {
 		return s, "", &adapters.Error{Kind: adapters.NeedsHuman, Err: err}
-	}
-	if why := dead(l); why != "" {
-		return s, why, nil
 	}
 	q.Credential, s = c, &session{Login: l, used: true, stands: true}
 	q.Still = func(ctx context.Context) error {

@@ -115,7 +115,7 @@ func (e *Engine) addSinks(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				if !fresh || p.Counts == "" {
+				if !fresh || p.Members == "" {
 					continue
 				}
 				users, err := tx.Users(p.Name)
@@ -123,7 +123,7 @@ func (e *Engine) addSinks(ctx context.Context) error {
 					return err
 				}
 				for _, u := range users { // they are no records
-					if err := tx.Deliver(s.Name, VelogUsers, u, p.Name); err != nil {
+					if err := tx.Deliver(s.Name, p.Members, u, p.Name); err != nil {
 						return err
 					}
 				}

@@ -51,6 +51,7 @@ func Velog(p *Pipeline, keep int) *Pipeline {
 	p.Lists, p.PageSize = []string{"posts"}, velogPage
 	p.Whole, p.Patience, p.Renews = true, velogPatience, velogRenews
 	p.Saved, p.Ended, p.Rested, p.Counts, p.Keep = p.count, p.counted, p.rested, VelogPosts, keep
+	p.Members = VelogUsers
 	p.Tidy = func(tx *queue.Tx) error {
 		today := queue.Day(tx.Now())
 		if err := tx.ThinSnapshots(p.Name, addDays(today, -velogDetail), p.KeptSince(today)); err != nil {
@@ -273,23 +274,36 @@ func (p *Pipeline) result(tx *queue.Tx, w queue.Walk, turn queue.Turn) (string, 
 	return r.String(), nil
 }
 
-// Users returns a function for Pipeline.Targets: the users who are named, else all who have logged in, the newest first.
+// Users returns a function for Pipeline.Targets: the users who are named, by the name that they first came with or go by now, else
+// all who have logged in, the newest first.
 func Users(ctx context.Context, store *queue.Store, pipeline string, named []string) func() ([]string, error) {
 	return func() ([]string, error) {
 		all, err := store.Logins(ctx, pipeline)
 		if err != nil {
 			return nil, err
 		}
+		renamed, err := store.Renamed(ctx, pipeline)
+		if err != nil {
+			return nil, err
+		}
 		var out []string
 		for _, l := range all {
-			if len(named) == 0 || slices.Contains(named, l.Target) {
+			if len(named) == 0 || slices.Contains(named, l.Target) || slices.Contains(named, renamed[l.Target]) {
 				out = append(out, l.Target)
 			}
 		}
+		// Of the others it is said that they have no log-in.
 		for _, n := range named {
-			if !slices.Contains(out, n) {
-				out = append(out, n) // it is said that they have no log-in
+			if slices.ContainsFunc(out, func(t string) bool { return t == n || renamed[t] == n }) {
+				continue
 			}
+			for t, name := range renamed {
+				if name == n {
+					n = t
+					break
+				}
+			}
+			out = append(out, n)
 		}
 		return out, nil
 	}

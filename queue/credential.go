@@ -60,10 +60,48 @@ func (tx *Tx) Login(pipeline, target string) (Login, error) {
 	return l, err
 }
 
-// LoginOf returns the target whose credential is that of the upstream's user uid; ErrNotFound when there is none.
-func (tx *Tx) LoginOf(pipeline, uid string) (target string, err error) {
-	err = tx.one(`select target from credential where pipeline = ? and uid = ?`, []any{pipeline, uid}, &target)
+// TargetOf returns the target that is the upstream's user uid: the one with that user's credential, else the one whose lists were
+// read as that user's, the newest first; ErrNotFound when there is none. Of two hand-ins at the same time the later one sees what
+// the earlier one has stored.
+func (tx *Tx) TargetOf(pipeline, uid string) (target string, err error) {
+	if err := tx.lockKey(); err != nil {
+		return "", err
+	}
+	err = tx.one(`select target from (select target, 1 as has_login, changed_at as at from credential where pipeline = ? and uid = ?
+		union all select target, 0, coalesce(tried_at, '') from target where pipeline = ? and uid = ?) k order by has_login desc, at desc, target limit 1`,
+		[]any{pipeline, uid, pipeline, uid}, &target)
 	return target, err
+}
+
+// Other is a target of another pipeline.
+type Other struct {
+	Pipeline string
+	Target   string
+	UID      string // who it is by the upstream's own id
+	LoggedIn bool   // it has a credential; else it has records
+}
+
+// Elsewhere lists the targets of other pipelines that are the upstream's user uid, or somebody under the name of target, those
+// with a credential first.
+func (tx *Tx) Elsewhere(pipeline, target, uid string) ([]Other, error) {
+	return list(tx.ctx, tx.tx, `select pipeline, target, uid, 1 as has_login from credential where pipeline <> ? and (uid = ? or target = ?)
+		union all select t.pipeline, t.target, t.uid, 0 from target t where t.pipeline <> ? and t.uid <> '' and (t.uid = ? or t.target = ?)
+			and exists (select 1 from record r where r.pipeline = t.pipeline and r.target = t.target)
+		order by has_login desc, pipeline, target`, []any{pipeline, uid, target, pipeline, uid, target}, func(r *sql.Rows) (o Other, err error) {
+		return o, r.Scan(&o.Pipeline, &o.Target, &o.UID, &o.LoggedIn)
+	})
+}
+
+// Renamed returns the names that a pipeline's targets go by now, by target, where that is another.
+func (s *Store) Renamed(ctx context.Context, pipeline string) (map[string]string, error) {
+	names := map[string]string{}
+	_, err := list(ctx, s.read, `select target, name from target where pipeline = ? and name <> ''`, []any{pipeline}, func(r *sql.Rows) (target string, err error) {
+		var name string
+		err = r.Scan(&target, &name)
+		names[target] = name
+		return target, err
+	})
+	return names, s.explain(err)
 }
 
 // Credential reads and opens a target's credential; ErrNotFound when it has none.
@@ -86,10 +124,14 @@ func (s *Store) Credential(ctx context.Context, pipeline, target string) (Login,
 
 var errNoKey = errors.New("credentials are encrypted, and there is no key: set SUMBI_KEY")
 
-// HandIn stores a credential that the upstream has accepted as that of uid. A target keeps one.
+// HandIn stores a credential that the upstream has accepted as that of uid. A target keeps one. It returns ErrKeyChanged when
+// the key is not that of the state any more.
 func (tx *Tx) HandIn(pipeline, target, uid string, c adapters.Credential) error {
 	if tx.s.vault == nil {
 		return errNoKey
+	}
+	if err := tx.keyStands(); err != nil {
+		return err
 	}
 	sealed, err := tx.s.vault.seal(pipeline, target, c)
 	if err != nil {

@@ -320,3 +320,101 @@ func TestLogOut(t *testing.T) {
 	check(t, err)
 	same(t, "the log-in", c.Values["토큰"], "새것")
 }
+
+// TestHandInBesideANewKey hands a log-in in at a process beside which the key was changed: what it would seal nobody could open.
+func TestHandInBesideANewKey(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	handIn(t, s, "호두", "u-1", secret("가", day(11)))
+	next := open(t, s.Where(), queue.Guest)
+	check(t, next.SetKey(t.Context(), key(2), key(1)))
+	for _, target := range []string{"호두", "두부"} {
+		err := s.Tx(t.Context(), func(tx *queue.Tx) error { return tx.HandIn("velog", target, "u-1", secret("나", day(11))) })
+		if !errors.Is(err, queue.ErrKeyChanged) {
+			t.Fatalf("%s: %v", target, err)
+		}
+		sentence(t, err.Error(), "SUMBI_KEY", "start it again")
+	}
+	handIn(t, next, "두부", "u-2", secret("다", day(11)))
+	rows(t, s, `select target, uid from credential order by target`, "두부|u-2", "호두|u-1")
+	check(t, s.SetKey(t.Context(), key(2), nil))
+	handIn(t, s, "호두", "u-1", secret("라", day(11)))
+	_, c, err := next.Credential(t.Context(), "velog", "호두")
+	check(t, err)
+	same(t, "values", c.Values, secret("라", day(11)).Values)
+}
+
+// TestHandInBesideTheFormerKey sets the key back beside a process that knows both: what it would seal with the new one the others
+// could not open.
+func TestHandInBesideTheFormerKey(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(2), key(1)))
+	check(t, open(t, s.Where(), queue.Guest).SetKey(t.Context(), key(1), nil))
+	err := s.Tx(t.Context(), func(tx *queue.Tx) error { return tx.HandIn("velog", "두부", "u-1", secret("나", day(11))) })
+	if !errors.Is(err, queue.ErrKeyChanged) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestClosedLoginOpensAgain takes the old key away too early, and gives it back: only what was dead for want of it lives again.
+func TestClosedLoginOpensAgain(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	for i, target := range []string{"두부", "만두", "호두"} {
+		handIn(t, s, target, fmt.Sprint("u-", i), secret(target, day(11)))
+	}
+	within(t, s, func(tx *queue.Tx) error {
+		l, err := tx.Login("velog", "만두")
+		if err == nil {
+			_, err = tx.BuryLogin(l, "세션이 끝났다")
+		}
+		return err
+	})
+	old, err := s.Rows(t.Context(), sealedText(s)+` where target <> '호두' order by target`)
+	check(t, err)
+	check(t, s.SetKey(t.Context(), key(2), key(1)))
+	for i, target := range []string{"두부", "만두"} {
+		check(t, s.Exec(t.Context(), `update credential set sealed = x'`+strings.ToLower(old[i])+`' where target = '`+target+`'`))
+	}
+	const dead = `select account, reason from v_credentials where state = 'dead' order by account`
+	check(t, s.SetKey(t.Context(), key(2), nil))
+	rows(t, s, dead, "두부|"+queue.Closed, "만두|세션이 끝났다")
+	check(t, s.SetKey(t.Context(), key(2), key(1)))
+	rows(t, s, dead, "만두|세션이 끝났다")
+	check(t, s.SetKey(t.Context(), key(2), nil))
+	rows(t, s, dead, "만두|세션이 끝났다")
+	l, c, err := s.Credential(t.Context(), "velog", "두부")
+	check(t, err)
+	same(t, "values", c.Values, secret("두부", day(11)).Values)
+	same(t, "reason", l.Reason, "")
+}
+
+// TestTargetOf checks whose target a user of the upstream is, with a log-in and without.
+func TestTargetOf(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	handIn(t, s, "호두", "u-1", secret("가", day(11)))
+	within(t, s, func(tx *queue.Tx) error {
+		return errors.Join(
+			tx.NameTarget("velog", "옛호두", "u-1", ""), tx.NameTarget("velog", "두부", "u-2", "새두부"), tx.NameTarget("velog", "빈집", "", ""),
+			tx.NameTarget("velog", "만두", "u-3", ""), tx.NameTarget("velog", "왕만두", "u-3", ""), tx.TryTarget("velog", "왕만두"),
+			tx.NameTarget("다른 벨로그", "국밥", "u-4", ""),
+		)
+	})
+	for uid, want := range map[string]string{"u-1": "호두", "u-2": "두부", "u-3": "왕만두", "u-4": "", "u-5": ""} {
+		within(t, s, func(tx *queue.Tx) error {
+			got, err := tx.TargetOf("velog", uid)
+			if got != want || (want == "") != errors.Is(err, queue.ErrNotFound) {
+				t.Errorf("%s: %q, %v; want %q", uid, got, err, want)
+			}
+			return nil
+		})
+	}
+	names, err := s.Renamed(t.Context(), "velog")
+	check(t, err)
+	same(t, "renamed", names, map[string]string{"두부": "새두부"})
+}

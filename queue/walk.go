@@ -186,7 +186,7 @@ func (tx *Tx) MissTarget(w Walk, state WalkState, note string) error {
 
 // NameTarget keeps the upstream's own id of a target, and the name it goes by now when that is another.
 func (tx *Tx) NameTarget(pipeline, target, id, name string) error {
-	_, err := tx.exec(`update target set uid = ?, name = ? where pipeline = ? and target = ?`, id, name, pipeline, target)
+	_, err := tx.exec(`insert into target (pipeline, target, uid, name) values (?, ?, ?, ?) on conflict (pipeline, target) do update set uid = excluded.uid, name = excluded.name`, pipeline, target, id, name)
 	return err
 }
 

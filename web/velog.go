@@ -484,9 +484,9 @@ func (s *Server) velogAskLogout(w http.ResponseWriter, r *http.Request) {
 
 // velogLogout forgets a log-in.
 func (s *Server) velogLogout(w http.ResponseWriter, r *http.Request) {
-	_, m, err := s.member(r.Context(), r.PostFormValue("pipeline"), r.PostFormValue("user"))
+	p, m, err := s.member(r.Context(), r.PostFormValue("pipeline"), r.PostFormValue("user"))
 	if err == nil {
-		err = jobs.LogOut(r.Context(), s.Store, m.Login.Pipeline, m.Target)
+		err = jobs.LogOut(r.Context(), s.Store, p, m.Target)
 	}
 	if err != nil {
 		s.broken(w, r, err)
