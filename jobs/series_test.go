@@ -2,10 +2,13 @@ package jobs_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	gocmp "github.com/google/go-cmp/cmp"
 
 	"sumbi/jobs"
 	"sumbi/queue"
@@ -87,5 +90,43 @@ func TestGrowth(t *testing.T) {
 				t.Errorf("got %s, want %s", g, tt.want)
 			}
 		})
+	}
+}
+
+// TestGrowthOfAPart checks that days are the same when nothing is read but their looks and the newest before them.
+func TestGrowthOfAPart(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		var c queue.Counts
+		at, n := time.Date(2025, 2, 25, 0, 0, 0, 0, time.UTC), int64(0)
+		falls := r.IntN(2) == 0
+		for range r.IntN(60) {
+			at = at.Add(time.Duration(r.IntN(16*60)) * time.Minute)
+			if n += int64(r.IntN(3)); falls {
+				n = max(0, n-int64(r.IntN(3)))
+			}
+			if k := len(c.Snapshots) - 1; k >= 0 && c.Snapshots[k].Day == queue.Day(at) {
+				c.Snapshots[k].Seen, c.Snapshots[k].N = at, n
+				continue
+			}
+			c.Snapshots = append(c.Snapshots, queue.Snapshot{Day: queue.Day(at), At: at, First: n, Seen: at, N: n})
+		}
+		first := queue.Day(time.Date(2025, 2, 26+r.IntN(25), 0, 0, 0, 0, time.UTC))
+		last, today := "2025-03-20", "2025-03-"+fmt.Sprint(10+r.IntN(10))
+		born := []string{"", "2025-02-24", "2025-03-01"}[r.IntN(3)]
+		since := queue.Day(queue.DayBegins(first).Add(-time.Hour))
+		part := c
+		if i := slices.IndexFunc(c.Snapshots, func(x queue.Snapshot) bool { return x.Day >= since }); i != 0 && len(c.Snapshots) > 0 {
+			if i < 0 {
+				i = len(c.Snapshots)
+			}
+			part.Snapshots = slices.Clone(c.Snapshots[i-1:])
+			part.Snapshots[0].At, part.Snapshots[0].First = part.Snapshots[0].Seen, part.Snapshots[0].N
+		}
+		want, got := jobs.Growth(c, falls, born, first, last, today), jobs.Growth(part, falls, born, first, last, today)
+		if d := gocmp.Diff(want, got); d != "" {
+			t.Fatalf("%d of %d days, falls %v, born %q, from %s, today %s (-all +part):\n%s", len(part.Snapshots), len(c.Snapshots), falls, born, first, today, d)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -94,7 +95,8 @@ type velogWorld struct {
 	workers int
 	only    []string
 
-	identity string // of the sink
+	identity string      // of the sink
+	knows    func() bool // whether velog knows anybody just now; nil: it does
 }
 
 func newVelogWorld(t *testing.T, w *world, o sim.Options) *velogWorld {
@@ -103,7 +105,14 @@ func newVelogWorld(t *testing.T, w *world, o sim.Options) *velogWorld {
 	v := &velogWorld{world: w, server: sim.New(o)}
 	v.sim = v.server.Velog()
 	client := func(path string) *rest.Client {
-		cl := rest.New(rest.Options{Upstream: "velog", BaseURL: "http://velog.test" + path, Classify: velog.Classify, Transport: inMemory{v.server.Handler()}})
+		cl := rest.New(rest.Options{Upstream: "velog", BaseURL: "http://velog.test" + path, Classify: velog.Classify, Transport: inMemory{http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if path == sim.VelogV3Path && v.knows != nil && !v.knows() {
+				rw.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(rw, `{"data":{"currentUser":null}}`)
+				return
+			}
+			v.server.Handler().ServeHTTP(rw, r)
+		})}})
 		t.Cleanup(func() { _ = cl.Close(context.Background()) })
 		return cl
 	}
@@ -367,6 +376,39 @@ func TestVelogMonth(t *testing.T) {
 		}
 		t.Logf("%d days compared, %d unknown, of %d the upstream did not tell", compared, unknown, untold)
 		w.is(`select count(*) from record where gone_at is not null`, "0")
+	})
+}
+
+// TestVelogKnowsNobody lets velog forget everybody for a while, without ending a session: nobody has to log in again.
+func TestVelogKnowsNobody(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 7, Velog: sim.VelogOptions{Users: 20, Posts: 3}})
+		v.everybody()
+		v.turn()
+		for _, outage := range []time.Duration{2 * time.Second, 10 * time.Second, 30 * time.Minute} {
+			began := time.Now()
+			v.knows = func() bool { return time.Since(began) >= outage }
+			for range 5 {
+				v.turn()
+				time.Sleep(12 * time.Minute)
+			}
+			v.knows = nil
+			w.is(`select count(*) from credential where dead_at is not null`, "0")
+		}
+		for _, u := range v.sim.Users() {
+			if d := v.user(u.Username); !strings.HasPrefix(d.Result, "posts listed; statistics of ") {
+				t.Errorf("%s: %s", u.Username, d.Result)
+			}
+		}
+		if st := v.sim.Stats().All; st.Dead != 0 {
+			t.Errorf("velog saw %d calls with sessions that had ended", st.Dead)
+		}
+		v.knows = func() bool { return false }
+		for range 8 {
+			v.turn()
+			time.Sleep(12 * time.Minute)
+		}
+		w.is(`select count(*) from credential where dead_at is null`, "0")
 	})
 }
 

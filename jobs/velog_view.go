@@ -68,6 +68,12 @@ func (s Span) reach() (first, last string) {
 	return max(min(s.First, addDays(s.Today, -1)), s.Kept), max(s.Last, s.Today)
 }
 
+// since is from when looks are needed: the end of the day before the first is told by those of that day.
+func (s Span) since() string {
+	first, _ := s.reach()
+	return addDays(first, -1)
+}
+
 // addTo adds n to a sum that may be unknown still.
 func addTo(sum **int64, n *int64) {
 	if n == nil {
@@ -122,11 +128,12 @@ func VelogUser(ctx context.Context, s *queue.Store, m queue.Member, span Span) (
 	if err != nil {
 		return d, err
 	}
-	views, err := s.CountsOf(ctx, pipeline, m.Target, VelogPosts, countViews)
+	since := span.since()
+	views, err := s.CountsOf(ctx, pipeline, m.Target, VelogPosts, countViews, since)
 	if err != nil {
 		return d, err
 	}
-	likes, err := s.CountsOf(ctx, pipeline, m.Target, VelogPosts, countLikes)
+	likes, err := s.CountsOf(ctx, pipeline, m.Target, VelogPosts, countLikes, since)
 	if err != nil {
 		return d, err
 	}
@@ -166,11 +173,12 @@ func VelogPost(ctx context.Context, s *queue.Store, key string, span Span) (Post
 	if err != nil {
 		return PostDocument{}, err
 	}
-	views, err := s.CountsOfRecord(ctx, h.ID, countViews)
+	since := span.since()
+	views, err := s.CountsOfRecord(ctx, h.ID, countViews, since)
 	if err != nil {
 		return PostDocument{}, err
 	}
-	likes, err := s.CountsOfRecord(ctx, h.ID, countLikes)
+	likes, err := s.CountsOfRecord(ctx, h.ID, countLikes, since)
 	if err != nil {
 		return PostDocument{}, err
 	}

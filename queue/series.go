@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -75,7 +76,7 @@ func (tx *Tx) ThinSnapshots(pipeline, thin, until string) error {
 		return err
 	}
 	_, err = tx.exec(`delete from snapshot where day < ? and record in (select id from record where pipeline = ?)
-		and exists (select 1 from snapshot l where l.record = snapshot.record and l.what = snapshot.what and l.day <= ? and l.at > snapshot.at)`, until, pipeline, until)
+		and exists (select 1 from snapshot l where l.record = snapshot.record and l.what = snapshot.what and l.day < ? and l.at > snapshot.at)`, until, pipeline, until)
 	if err != nil {
 		return err
 	}
@@ -83,22 +84,23 @@ func (tx *Tx) ThinSnapshots(pipeline, thin, until string) error {
 	return err
 }
 
-// CountsOf reads a counter of all of a target's records of a stream, by the record's number.
-func (s *Store) CountsOf(ctx context.Context, pipeline, target, stream, what string) (map[int64]*Counts, error) {
-	all, err := s.countsOf(ctx, `r.pipeline = ? and r.target = ? and r.stream = ?`, what, pipeline, target, stream)
+// CountsOf reads a counter of all of a target's records of a stream, by the record's number: its days from since on, and the
+// newest before them, from which they are counted. An empty since is all.
+func (s *Store) CountsOf(ctx context.Context, pipeline, target, stream, what, since string) (map[int64]*Counts, error) {
+	all, err := s.countsOf(ctx, `r.pipeline = ? and r.target = ? and r.stream = ?`, what, since, pipeline, target, stream)
 	return all, s.explain(err)
 }
 
-// CountsOfRecord reads a counter of one record.
-func (s *Store) CountsOfRecord(ctx context.Context, record int64, what string) (Counts, error) {
-	all, err := s.countsOf(ctx, `r.id = ?`, what, record)
+// CountsOfRecord is CountsOf for one record.
+func (s *Store) CountsOfRecord(ctx context.Context, record int64, what, since string) (Counts, error) {
+	all, err := s.countsOf(ctx, `r.id = ?`, what, since, record)
 	if err != nil || all[record] == nil {
 		return Counts{}, s.explain(err)
 	}
 	return *all[record], nil
 }
 
-func (s *Store) countsOf(ctx context.Context, which, what string, args ...any) (map[int64]*Counts, error) {
+func (s *Store) countsOf(ctx context.Context, which, what, since string, args ...any) (map[int64]*Counts, error) {
 	all := map[int64]*Counts{}
 	of := func(record int64) *Counts {
 		if all[record] == nil {
@@ -106,8 +108,13 @@ func (s *Store) countsOf(ctx context.Context, which, what string, args ...any) (
 		}
 		return all[record]
 	}
-	args = append(args, what)
-	_, err := list(ctx, s.read, `select s.record, s.at, s.seen_at, s.day, s.n from record r join snapshot s on s.record = r.id where `+which+` and s.what = ? order by s.record, s.at`, args, func(r *sql.Rows) (struct{}, error) {
+	began := ""
+	if since != "" {
+		began = stamp(DayBegins(since))
+	}
+	_, err := list(ctx, s.read, `select s.record, s.at, s.seen_at, s.day, s.n from record r join snapshot s on s.record = r.id where `+which+` and s.what = ?
+		and s.at >= coalesce((select l.at from snapshot l where l.record = r.id and l.what = ? and l.at < ? order by l.at desc limit 1), '')
+		order by s.record, s.at`, append(slices.Clone(args), what, what, began), func(r *sql.Rows) (struct{}, error) {
 		var record int64
 		var x Snapshot
 		if err := r.Scan(&record, instant{&x.At}, instant{&x.Seen}, &x.Day, &x.N); err != nil {
@@ -125,7 +132,8 @@ func (s *Store) countsOf(ctx context.Context, which, what string, args ...any) (
 	if err != nil {
 		return nil, err
 	}
-	_, err = list(ctx, s.read, `select d.record, d.day, d.n from record r join daily d on d.record = r.id where `+which+` and d.what = ?`, args, func(r *sql.Rows) (struct{}, error) {
+	_, err = list(ctx, s.read, `select d.record, d.day, d.n from record r join daily d on d.record = r.id where `+which+` and d.what = ?
+		and d.day >= coalesce((select l.day from daily l where l.record = r.id and l.what = ? and l.day < ? order by l.day desc limit 1), '')`, append(args, what, what, since), func(r *sql.Rows) (struct{}, error) {
 		var record, n int64
 		var day string
 		err := r.Scan(&record, &day, &n)

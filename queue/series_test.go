@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -28,19 +29,49 @@ func TestSnapAddsWhatIsNews(t *testing.T) {
 	}
 	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-01 10", "2025-03-02 10", "2025-03-02 12", "2025-03-02 9", "2025-03-04 9")
 	rows(t, s, `select seen_at from snapshot where at <> seen_at order by at`, "2025-03-01T14:01:00.000Z", "2025-03-02T00:00:00.000Z")
-	c, err := s.CountsOfRecord(t.Context(), id, "views")
+	c, err := s.CountsOfRecord(t.Context(), id, "views", "")
 	check(t, err)
 	var got []string
 	for _, x := range c.Snapshots {
 		got = append(got, fmt.Sprint(x.Day, " ", x.First, " ", x.N, " ", x.Seen.Sub(x.At)))
 	}
 	same(t, "days", got, []string{"2025-03-01 10 10 1m0s", "2025-03-02 10 9 11h0m0s", "2025-03-04 9 9 0s"})
+	for since, want := range map[string][]string{
+		"2025-03-01": {"2025-03-01 10", "2025-03-02 9", "2025-03-04 9"}, "2025-03-02": {"2025-03-01 10", "2025-03-02 9", "2025-03-04 9"},
+		"2025-03-03": {"2025-03-02 9", "2025-03-04 9"}, "2025-03-09": {"2025-03-04 9"},
+	} {
+		all, err := s.CountsOf(t.Context(), "matzip", "호두", "velog_post", "views", since)
+		check(t, err)
+		got = nil
+		for _, x := range all[id].Snapshots {
+			got = append(got, fmt.Sprint(x.Day, " ", x.N))
+		}
+		same(t, "days since "+since, got, want)
+	}
 
 	within(t, s, func(tx *queue.Tx) error { return tx.ThinSnapshots("matzip", "2025-03-03", "") })
 	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-01 10", "2025-03-02 10", "2025-03-02 9", "2025-03-04 9")
 	within(t, s, func(tx *queue.Tx) error { return tx.ThinSnapshots("다른 일", "2025-04-01", "2025-04-01") })
 	within(t, s, func(tx *queue.Tx) error { return tx.ThinSnapshots("matzip", "2025-03-04", "2025-03-03") })
 	rows(t, s, `select day || ' ' || n from snapshot order by at`, "2025-03-02 9", "2025-03-04 9")
+}
+
+// TestThinKeepsTheEndBeforeTheFirstDay checks that the first day that is kept can still be counted.
+func TestThinKeepsTheEndBeforeTheFirstDay(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	_, walks := begin(t, s, "호두", "posts")
+	id := put(t, s, walks[0], velogRecord("고루틴", day(1)))[0].ID
+	for n := range int64(12) { // three looks a day
+		within(t, s, func(tx *queue.Tx) error { return tx.Snap(id, "views", day(1).Add(time.Duration(n)*8*time.Hour), n) })
+	}
+	first := queue.Day(day(3))
+	within(t, s, func(tx *queue.Tx) error {
+		return errors.Join(tx.CountDay(id, "views", queue.Day(day(2)), 3), tx.CountDay(id, "views", first, 3), tx.ThinSnapshots("matzip", queue.Day(day(1)), first))
+	})
+	rows(t, s, `select day || ' ' || n from snapshot where day < '`+first+`' order by at`, queue.Day(day(2))+" 4")
+	rows(t, s, `select count(*) from snapshot where day >= '`+first+`'`, "7")
+	rows(t, s, `select day from daily`, first)
 }
 
 // TestSnapDoubtsAClock checks that one look of the far future does not make old news of those that follow.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -136,35 +137,41 @@ func velogPath(parts ...string) string {
 	return "/velog/" + strings.Join(parts, "/")
 }
 
+// velogUsers lists the users of all pipelines with their newest numbers, in each the newest log-in first.
 func (s *Server) velogUsers(w http.ResponseWriter, r *http.Request) {
-	all, err := s.velogMembers(r.Context())
-	if err != nil {
-		s.broken(w, r, err)
-		return
-	}
-	s.render(w, r, http.StatusOK, "velog", say("Views by the day"), struct {
+	data := struct {
 		Users []velogMember
 		Login bool
-	}{all, s.HandIn != nil})
-}
-
-// velogMembers are the users of all pipelines with their newest numbers, the newest log-in first.
-func (s *Server) velogMembers(ctx context.Context) (all []velogMember, err error) {
-	today := queue.Day(s.Store.Now())
-	for _, p := range s.counting() {
-		members, err := s.Store.Members(ctx, p.Name)
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range members {
-			d, err := jobs.VelogUser(ctx, s.Store, m, jobs.Span{First: today, Last: today, Today: today, Kept: p.KeptSince(today)})
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, memberOf(m, d))
-		}
+		pager
+	}{Login: s.HandIn != nil}
+	today, page, from := queue.Day(s.Store.Now()), min(max(1, numberOf(r, "page")), 1<<32), 0
+	if page > 1 {
+		data.First = sameWith(r, "page", "")
 	}
-	return all, nil
+	for _, p := range s.counting() {
+		members, err := s.Store.Members(r.Context(), p.Name)
+		if err != nil {
+			s.broken(w, r, err)
+			return
+		}
+		for i, m := range members {
+			switch at := int64(from + i); {
+			case at < (page-1)*rowsShown:
+				continue
+			case at >= page*rowsShown:
+				data.Next = sameWith(r, "page", strconv.FormatInt(page+1, 10))
+				continue
+			}
+			d, err := jobs.VelogUser(r.Context(), s.Store, m, jobs.Span{First: today, Last: today, Today: today, Kept: p.KeptSince(today)})
+			if err != nil {
+				s.broken(w, r, err)
+				return
+			}
+			data.Users = append(data.Users, memberOf(m, d))
+		}
+		from += len(members)
+	}
+	s.render(w, r, http.StatusOK, "velog", say("Views by the day"), data)
 }
 
 // dayRange is what the visitor wants to see.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -175,6 +176,48 @@ func TestVelogOnTheOverview(t *testing.T) {
 				t.Errorf("%s says %q in\n%s", path, w, body)
 			}
 		}
+	}
+}
+
+// TestVelogUsersByPage turns the pages of a list of users: each has its turn once.
+func TestVelogUsersByPage(t *testing.T) {
+	t.Parallel()
+	v := velogServer(t)
+	err := v.Store.Tx(t.Context(), func(tx *queue.Tx) error {
+		for i := range 118 {
+			name := fmt.Sprintf("콩이%03d", i)
+			if err := tx.HandIn("velog", name, "id-"+name, adapters.Credential{Values: map[string]string{"access_token": "비밀"}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := v.Handler()
+	seen, pages := map[string]int{}, 0
+	link := regexp.MustCompile(`href="(/velog\?page=\d+)" rel="next"`)
+	for at := "/velog"; at != ""; pages++ {
+		_, body := ask(t, h, http.MethodGet, at, nil)
+		for _, m := range regexp.MustCompile(`<a href="/velog/velog/([^"]+)"`).FindAllStringSubmatch(body, -1) {
+			seen[m[1]]++
+		}
+		at = ""
+		if m := link.FindStringSubmatch(body); m != nil {
+			at = m[1]
+		}
+	}
+	for name, n := range seen {
+		if n != 1 {
+			t.Errorf("%s comes %d times", name, n)
+		}
+	}
+	if len(seen) != 120 || pages != 3 {
+		t.Errorf("%d users on %d pages, want 120 on 3", len(seen), pages)
+	}
+	if status, _ := ask(t, h, http.MethodGet, "/velog?page=99999999999999999999", nil); status != http.StatusOK {
+		t.Errorf("a page far behind the end: status %d", status)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"strings"
@@ -21,8 +22,15 @@ const renewAt = 29 * time.Minute
 // maxSkew is how far the upstream's clock may be from ours for its word alone to end a session.
 const maxSkew = 10 * time.Minute
 
-// doubted is the name in Credential.Values of the mark of a session about which the last answer could be read both ways.
+// doubted is the name in Credential.Values of the time since when the answers about a session can be read both ways.
 const doubted = "doubted"
+
+// Answers that can be read both ways end a session once they have gone on for doubtFor: a bad hour of velog's meets every user, and
+// each would have to log in again. Meanwhile it is asked again after doubtWait.
+const (
+	doubtFor  = time.Hour
+	doubtWait = 10 * time.Minute
+)
 
 // skew is how far the clock of an answer is from ours.
 func skew(h http.Header, now time.Time) time.Duration {
@@ -44,7 +52,7 @@ type session struct {
 	verified         bool      // velog has just said whose it is
 	foreign          bool      // it is somebody else's
 	odd              bool      // an answer set tokens that were not believed
-	doubted          bool      // the last answer about it could have been a hiccup; the next one of the kind ends it
+	doubted          time.Time // since when the answers about it could be a hiccup; zero: the last one was not
 	opened           adapters.Credential
 	still            func(context.Context) error // adapters.Query.Still
 	called           bool                        // a call was made with it
@@ -56,7 +64,13 @@ func (s *Source) open(q adapters.Query) (*session, error) {
 	v := q.Credential.Values
 	c := &session{
 		access: v[AccessToken], refresh: v[RefreshToken], userID: v[UserID], username: v[Username],
-		target: bare(q.Target), expires: q.Credential.Expires, opened: q.Credential, doubted: v[doubted] != "", still: q.Still,
+		target: bare(q.Target), expires: q.Credential.Expires, opened: q.Credential, still: q.Still,
+	}
+	if since := v[doubted]; since != "" {
+		var err error
+		if c.doubted, err = time.Parse(time.RFC3339, since); err != nil || c.doubted.After(s.now()) {
+			c.doubted = s.now().UTC().Truncate(time.Second)
+		}
 	}
 	if c.access == "" || c.refresh == "" {
 		return nil, login("there is no session of this user: both cookies are needed, access_token and refresh_token")
@@ -89,7 +103,7 @@ func (s *Source) verify(ctx context.Context, c *session) error {
 	}
 	h, err := s.call(ctx, s.v3, c, currentUser(), &data)
 	if err != nil {
-		return c.refused(err)
+		return c.refused(err, s.now())
 	}
 	a, _ := parseToken(c.access, AccessToken)
 	left := a.left(h, s.now())
@@ -98,10 +112,8 @@ func (s *Source) verify(ctx context.Context, c *session) error {
 	switch err := json.Unmarshal(data.User, &who); {
 	case len(data.User) == 0 || err != nil:
 		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("velog does not say who the session's user is"))
-	case who == nil && (c.odd || left > 0 || skewed):
-		return c.doubt("velog says nobody is logged in, and has not ended the session")
-	case who == nil:
-		return ended()
+	case who == nil: // velog takes the tokens away when it ends a session
+		return c.doubt("velog says nobody is logged in, and has not ended the session", s.now())
 	case who.ID == "" || who.Username == "":
 		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("velog does not say who the session's user is"))
 	case !c.belongsTo(who):
@@ -111,12 +123,12 @@ func (s *Source) verify(ctx context.Context, c *session) error {
 	// A session that is not renewed when it is due has a refresh token that velog does not accept any more.
 	switch {
 	case left < renewAt && !c.odd && !skewed:
-		return c.doubt("velog has not renewed the session, which is due")
+		return c.doubt("velog has not renewed the session, which is due", s.now())
 	case left <= 0 && !skewed:
 		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("velog has renewed the session in a way that is not understood"))
 	}
 	c.keepUntil(h, s.now())
-	c.userID, c.username, c.verified, c.doubted = who.ID, who.Username, true, false
+	c.userID, c.username, c.verified, c.doubted = who.ID, who.Username, true, time.Time{}
 	return nil
 }
 
@@ -130,23 +142,29 @@ func (s *Source) prove(ctx context.Context, c *session) error {
 	return s.verify(ctx, c)
 }
 
-// doubt is the error of an answer that may mean the end of the session and may be a hiccup: twice in a row is the end.
-func (c *session) doubt(why string) error {
-	if c.doubted {
+// doubt is the error of an answer that may mean the end of the session and may be a hiccup: it is the end when nothing else has
+// been said for doubtFor.
+func (c *session) doubt(why string, now time.Time) error {
+	if c.doubted.IsZero() {
+		c.doubted = now.UTC().Truncate(time.Second)
+	}
+	left := doubtFor - now.Sub(c.doubted)
+	if left <= 0 {
 		return ended()
 	}
-	c.doubted = true
-	return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New(why+"; if it says so again, the session has ended"))
+	e := fail(adapters.Temporary, adapters.ReasonInvalid, fmt.Errorf("%s; if it still says so after %s, the session has ended", why, doubtFor))
+	e.After = min(left, doubtWait)
+	return e
 }
 
 // refused reads an error of the question whose session it is.
-func (c *session) refused(err error) error {
+func (c *session) refused(err error, now time.Time) error {
 	e, ok := errors.AsType[*adapters.Error](err)
 	switch {
 	case !ok:
 		return err
 	case e.Kind == adapters.Unauthorized && !errors.Is(err, errBefore): // else it says nothing of the session
-		return c.doubt("velog refuses the session")
+		return c.doubt("velog refuses the session", now)
 	case e.Kind == adapters.Permanent && e.Reason == adapters.ReasonGone: // the question is not found, not a user
 		e.Kind, e.Reason = adapters.Temporary, adapters.ReasonInvalid
 		return e
@@ -218,8 +236,8 @@ func (c *session) credential() adapters.Credential {
 	if c.username != "" {
 		v[UserID], v[Username] = c.userID, c.username
 	}
-	if c.doubted {
-		v[doubted] = "yes"
+	if !c.doubted.IsZero() {
+		v[doubted] = c.doubted.Format(time.RFC3339)
 	}
 	return adapters.Credential{Values: v, Expires: c.expires}
 }

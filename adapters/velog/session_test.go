@@ -160,7 +160,8 @@ func TestDue(t *testing.T) {
 	}
 }
 
-// TestDoubt asks twice in a row whose session it is; what the first answer leaves is what the second question is made with.
+// TestDoubt asks whose session it is, again a while later, and again when an hour is over; what an answer leaves is what the next
+// question is made with.
 func TestDoubt(t *testing.T) {
 	t.Parallel()
 	user := sample(t, "res_current_user_v3_200.json")
@@ -189,7 +190,8 @@ func TestDoubt(t *testing.T) {
 		{"no field", 20 * time.Hour, says(200, `{"data":{}}`), says(200, `{"data":{}}`), [2]string{again, again}},
 		{"nobody, with life left", 20 * time.Hour, nobody, nobody, [2]string{again, dead}},
 		{"nobody, and then the user", 20 * time.Hour, nobody, says(200, user), [2]string{again, ""}},
-		{"nobody, without life", -time.Hour, nobody, nil, [2]string{dead, ""}},
+		{"nobody, without life", -time.Hour, nobody, nobody, [2]string{again, dead}},
+		{"nobody, and then nobody with cleared cookies", 20 * time.Hour, nobody, says(200, `{"data":{"currentUser":null}}`, cleared("access_token"), cleared("refresh_token")), [2]string{again, dead}},
 		{"nobody, odd cookies", -time.Hour, says(200, `{"data":{"currentUser":null}}`, "access_token=undefined", "refresh_token=undefined"), nobody, [2]string{again, dead}},
 		{"nobody, cleared", 20 * time.Hour, says(200, `{"data":{"currentUser":null}}`, cleared("access_token"), cleared("refresh_token")), nil, [2]string{dead, ""}},
 		{"not renewed", 10 * time.Minute, says(200, user), says(200, user), [2]string{again, dead}},
@@ -207,19 +209,24 @@ func TestDoubt(t *testing.T) {
 			have.Values[velog.AccessToken] = token("access_token", userID, start.Add(tt.left))
 			have.Expires = time.Time{}
 			up := &script{v2: says(200, sample(t, "res_getstats_200_since_2023-11-22.json"))}
-			s := scripted(t, up, velog.Options{})
-			for i, h := range []http.Handler{tt.first, tt.second} {
-				if h == nil {
+			var now time.Time
+			s := scripted(t, up, velog.Options{Now: func() time.Time { return now }})
+			for _, ask := range []struct {
+				after time.Duration
+				v3    http.Handler
+				want  string
+			}{{0, tt.first, tt.want[0]}, {59 * time.Minute, tt.first, tt.want[0]}, {61 * time.Minute, tt.second, tt.want[1]}} {
+				if ask.v3 == nil || tt.want[0] == dead && ask.after > 0 {
 					continue
 				}
-				up.v3 = h
+				now, up.v3 = start.Add(ask.after), dated(ask.v3, ask.after)
 				p, err := s.Fetch(t.Context(), adapters.Query{List: velog.ListStats, Target: "example", Of: postID, Credential: have})
 				e := adapters.Classify(err)
-				if (e == nil) != (tt.want[i] == "") || (e != nil && e.Reason != tt.want[i]) {
-					t.Fatalf("question %d: got %v, want reason %q", i+1, err, tt.want[i])
+				if (e == nil) != (ask.want == "") || (e != nil && e.Reason != ask.want) {
+					t.Fatalf("after %s: got %v, want reason %q", ask.after, err, ask.want)
 				}
-				if e != nil && e.Reason == again && e.Kind != adapters.Temporary {
-					t.Errorf("question %d: the error is %v", i+1, e.Kind)
+				if e != nil && e.Reason == again && (e.Kind != adapters.Temporary || e.After > 10*time.Minute) {
+					t.Errorf("after %s: the error is %v, again after %s", ask.after, e.Kind, e.After)
 				}
 				if p.Credential != nil {
 					have = *p.Credential

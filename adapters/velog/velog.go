@@ -121,7 +121,7 @@ func (s *Source) Fetch(ctx context.Context, q adapters.Query) (adapters.Page, er
 		return adapters.Page{}, err
 	}
 	// Without a session the lists answer too, but private posts are missing in them: it is made sure of first.
-	if c.due(s.now()) || c.doubted || c.username == "" || (q.List == ListPosts && q.Cursor == "") {
+	if c.due(s.now()) || !c.doubted.IsZero() || c.username == "" || (q.List == ListPosts && q.Cursor == "") {
 		if err := s.verify(ctx, c); err != nil {
 			return c.page(), err
 		}

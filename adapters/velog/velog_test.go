@@ -363,7 +363,7 @@ func TestErrors(t *testing.T) {
 		{"too slow with 500", says(500, sample(t, "res_getstats_error_57014.json")), alive, adapters.Temporary, adapters.ReasonSlow, 2 * time.Hour, []string{"v2 GetStats"}, "57014"},
 		{"post is gone", says(200, sample(t, "res_getstats_error_not_found.json")), alive, adapters.Permanent, adapters.ReasonGone, 0, []string{"v2 GetStats"}, "not found"},
 		{"not yours, alive", says(200, sample(t, "res_getstats_error_not_yours.json")), alive, adapters.Permanent, adapters.ReasonGone, 0, []string{"v2 GetStats", "v3 currentUser"}, "is not this user's any more"},
-		{"not yours, perhaps ended", says(200, sample(t, "res_getstats_error_not_yours.json")), ended, adapters.Temporary, adapters.ReasonInvalid, 0, []string{"v2 GetStats", "v3 currentUser"}, "if it says so again"},
+		{"not yours, perhaps ended", says(200, sample(t, "res_getstats_error_not_yours.json")), ended, adapters.Temporary, adapters.ReasonInvalid, 10 * time.Minute, []string{"v2 GetStats", "v3 currentUser"}, "if it still says so after 1h0m0s"},
 		{"not yours, cleared", says(200, sample(t, "res_getstats_error_not_yours.json")), says(200, sample(t, "res_current_user_v3_anonymous_200.json"), cleared("access_token"), cleared("refresh_token")), adapters.NeedsHuman, adapters.ReasonLogin, 0, []string{"v2 GetStats", "v3 currentUser"}, "log in again"},
 		{"not yours, who knows", says(200, sample(t, "res_getstats_error_not_yours.json")), html, adapters.Temporary, "", 0, []string{"v2 GetStats", "v3 currentUser"}, "502"},
 		{"401", says(401, `{"message":"Unauthorized"}`), alive, adapters.Permanent, adapters.ReasonGone, 0, []string{"v2 GetStats", "v3 currentUser"}, ""},
@@ -402,7 +402,7 @@ func TestErrors(t *testing.T) {
 			if text := fmt.Sprintf("%v %+v", err, err); !strings.Contains(text, tt.text) || strings.Contains(text, forbidden) || holds(text, have) {
 				t.Errorf("the error says: %s", text)
 			}
-			if kept := strings.Contains(tt.text, "again") && tt.kind == adapters.Temporary; (p.Credential != nil) != kept || len(p.Records) > 0 {
+			if kept := strings.Contains(tt.text, "still says so") && tt.kind == adapters.Temporary; (p.Credential != nil) != kept || len(p.Records) > 0 {
 				t.Errorf("the page holds something: %+v", p)
 			}
 		})
