@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -151,6 +153,29 @@ func TestVelogFromEndToEnd(t *testing.T) {
 	if status, _, errs := w.run("run", "velog"); status != 1 {
 		t.Errorf("with the old key: %d %s", status, errs)
 	}
+}
+
+// TestVelogRunOfOneUser asks a serve for a run of some users, by the names that velog knows.
+func TestVelogRunOfOneUser(t *testing.T) {
+	t.Parallel()
+	w := newVelogWorld(t, sim.Options{Seed: 23, Velog: sim.VelogOptions{Users: 1, Posts: 1}})
+	w.mustRun("run", "velog") // or serve would begin with it
+	sv := w.serve()
+	for name, want := range map[string]string{
+		"https://velog.io/@Some-Name_두부": `"accounts":["Some-Name_두부"]`,
+		"두부 두모":                          "this is not a user of velog",
+	} {
+		resp, err := http.Post("http://"+sv.addr+"/api/v1/runs", "application/json", strings.NewReader(`{"pipeline":"velog","accounts":["`+name+`"]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || !strings.Contains(string(body), want) {
+			t.Errorf("%s: %s %s, %v, want %s", name, resp.Status, body, err, want)
+		}
+	}
+	sv.term()
 }
 
 func (w *world) anyFileHas(text string) bool {

@@ -17,7 +17,7 @@ import (
 func (e *env) page(c *config.Config, s *queue.Store, b *Built, m *metrics) *web.Server {
 	m.about(b.Engine, b.Engine.Pipelines)
 	w := &web.Server{
-		Store: s, Log: e.log, Token: c.Secrets.Token, Metrics: m.handler(), Webhooked: m.webhooked, Health: b.Engine, Account: config.Account,
+		Store: s, Log: e.log, Token: c.Secrets.Token, Metrics: m.handler(), Webhooked: m.webhooked, Health: b.Engine,
 		Status:    func(ctx context.Context, out io.Writer) error { return printStatus(ctx, out, s, false) },
 		Tiles:     web.Tiles{Address: c.Map.Tiles, Attribution: c.Map.Attribution, AttributionURL: c.Map.AttributionURL},
 		Pipelines: b.Engine.Pipelines, Rates: b.Rates, HandIn: b.Engine.HandIn,
@@ -25,6 +25,13 @@ func (e *env) page(c *config.Config, s *queue.Store, b *Built, m *metrics) *web.
 		Together: func(pipeline string) (queue.One, string, error) {
 			one, lane := togetherBy(c, pipeline)
 			return one, lane, nil
+		},
+		Account: func(pipeline, name string) (string, error) {
+			p, err := c.Pipeline(pipeline)
+			if err != nil {
+				return "", err
+			}
+			return p.Target(name)
 		},
 		Look: b.Engine.Look, By: e.Getenv("USER"),
 	}

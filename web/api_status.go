@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -57,6 +58,17 @@ type apiWait struct {
 	Reason   string `json:"reason"`
 }
 
+type apiRate struct {
+	Upstream  string  `json:"upstream"`
+	Limit     float64 `json:"limit"`
+	PerSecond float64 `json:"perSecond"`
+}
+
+type apiRefused struct {
+	N    int       `json:"n"`
+	Last time.Time `json:"lastAt,omitzero"`
+}
+
 type apiStatus struct {
 	At        time.Time        `json:"at"`
 	Workers   int              `json:"workers"`
@@ -76,8 +88,10 @@ type apiStatus struct {
 	RunBudget int64            `json:"runBudgetMicroUsd,omitempty"`
 	Troubles  []apiTrouble     `json:"troubles"`
 	Outages   []apiOutage      `json:"outages"`
+	Rates     []apiRate        `json:"rates"`
 	Limits    []apiLimit       `json:"limits"`
 	Waits     []apiWait        `json:"waits"`
+	Webhooks  apiRefused       `json:"refusedWebhooks"`
 }
 
 type apiJobCount struct {
@@ -121,7 +135,14 @@ func (s *Server) apiStatus(q *query) (any, error) {
 		v.Month, v.RunBudget = moneyJSON(month, st.Terms().Month), st.Terms().Run
 		return err
 	})
+	read(func() error {
+		rates, err := s.rates(ctx)
+		v.Rates = each(s.speeds(rates), func(r speed) apiRate { return apiRate{r.Upstream, r.Limit, r.Now} })
+		return err
+	})
 	read(func() error { return v.trouble(ctx, st) })
+	n, at := s.refusedWebhooks.read()
+	v.Webhooks = apiRefused{n, utc(at)}
 	return v, err
 }
 
@@ -183,14 +204,34 @@ func (v *apiStatus) trouble(ctx context.Context, st *queue.Store) error {
 	return err
 }
 
+type apiStage struct {
+	What  string `json:"what"`
+	Done  int    `json:"done"`
+	Of    int    `json:"of"`
+	About bool   `json:"forecast"`
+}
+
 type apiPipeline struct {
-	Name    string    `json:"name"`
-	Runs    bool      `json:"configured"`
-	State   string    `json:"state"`
-	Next    time.Time `json:"nextAt,omitzero"`
-	Full    time.Time `json:"fullAt,omitzero"`
-	Current *apiRun   `json:"currentRun"`
-	Last    *apiRun   `json:"lastRun"`
+	Name    string     `json:"name"`
+	Runs    bool       `json:"configured"`
+	State   string     `json:"state"`
+	Next    time.Time  `json:"nextAt,omitzero"`
+	Full    time.Time  `json:"fullAt,omitzero"`
+	Current *apiRun    `json:"currentRun"`
+	Last    *apiRun    `json:"lastRun"`
+	Stages  []apiStage `json:"stages"`
+	Left    float64    `json:"crawlSecondsLeft,omitempty"`
+	Deliver *int       `json:"toDeliver,omitempty"`
+}
+
+// progress tells how far the unfinished run is.
+func (p *apiPipeline) progress(g pipelineGlance) {
+	p.Deliver = &g.Delivers
+	if p.Current == nil || p.Current.ID != g.Run.ID { // what is kept may be a little older
+		return
+	}
+	p.Stages = each(g.Stages, func(x stage) apiStage { return apiStage{x.What, x.Done, x.Of, x.About} })
+	p.Left = math.Round(g.Left.Seconds())
 }
 
 func (s *Server) apiPipelines(q *query) (any, error) {
@@ -203,9 +244,13 @@ func (s *Server) apiPipelines(q *query) (any, error) {
 			names = append(names, p.Name)
 		}
 	}
+	now, err := s.glance(q.Context())
+	if err != nil {
+		return nil, err
+	}
 	all := pageOf[apiPipeline]{Items: []apiPipeline{}}
 	for _, name := range names {
-		p := apiPipeline{Name: name, Runs: s.configured(name), State: "idle"}
+		p := apiPipeline{Name: name, Runs: s.configured(name), State: "idle", Stages: []apiStage{}}
 		sc, err := s.Store.Schedule(q.Context(), name)
 		if err != nil {
 			return nil, err
@@ -223,6 +268,9 @@ func (s *Server) apiPipelines(q *query) (any, error) {
 			case p.Last == nil:
 				p.Last = &v
 			}
+		}
+		if i := slices.IndexFunc(now.Pipelines, func(g pipelineGlance) bool { return g.Name == name }); i >= 0 {
+			p.progress(now.Pipelines[i])
 		}
 		all.Items = append(all.Items, p)
 	}

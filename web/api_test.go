@@ -145,7 +145,10 @@ func items(v map[string]any) (all []map[string]any) {
 // acts gives a server a configuration of one pipeline.
 func acts(s *web.Server) {
 	s.Pipelines = []*jobs.Pipeline{{Name: "matzip"}}
-	s.Account = func(name string) (string, error) {
+	s.Account = func(pipeline, name string) (string, error) {
+		if pipeline != "matzip" {
+			return "", errors.New("another pipeline's accounts are not known")
+		}
 		if name = strings.TrimPrefix(name, "@"); strings.ContainsAny(name, " /") || name == "" {
 			return "", errors.New("this is no account")
 		}
@@ -268,6 +271,77 @@ func TestAPIReads(t *testing.T) {
 	}
 	if seen == 0 {
 		t.Error("no place was looked at")
+	}
+}
+
+// TestAPIFigures wants the API to say what the overview shows.
+func TestAPIFigures(t *testing.T) {
+	t.Parallel()
+	s := bigtest.Open(t, postgres)
+	ho := newHouse(t, token, func(w *web.Server) {
+		o := overviewOf(s)
+		w.Store, w.Pipelines, w.Rates = s, o.Pipelines, o.Rates
+	})
+	a := newAsker(ho)
+	if v := a.get("/status", nil, "")["refusedWebhooks"]; fmt.Sprint(v) != "map[n:0]" {
+		t.Errorf("before a webhook was refused: %v", v)
+	}
+	for range 2 {
+		ho.ask("POST", "/webhooks/openai", "batch_1", with("webhook-signature", "forged"))
+	}
+	st := a.get("/status", nil, "")
+	want := map[string]any{
+		"rates":           []any{map[string]any{"upstream": "instagram", "limit": json.Number("8"), "perSecond": json.Number("7.5")}},
+		"refusedWebhooks": map[string]any{"n": json.Number("2"), "lastAt": "2026-11-20T12:00:00Z"},
+	}
+	for name, w := range want {
+		if d := cmp.Diff(w, st[name]); d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
+		}
+	}
+	p := items(a.get("/pipelines", nil, ""))[0]
+	run, err := s.LastRun(t.Context(), "matzip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := s.Headway(t.Context(), run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	walks, err := s.Reaches(t.Context(), "matzip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := jobs.TimeLeft(ho.Pipelines[0], walks, run, 8)
+	stages := []string{
+		fmt.Sprint("pages ", run.Pages, " of ", run.Pages+left.Pages, " true"), fmt.Sprint("captions ", h.Answered, " of ", h.Answered+h.InBatch+h.Waiting, " false"),
+		fmt.Sprint("restaurants ", h.Matched, " of ", h.Matched+h.Matching, " false"),
+	}
+	var got []string
+	for _, x := range p["stages"].([]any) {
+		x := x.(map[string]any)
+		got = append(got, fmt.Sprint(x["what"], " ", x["done"], " of ", x["of"], " ", x["forecast"]))
+	}
+	if d := cmp.Diff(stages, got); d != "" {
+		t.Errorf("stages (-want +got):\n%s", d)
+	}
+	if l, d := fmt.Sprint(p["crawlSecondsLeft"]), fmt.Sprint(p["toDeliver"]); l != fmt.Sprint(int(left.Bound.Round(time.Second).Seconds())) || d != fmt.Sprint(h.Outbox) || left.Bound == 0 || h.Outbox == 0 {
+		t.Errorf("%s s are left, %s to deliver, want %s and %d", l, d, left.Bound, h.Outbox)
+	}
+	// What does not run, or is not configured here, is at no stage.
+	ho.Pipelines = nil
+	ho.Forget()
+	if p := items(a.get("/pipelines", nil, ""))[0]; p["configured"] != false || len(p["stages"].([]any)) != 0 || p["toDeliver"] != nil {
+		t.Errorf("not configured: %v", p)
+	}
+	ho = newHouse(t, token, acts)
+	a = newAsker(ho)
+	if p := items(a.get("/pipelines", nil, ""))[0]; p["currentRun"] != nil || len(p["stages"].([]any)) != 0 || fmt.Sprint(p["toDeliver"]) != "0" {
+		t.Errorf("never run: %v", p)
+	}
+	a.call("POST", "/api/v1/runs", nil, "", `{"pipeline":"matzip"}`)
+	if p := items(a.get("/pipelines", nil, ""))[0]; p["currentRun"] == nil || len(p["stages"].([]any)) != 1 {
+		t.Errorf("just asked for: %v", p)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 
 	"sumbi/jobs"
 	"sumbi/queue"
@@ -38,7 +37,7 @@ func (s *Server) apiAskRun(q *query) (any, error) {
 		return nil, wrong("these are %d accounts; name at most %d, or none for all", len(ask.Accounts), mostTargets)
 	}
 	for i, a := range ask.Accounts {
-		name, err := s.Account(a)
+		name, err := s.Account(ask.Pipeline, a)
 		if err != nil {
 			return nil, wrong("account %d: %s", i+1, err)
 		}
@@ -62,13 +61,24 @@ func (s *Server) apiAskRun(q *query) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.situation.forget()
 	s.Log.Info("a run was asked for", "pipeline", run.Pipeline, "run", run.ID)
 	return runJSON(queue.RunRow{Run: run}), nil
 }
 
+// pipeline is the one of that name; nil when this process has none.
+func (s *Server) pipeline(name string) *jobs.Pipeline {
+	for _, p := range s.Pipelines {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
 // configured reports whether this process has a pipeline of that name.
 func (s *Server) configured(pipeline string) bool {
-	return slices.ContainsFunc(s.Pipelines, func(p *jobs.Pipeline) bool { return p.Name == pipeline })
+	return s.pipeline(pipeline) != nil
 }
 
 func (s *Server) apiRetry(q *query) (any, error) { return nil, s.settle(q, "retried", jobs.Retry) }

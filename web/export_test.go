@@ -67,8 +67,9 @@ func OpenAPI() []byte { return openAPI }
 
 // Bounds of what is live.
 const (
-	LiveMost  = liveMost
-	LiveAhead = liveAhead
+	LiveMost    = liveMost
+	LiveAhead   = liveAhead
+	LiveLongest = liveLongest
 )
 
 // SetBeat makes s read what is watched that often. It comes before Handler.
@@ -151,11 +152,16 @@ type Together struct{ t together }
 
 // Seconds counts what was called since the last look.
 func (t *Together) Seconds(now time.Time, r Rate, limits []queue.Limit) []int {
+	t.t.mu.Lock()
+	defer t.t.mu.Unlock()
 	return t.t.seconds(now, r, limits)
 }
 
 // Slowly keeps what was read.
 type Slowly struct{ k slowly[int] }
+
+// KeptLongest is how long at most something is kept.
+const KeptLongest = keptLongest
 
 // Read returns what is kept, or reads.
 func (k *Slowly) Read(f func() (int, error)) (int, error) { return k.k.read(f) }

@@ -16,7 +16,8 @@ import (
 
 const (
 	liveBeat     = time.Second      // between two readings of what is watched
-	liveShare    = 50               // a reading that takes long is made less often: at most so much of the time is spent in it
+	liveShare    = 50               // a reading that takes long is made less often: the pause after it is so many times as long,
+	liveLongest  = 5 * time.Second  // and at most this, as one that was slow says little of the next
 	liveSilence  = 15 * time.Second // after it something is sent to see whether the reader is still there
 	liveDeadline = 5 * time.Second  // for the reader to take an event
 	liveAge      = 15 * time.Minute // then the browser comes again, and is asked again who it is
@@ -160,7 +161,7 @@ func (s *Server) feed(ctx context.Context, key feedKey, f *feed) {
 				s.Log.Error("live", "view", key.view, "err", err, "more_since_the_last_line", more)
 			}
 		}
-		pause := time.NewTimer(max(s.beat, liveShare*time.Since(began)))
+		pause := time.NewTimer(max(s.beat, min(liveShare*time.Since(began), liveLongest)))
 		select {
 		case <-ctx.Done():
 		case <-pause.C:

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sumbi/web"
@@ -149,6 +150,37 @@ func TestLiveSlow(t *testing.T) {
 	}
 	if _, n := s.Watched(); n != 1 || len(slow) != web.LiveAhead {
 		t.Errorf("%d watch beside %d events that nobody takes", n, len(slow))
+	}
+}
+
+// TestLiveAfterSlowReading reads what is slow less often, but comes by again soon after a reading that was slow once.
+func TestLiveAfterSlowReading(t *testing.T) {
+	t.Parallel()
+	for took, want := range map[time.Duration]time.Duration{
+		0: time.Second, 10 * time.Millisecond: time.Second, 40 * time.Millisecond: 2 * time.Second,
+		2 * time.Second: web.LiveLongest, time.Minute: web.LiveLongest,
+	} {
+		s, _, _ := live(t, func(s *web.Server) { s.SetBeat(time.Second) })
+		synctest.Test(t, func(t *testing.T) {
+			defer s.CloseLive()
+			readings := int64(0)
+			s.Watch("느린", "{{.Data}}", func(context.Context, string) (any, error) {
+				if readings++; readings == 1 {
+					time.Sleep(took)
+				}
+				return readings, nil
+			})
+			events, err := s.Join(t.Context(), "느린")
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-events
+			began := time.Now()
+			<-events
+			if got := time.Since(began); got != want {
+				t.Errorf("after a reading of %s the next one came %s later, want %s", took, got, want)
+			}
+		})
 	}
 }
 

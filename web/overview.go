@@ -93,6 +93,7 @@ type pipelineGlance struct {
 
 // stage is one part of a run.
 type stage struct {
+	What     string // as the API calls it
 	Name     string // marked with say
 	Done, Of int
 	About    bool // Of is a forecast
@@ -157,14 +158,18 @@ func (s *Server) glance(ctx context.Context) (glance, error) {
 	if err != nil {
 		return glance{}, err
 	}
-	g := glance{situation: now, Totals: totals}
+	return glance{situation: now, Totals: totals, Rates: s.speeds(rates)}, nil
+}
+
+// speeds are the rates of the upstreams that the pipelines use.
+func (s *Server) speeds(rates []Rate) (all []speed) {
 	used := s.upstreams()
 	for _, r := range rates {
 		if slices.Contains(used, r.Upstream) {
-			g.Rates = append(g.Rates, newSpeed(r))
+			all = append(all, newSpeed(r))
 		}
 	}
-	return g, nil
+	return all
 }
 
 // upstreams are those that the pipelines use.
@@ -183,7 +188,10 @@ func (s *Server) upstreams() (all []string) {
 	return all
 }
 
-// slowly keeps what was read for as long as reading it takes, many times over, and at least a second.
+// keptLongest is how long at most something is kept that was slow to read.
+const keptLongest = 15 * time.Second
+
+// slowly keeps what was read for as long as reading it takes, many times over, at least a second and at most keptLongest.
 type slowly[T any] struct {
 	mu   sync.Mutex
 	at   time.Time
@@ -195,7 +203,7 @@ func (k *slowly[T]) read(f func() (T, error)) (T, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	began := time.Now()
-	if !k.at.IsZero() && began.Sub(k.at) < max(liveBeat*9/10, liveShare*k.took) {
+	if !k.at.IsZero() && began.Sub(k.at) < max(liveBeat*9/10, min(liveShare*k.took, keptLongest)) {
 		return k.kept, nil
 	}
 	v, err := f()
@@ -283,7 +291,7 @@ func (s *Server) pipelineGlance(ctx context.Context, p *jobs.Pipeline, rates []R
 	if path := fmt.Sprintf("/runs/%d", last.ID); s.serves(path) {
 		g.RunPath = path
 	}
-	pages := stage{Name: say("Pages"), Done: last.Pages, Of: last.Pages}
+	pages := stage{What: "pages", Name: say("Pages"), Done: last.Pages, Of: last.Pages}
 	if h.ListsLeft > 0 {
 		walks, err := s.Store.Reaches(ctx, p.Name)
 		if err != nil {
@@ -293,10 +301,12 @@ func (s *Server) pipelineGlance(ctx context.Context, p *jobs.Pipeline, rates []R
 		pages.Of, pages.About = last.Pages+left.Pages, true
 		g.Left, g.Chained = left.Bound, left.Chained
 	}
-	g.Stages = []stage{
-		pages,
-		{Name: say("Captions read"), Done: h.Answered, Of: h.Answered + h.InBatch + h.Waiting},
-		{Name: say("Restaurants matched"), Done: h.Matched, Of: h.Matched + h.Matching},
+	g.Stages = []stage{pages}
+	if p.Ask != nil {
+		g.Stages = append(g.Stages, stage{What: "captions", Name: say("Captions read"), Done: h.Answered, Of: h.Answered + h.InBatch + h.Waiting})
+	}
+	if p.Find != nil {
+		g.Stages = append(g.Stages, stage{What: "restaurants", Name: say("Restaurants matched"), Done: h.Matched, Of: h.Matched + h.Matching})
 	}
 	return g, nil
 }
@@ -318,7 +328,7 @@ const (
 
 // attention is what waits, and what a person should look at, the worst first.
 func (s *Server) attention(ctx context.Context, reviews int) (all []sentence, err error) {
-	for _, read := range []func(context.Context) ([]sentence, error){s.broke, s.waits, s.limits, s.accounts, s.leftovers} {
+	for _, read := range []func(context.Context) ([]sentence, error){s.broke, s.logins, s.waits, s.limits, s.accounts, s.leftovers} {
 		some, err := read(ctx)
 		if err != nil {
 			return nil, err
@@ -355,6 +365,22 @@ func (s *Server) broke(ctx context.Context) (all []sentence, err error) {
 		all = append(all, sentence{Level: "bad", Tag: say("Stopped"), Text: say("%s waits for you since %s."), Args: []any{x.Lane, x.At}, Detail: x.Reason})
 	}
 	return all, nil
+}
+
+// logins is whose log-in is not accepted any more: nothing is asked for them until they hand in a new one.
+func (s *Server) logins(ctx context.Context) ([]sentence, error) {
+	dead, err := s.Store.DeadLogins(ctx)
+	if err != nil || len(dead) == 0 {
+		return nil, err
+	}
+	var names []string
+	for _, l := range dead {
+		names = append(names, l.Target)
+	}
+	return []sentence{{
+		Level: "bad", Tag: say("Log-in"), Text: say("Log-ins that are not accepted any more: %s. Nothing is asked for these users until new ones are handed in."), Args: []any{len(names)},
+		Detail: someOf(names), Path: "/velog", More: say("Show"),
+	}}, nil
 }
 
 // waits is what waits for money or for an upstream.

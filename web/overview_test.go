@@ -301,30 +301,65 @@ func TestTogether(t *testing.T) {
 	if got := tg.Seconds(at.Add(time.Hour), rate, limits("2026-11-21", 9999, 0)); !slices.Equal(got, own) {
 		t.Errorf("after an hour nobody knows when it was: %v", last(got, 3))
 	}
+	// A clock that goes back is followed: what was called meanwhile counts in the next second.
+	tg.Seconds(at.Add(time.Hour+time.Second), rate, limits("2026-11-21", 9999, 3))
+	if got := tg.Seconds(at.Add(time.Hour-10*time.Second), rate, limits("2026-11-21", 9999, 5)); !slices.Equal(last(got, 2), []int{4, 3}) || len(got) != 300 {
+		t.Errorf("eleven seconds back: %v", last(got, 2))
+	}
+	if got := tg.Seconds(at.Add(time.Hour-9*time.Second), rate, limits("2026-11-21", 9999, 9)); !slices.Equal(last(got, 3), []int{4, 3, 6}) || len(got) != 300 {
+		t.Errorf("a second after that: %v", last(got, 3))
+	}
+	if got := tg.Seconds(at, rate, limits("2026-11-21", 9999, 9)); !slices.Equal(got, own) {
+		t.Errorf("an hour back nobody knows when it was: %v", last(got, 3))
+	}
 }
 
-// TestSlowly reads what takes long less often.
+// TestOverviewWhenTheClockGoesBack shows the overview whatever the clock does.
+func TestOverviewWhenTheClockGoesBack(t *testing.T) {
+	t.Parallel()
+	ho := newHouse(t, token, func(s *web.Server) {
+		o := overviewOf(s.Store)
+		s.Pipelines, s.Rates = o.Pipelines, o.Rates
+	})
+	now := time.Date(2026, 11, 29, 3, 0, 0, 0, time.UTC)
+	for _, step := range []time.Duration{0, time.Second, -time.Second, -time.Minute, -time.Hour, time.Second} {
+		now = now.Add(step)
+		ho.Store.Now = func() time.Time { return now }
+		ho.Forget()
+		if r := ho.ask("GET", "/", "", browser, bearer(token)); r.StatusCode != 200 || !strings.Contains(text(r), "of 8<") {
+			t.Errorf("after a step of %s: %s\n%s", step, r.Status, &ho.log)
+		}
+	}
+}
+
+// TestSlowly reads what takes long less often, but not never.
 func TestSlowly(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var k web.Slowly
-		n := 0
-		read := func() (int, error) {
-			n++
-			time.Sleep(100 * time.Millisecond)
-			return n, nil
-		}
-		for _, tt := range []struct {
-			pause time.Duration
-			want  int
-		}{{0, 1}, {0, 1}, {4 * time.Second, 1}, {2 * time.Second, 2}, {time.Second, 2}} {
-			time.Sleep(tt.pause)
-			if got, err := k.Read(read); got != tt.want || err != nil {
-				t.Errorf("after %s: %d, %v, want %d", tt.pause, got, err, tt.want)
+	for _, tt := range []struct {
+		took   time.Duration
+		pauses []time.Duration
+		want   []int
+	}{
+		{100 * time.Millisecond, []time.Duration{0, 0, 4 * time.Second, 2 * time.Second, time.Second}, []int{1, 1, 1, 2, 2}},
+		{2 * time.Second, []time.Duration{0, web.KeptLongest - time.Second, 2 * time.Second}, []int{1, 1, 2}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var k web.Slowly
+			n := 0
+			read := func() (int, error) {
+				n++
+				time.Sleep(tt.took)
+				return n, nil
 			}
-		}
-		if _, err := (&web.Slowly{}).Read(func() (int, error) { return 0, errors.New("no") }); err == nil {
-			t.Error("an error is kept back")
-		}
-	})
+			for i, pause := range tt.pauses {
+				time.Sleep(pause)
+				if got, err := k.Read(read); got != tt.want[i] || err != nil {
+					t.Errorf("of what takes %s: look %d got reading %d, %v, want %d", tt.took, i+1, got, err, tt.want[i])
+				}
+			}
+		})
+	}
+	if _, err := (&web.Slowly{}).Read(func() (int, error) { return 0, errors.New("no") }); err == nil {
+		t.Error("an error is kept back")
+	}
 }

@@ -18,13 +18,16 @@ func (s *Server) rates(ctx context.Context) ([]Rate, error) {
 	if !s.Store.Shared() {
 		return all, nil
 	}
+	s.together.mu.Lock() // before the counts and the clock are read: a look sees nothing older than the one before it
+	defer s.together.mu.Unlock()
 	limits, err := s.Store.Limits(ctx)
 	if err != nil {
 		return nil, err
 	}
+	now := s.Store.Now()
 	for i, r := range all {
 		if r.Limit > 0 { // what has no limit is not counted together
-			all[i].Seconds = s.together.seconds(s.Store.Now(), r, limits)
+			all[i].Seconds = s.together.seconds(now, r, limits)
 		}
 	}
 	return all, nil
@@ -42,11 +45,10 @@ type followed struct {
 	seconds []int
 }
 
-// seconds counts what was called since the last look, evenly over that time. Before the first look there is only what this
-// process knows of itself.
+// seconds counts what was called since the last look, evenly over that time. Before the first look, and after a gap that is
+// longer than what is shown, there is only what this process knows of itself. A clock that went back begins anew with the next
+// second. The caller holds mu.
 func (t *together) seconds(now time.Time, r Rate, limits []queue.Limit) []int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	used := map[string]int{}
 	for _, l := range limits {
 		if name, _, _ := strings.Cut(l.Name, "/"); name == r.Upstream {
@@ -55,7 +57,7 @@ func (t *together) seconds(now time.Time, r Rate, limits []queue.Limit) []int {
 	}
 	second := now.Unix()
 	f := t.known[r.Upstream]
-	if f == nil || second-f.at > int64(len(f.seconds)) {
+	if f == nil || max(second-f.at, f.at-second) > int64(len(f.seconds)) {
 		if t.known == nil {
 			t.known = map[string]*followed{}
 		}
@@ -63,7 +65,8 @@ func (t *together) seconds(now time.Time, r Rate, limits []queue.Limit) []int {
 		return r.Seconds
 	}
 	gone := int(second - f.at)
-	if gone == 0 {
+	if gone <= 0 {
+		f.at = second
 		return f.seconds
 	}
 	calls := 0

@@ -13,7 +13,8 @@ import (
 // askRun asks whether a pipeline is to run now, and says what that would cost.
 func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 	lang, name := language(r), r.URL.Query().Get("pipeline")
-	if !s.hasPipeline(name) {
+	p := s.pipeline(name)
+	if p == nil {
 		s.fail(w, r, http.StatusNotFound, say("There is no such pipeline."), say("Pipelines are named in sumbi.toml; a start reads it."))
 		return
 	}
@@ -46,12 +47,16 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 		}
 		c.Facts = []fact{
 			{say("Accounts"), grouped(f.Accounts)},
-			{say("Instagram pages"), word(lang, "about %s", grouped(f.Pages))},
+			{word(lang, "Requests to %s", p.Lane), word(lang, "about %s", grouped(f.Pages))},
 			{say("Time of the crawl"), word(lang, "about %s", span(lang, f.Crawl))},
-			{say("Captions to be read"), word(lang, "about %s", grouped(f.Captions))},
-			{say("Searches"), word(lang, "about %s", grouped(f.Searches))},
-			{say("Cost"), cost},
 		}
+		if p.Ask != nil {
+			c.Facts = append(c.Facts, fact{say("Captions to be read"), word(lang, "about %s", grouped(f.Captions))})
+		}
+		if p.Find != nil {
+			c.Facts = append(c.Facts, fact{say("Searches"), word(lang, "about %s", grouped(f.Searches))})
+		}
+		c.Facts = append(c.Facts, fact{say("Cost"), cost})
 		c.Note = word(lang, "Only what is new, and all of accounts that are new.")
 		c.Check = fact{"full", say("Walk whole lists: what was changed or left out before is found, for far more requests than above.")}
 		if f.Full {
@@ -65,7 +70,7 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 // startRun asks for a run; an unfinished one goes on.
 func (s *Server) startRun(w http.ResponseWriter, r *http.Request) {
 	name := r.PostFormValue("pipeline")
-	if !s.hasPipeline(name) {
+	if !s.configured(name) {
 		s.fail(w, r, http.StatusNotFound, say("There is no such pipeline."), say("Pipelines are named in sumbi.toml; a start reads it."))
 		return
 	}
@@ -88,15 +93,6 @@ func (s *Server) startRun(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.done(w, r, "/", say("Run %d of %s begins."), run.ID, name)
-}
-
-func (s *Server) hasPipeline(name string) bool {
-	for _, p := range s.Pipelines {
-		if p.Name == name {
-			return true
-		}
-	}
-	return false
 }
 
 // askRetry asks whether everything that was given up is to be tried again.

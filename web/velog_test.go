@@ -84,7 +84,7 @@ func velogServer(t *testing.T) *web.Server {
 	t.Helper()
 	s := &web.Server{Log: slog.New(slog.DiscardHandler), Status: func(context.Context, io.Writer) error { return nil }}
 	s.Store = velogStore(t)
-	s.Pipelines = []*jobs.Pipeline{jobs.Velog(&jobs.Pipeline{Name: "velog"}, 0)}
+	s.Pipelines = []*jobs.Pipeline{jobs.Velog(&jobs.Pipeline{Name: "velog", Lane: "velog"}, 0)}
 	s.HandIn = func(_ context.Context, p *jobs.Pipeline, want, text string) (string, error) {
 		if p.Name != "velog" || text != "access_token=가; refresh_token=나" {
 			return "", errors.New("velog does not accept the session any more")
@@ -137,6 +137,44 @@ func TestVelogViews(t *testing.T) {
 	for _, path := range []string{"/velog/다른일/dubu", "/velog/velog/nobody", "/velog/velog/hodu/b", "/velog/velog/dubu/없음"} {
 		if status, _ := ask(t, h, http.MethodGet, path, nil); status != http.StatusNotFound {
 			t.Errorf("%s: status %d", path, status)
+		}
+	}
+}
+
+// TestVelogOnTheOverview shows what a pipeline has that reads no captions and matches no restaurants, and that a log-in is dead.
+func TestVelogOnTheOverview(t *testing.T) {
+	t.Parallel()
+	s := velogServer(t)
+	s.Forecast = func(context.Context, string) (web.Forecast, error) {
+		return web.Forecast{Accounts: 2, Pages: 34, Priced: true, Full: true}, nil
+	}
+	h := s.Handler()
+	for path, words := range map[string]struct{ want, not []string }{
+		"/": {
+			[]string{"Log-ins that are not accepted any more: 1.", `<bdi>hodu</bdi>`, `href="/velog">Show<`, `<span class="badge bad">Log-in<`, "<span>Pages</span>"},
+			[]string{"Captions read", "Restaurants matched", "All is well"},
+		},
+		"/?lang=ko": {
+			[]string{"더 이상 인정되지 않는 로그인: 1건.", `<span class="badge bad">로그인<`, "<span>페이지</span>"},
+			[]string{"읽은 캡션", "찾은 식당"},
+		},
+		"/runs/new?pipeline=velog":         {[]string{"Requests to velog", "about 34", "Accounts", "Cost"}, []string{"nstagram", "Captions", "Searches"}},
+		"/runs/new?pipeline=velog&lang=ko": {[]string{"velog 요청", "약 34"}, []string{"인스타그램", "캡션", "검색"}},
+	} {
+		status, body := ask(t, h, http.MethodGet, path, nil)
+		if status != http.StatusOK {
+			t.Errorf("%s: status %d", path, status)
+		}
+		_, body, _ = strings.Cut(body, "<main")
+		for _, w := range words.want {
+			if !strings.Contains(body, w) {
+				t.Errorf("%s does not say %q in\n%s", path, w, body)
+			}
+		}
+		for _, w := range words.not {
+			if strings.Contains(body, w) {
+				t.Errorf("%s says %q in\n%s", path, w, body)
+			}
 		}
 	}
 }

@@ -78,8 +78,8 @@ type Server struct {
 	Stopping <-chan struct{} // closed when this process was told to stop; nil never
 	// Webhooked is told what became of each webhook: accepted, repeated, other (about nothing of ours), refused or failed. May be nil.
 	Webhooked func(result string)
-	// Account is an account as the configuration would name it; its error says what is wrong with the name.
-	Account func(name string) (string, error)
+	// Account is an account of a pipeline as the configuration would name it; its error says what is wrong with the name.
+	Account func(pipeline, name string) (string, error)
 
 	reviewed    reviewed
 	packer      queue.Packer
