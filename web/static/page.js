@@ -11,7 +11,6 @@ document.addEventListener("click", async (e) => {
       const answer = await fetch(link.href, { headers: { Accept: "text/html", "HX-Request": "true" } });
       if (!answer.ok) throw new Error(answer.status);
       dialog.innerHTML = await answer.text();
-      pressed = false;
       dialog.showModal();
     } catch {
       location.href = link.href;
@@ -25,8 +24,9 @@ document.addEventListener("click", async (e) => {
 });
 
 // The Enter that asks must not answer, too: it may be held down, or be heard in two halves. Only one that is pressed within the
-// dialog counts there.
+// dialog counts there, each time that it opens.
 let pressed = false;
+dialog?.addEventListener("close", () => { pressed = false; });
 dialog?.addEventListener("keydown", enter);
 dialog?.addEventListener("keypress", enter);
 
@@ -35,6 +35,11 @@ function enter(e) {
   if (e.type === "keydown" && !e.repeat) pressed = true;
   if (!pressed) e.preventDefault();
 }
+
+// Who chooses a language or a theme comes back to where he stands on the page: what follows the # stays through the answer.
+document.addEventListener("submit", (e) => {
+  if (e.target.matches('form[action^="/look"]')) e.target.action = "/look" + location.hash;
+});
 
 // The element with data-events names what is watched. Each event carries the inside of one element.
 const watched = document.querySelector("[data-events]");
