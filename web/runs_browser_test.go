@@ -236,7 +236,8 @@ func TestDeadByCause(t *testing.T) {
 	p.Wait(`document.querySelector(".said")?.innerText === "버린 작업: 1개"`)
 }
 
-// TestJobsHeldEnter holds down the Enter that asks, a second time, too: it answers nothing.
+// TestJobsHeldEnter holds down the Enter that asks, a second time, too: it answers nothing. Nor does the one that leaves the question
+// ask it again.
 func TestJobsHeldEnter(t *testing.T) {
 	t.Parallel()
 	_, at := serveBig(t)
@@ -245,21 +246,31 @@ func TestJobsHeldEnter(t *testing.T) {
 	for _, path := range []string{"/jobs?state=dead&kind=match", questions} {
 		p.Go(at + path)
 		p.Wait(`document.readyState === "complete" && document.querySelector("[data-all]").hidden === false`)
-		browsertest.Eval[any](p, `(window.answers = 0, document.getElementById("dialog").addEventListener("submit", (e) => { e.preventDefault(); window.answers++; }))`)
+		browsertest.Eval[any](p, `(() => {
+			window.asks = window.answers = 0;
+			document.querySelector("form[data-ask]").addEventListener("submit", () => window.asks++);
+			document.getElementById("dialog").addEventListener("submit", (e) => { e.preventDefault(); window.answers++; });
+		})()`)
 		p.Click(`input[name="id"]`)
-		for range 2 {
+		for n := range 2 {
 			browsertest.Eval[any](p, `document.querySelector('button[value="retry"]').focus()`)
 			p.Press(kb.Enter)
 			p.Wait(`document.activeElement.matches("dialog[open] .primary")`)
 			for range 3 {
 				p.Held(kb.Enter)
 			}
-			if n := browsertest.Eval[int](p, `window.answers`); n != 0 {
-				t.Errorf("%s: the key that asks answers %d times", path, n)
+			if answers := browsertest.Eval[int](p, `window.answers`); answers != 0 {
+				t.Errorf("%s: the key that asks answers %d times", path, answers)
 			}
 			tabTo(t, p, `dialog [data-close]`)
 			p.Press(kb.Enter)
-			p.Wait(`!document.querySelector("dialog[open]")`)
+			p.Wait(`document.activeElement.matches("button[value=retry]")`)
+			for range 3 {
+				p.Held(kb.Enter)
+			}
+			if asks := browsertest.Eval[int](p, `window.asks`); asks != n+1 {
+				t.Errorf("%s: it was asked %d times, want %d", path, asks, n+1)
+			}
 		}
 		browsertest.Eval[any](p, `document.querySelector('button[value="retry"]').focus()`)
 		p.Press(kb.Enter)
