@@ -27,7 +27,7 @@ const (
 	shownFirst  = 9   // candidates with a key of their own; the others are shown on demand
 	mostWords   = 100 // characters of a search
 	mostLink    = 2000
-	mostAuthor  = 64  // characters of a name
+	mostAuthor  = 64 // characters of a name
 	mostSearch  = 15 * time.Second
 	mostLent    = 512 // mentions that are kept from others
 	lendTime    = time.Minute
