@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 	"time"
 
 	"sumbi/adapters"
@@ -64,19 +63,18 @@ func labelOf(ctx context.Context, q querier, mention int64) (Label, error) {
 // mostLinked bounds what one link finds.
 const mostLinked = 20
 
-// Linked returns what the file knows behind a link of a finder's: entries of places first, then what searches have shown.
-// link may come with another scheme than the finder's own; the last part of a finder's link may be its own id.
-func (s *Store) Linked(ctx context.Context, link string) ([]Option, error) {
-	rest := strings.TrimRight(strings.TrimPrefix(strings.TrimPrefix(strings.TrimSpace(link), "https://"), "http://"), "/")
-	id := rest[strings.LastIndexByte(rest, '/')+1:]
-	if rest == "" || id == rest {
+// Linked returns what the file knows behind links, and by finder's own id, unless that is "": entries of places first, then what
+// searches have shown. Without links there is nothing.
+func (s *Store) Linked(ctx context.Context, links []string, finder, id string) ([]Option, error) {
+	if len(links) == 0 {
 		return nil, nil
 	}
-	if strings.Trim(id, "0123456789") != "" {
-		id = "-" // no finder's
+	var forms []any
+	for _, l := range links {
+		forms = append(forms, l)
 	}
-	forms := []any{"http://" + rest, "https://" + rest, "http://" + rest + "/", "https://" + rest + "/", id}
-	const where = `(x.link in (?, ?, ?, ?) or (x.finder_id <> '' and x.finder_id = ?))`
+	forms = append(forms, finder, id)
+	where := `(x.link in ` + places(1, len(links)) + ` or (x.finder = ? and x.finder_id <> '' and x.finder_id = ?))`
 	entries, err := list(ctx, s.read, `select x.id, x.finder, x.finder_id, x.name, x.category, x.address, x.road_address, x.phone, x.link, x.query, x.lat, x.lng
 		from place_entry x where `+where+` order by x.id, x.finder limit 20`, forms, scanLinked)
 	if err != nil {

@@ -72,19 +72,18 @@ func TestLinked(t *testing.T) {
 	within(t, s, func(tx *queue.Tx) error {
 		return tx.SaveSearch("kakao", "냉면", []adapters.Candidate{shown, again, {Finder: "naver", Name: "남의 집", Link: "https://example.com/777x"}})
 	})
-	for _, tt := range []struct{ link, want string }{
-		{"http://place.map.kakao.com/26338954", "을밀대"},
-		{" https://place.map.kakao.com/26338954/ ", "을밀대"},
-		{"place.map.kakao.com/26338954", "을밀대"},
-		{"https://place.map.kakao.com/777", "평양면옥"},
-		{"https://map.naver.com/p/9", "(own) 을지로 우래옥"},
-		{"https://place.map.kakao.com/778", ""},
-		{"https://place.map.kakao.com/", ""},
-		{"777", ""},
-		{"https://place.map.kakao.com/'; drop table place; --", ""},
-		{"", ""},
+	for _, tt := range []struct{ links, finder, id, want string }{
+		{links: "http://place.map.kakao.com/26338954", want: "을밀대"},
+		{links: "https://a.test http://place.map.kakao.com/26338954", want: "을밀대"},
+		{links: "https://place.map.kakao.com/777", finder: "kakao", id: "777", want: "평양면옥"},
+		{links: "https://place.map.kakao.com/777", finder: "naver", id: "777"}, // another finder's number
+		{links: "https://map.naver.com/p/9", want: "(own) 을지로 우래옥"},
+		{links: "https://place.map.kakao.com/778", finder: "kakao", id: "778"},
+		{links: "https://place.map.kakao.com/", finder: "kakao"},
+		{links: "https://place.map.kakao.com/';drop-table-place;--"},
+		{finder: "kakao", id: "777"},
 	} {
-		all, err := s.Linked(t.Context(), tt.link)
+		all, err := s.Linked(t.Context(), strings.Fields(tt.links), tt.finder, tt.id)
 		check(t, err)
 		var got []string
 		for _, o := range all {
@@ -94,6 +93,6 @@ func TestLinked(t *testing.T) {
 			}
 			got = append(got, o.Name)
 		}
-		same(t, tt.link, strings.Join(got, ", "), tt.want)
+		same(t, tt.links+tt.finder, strings.Join(got, ", "), tt.want)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	neturl "net/url"
 	"strings"
 	"testing"
 
@@ -123,6 +124,70 @@ func TestMapInBrowser(t *testing.T) {
 	dark := browsertest.Open(t, url+"/map#15/37.5663/126.9922", browsertest.Options{Width: 390, Dark: true})
 	dark.Wait(mapReady + ` && document.querySelectorAll("#map .leaflet-tile-loaded").length > 2`)
 	dark.Screenshot("map-tiles-390-dark")
+}
+
+// TestMapAddress wants the address to lead to the place and the position that are shown: loaded again, in another language, and
+// without the place once that is closed.
+func TestMapAddress(t *testing.T) {
+	t.Parallel()
+	_, url := bigHouse(t, nil)
+	p := browsertest.Open(t, url+"/map", browsertest.Options{Language: "en"})
+	p.Wait(mapReady)
+	where := func() (place, hash string) {
+		t.Helper()
+		return browsertest.Eval[string](p, `new URLSearchParams(location.search).get("place") ?? ""`), browsertest.Eval[string](p, `location.hash`)
+	}
+	const shown = `(document.querySelector("#map-panel h2")?.dataset.place ?? "")`
+	same := func(what, place, hash string) {
+		t.Helper()
+		p.Wait(mapReady)
+		if got := browsertest.Eval[string](p, shown); got != place {
+			t.Errorf("%s: %q is shown, want %q", what, got, place)
+		}
+		if gotPlace, gotHash := where(); gotPlace != place || gotHash != hash {
+			t.Errorf("%s: the address is of %q %s, want %q %s", what, gotPlace, gotHash, place, hash)
+		}
+	}
+	ids := browsertest.Eval[[]string](p, `[...document.querySelectorAll("#map-list [data-place]")].map((a) => a.dataset.place)`)
+	p.Go(url + "/map?" + urlValues("place", ids[0], "ad", "no"))
+	p.Wait(mapReady + ` && ` + shown + ` === ` + quote(ids[0]))
+	other := browsertest.Eval[string](p, `[...document.querySelectorAll("#map-list [data-place]")].map((a) => a.dataset.place).find((id) => id !== `+quote(ids[0])+`)`)
+	p.Click(`#map-list [data-place=` + quote(other) + `]`)
+	p.Wait(shown + ` === ` + quote(other) + ` && location.search.includes(` + quote(neturl.QueryEscape(other)) + `)`)
+	// Where the map stands counts, even where the place is out of sight.
+	browsertest.Eval[any](p, `document.getElementById("map").focus()`)
+	for range 12 {
+		_, before := where()
+		p.Press(kb.ArrowRight)
+		p.Wait(`location.hash !== ` + quote(before))
+	}
+	p.Wait(`!document.querySelector("#map .leaflet-pan-anim")`)
+	_, hash := where()
+	browsertest.Eval[any](p, `(window.before = true, location.reload())`)
+	p.Wait(`!window.before && ` + mapReady)
+	same("loaded again", other, hash)
+	p.Click(`form[action^="/look"] [name=lang]`)
+	p.Wait(`document.documentElement.lang === "ko" && ` + mapReady)
+	same("in Korean", other, hash)
+	p.Click(`form[action^="/look"] [name=theme]`)
+	p.Wait(`document.documentElement.dataset.theme === "light" && ` + mapReady)
+	same("in another theme", other, hash)
+	p.Click("[data-close-panel]")
+	p.Wait(`document.getElementById("map-panel").hidden`)
+	same("closed", "", hash)
+	if !browsertest.Eval[bool](p, `location.search === "?ad=no"`) {
+		t.Error("the filter is lost")
+	}
+	// A dot of the map.
+	p.Go(url + "/map?" + urlValues("place", ids[0]))
+	p.Wait(mapReady + ` && [...document.querySelectorAll("#map .map-dot")].length > 0`)
+	browsertest.Eval[any](p, `[...document.querySelectorAll("#map .map-dot")].at(-1).focus()`)
+	browsertest.Eval[any](p, `document.querySelector("#map-panel h2").dataset.old = ""`)
+	p.Press(kb.Enter)
+	p.Wait(`document.querySelector("#map-panel h2") && document.querySelector("#map-panel h2").dataset.old === undefined`)
+	place := browsertest.Eval[string](p, shown)
+	_, hash = where()
+	same("a dot", place, hash)
 }
 
 // TestMapFilterInBrowser filters, and opens the link to what it sees anew.

@@ -481,7 +481,7 @@ func TestMapList(t *testing.T) {
 			t.Errorf("%s: %d\n%s", tt.query, code, body)
 		}
 		for _, name := range tt.want {
-			if !strings.Contains(body, "<bdi>"+name+"</bdi>") {
+			if !strings.Contains(body, `<bdi class="clamp">`+name+"</bdi>") {
 				t.Errorf("%s: %s is not in the list\n%s", tt.query, name, body)
 			}
 		}

@@ -156,7 +156,7 @@ func TestRunNow(t *testing.T) {
 		t.Fatalf("%s to %s, runs %v, %v", r.Status, r.Header.Get("Location"), runs, err)
 	}
 	b := text(ho.ask("GET", "/", "", browser, bearer(token), func(q *http.Request) { q.AddCookie(r.Cookies()[0]) }))
-	if !strings.Contains(b, "Run 1 of matzip begins.") || !strings.Contains(b, "about to begin") {
+	if !strings.Contains(b, "Run 1 of "+isolated("matzip")+" begins.") || !strings.Contains(b, "about to begin") {
 		t.Errorf("after it:\n%s", b)
 	}
 	if r := post("matzip", korean); r.StatusCode != 303 || len(r.Cookies()) != 1 {

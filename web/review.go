@@ -26,7 +26,8 @@ const (
 	reviewAhead = 5   // cards that a script is given at a time
 	shownFirst  = 9   // candidates with a key of their own; the others are shown on demand
 	mostWords   = 100 // characters of a search
-	mostAuthor  = 64  // characters of a name
+	mostLink    = 2000
+	mostAuthor  = 64 // characters of a name
 	mostSearch  = 15 * time.Second
 	mostLent    = 512 // mentions that are kept from others
 	lendTime    = time.Minute
@@ -165,6 +166,9 @@ type foundCard struct {
 	Choices []choice
 	Alert   string
 }
+
+// Most is how many characters are taken.
+func (f foundCard) Most() int { return mostLink }
 
 // choice is one candidate.
 type choice struct {
@@ -400,7 +404,7 @@ func (s *Server) reviewAnswer(w http.ResponseWriter, r *http.Request) {
 	if before != nil {
 		keep(&s.reviewed.mu, &s.reviewed.before, versionKey(m.ID, now.Version()), *before)
 	}
-	text := word(lang, "%s: %s", m.Name, what)
+	text := named(lang, "%s: %s", m.Name, what)
 	if scripted(r) {
 		answerJSON(w, http.StatusOK, answered{Said: text, Seen: seen})
 		return
@@ -519,9 +523,9 @@ func (s *Server) notDecided(w http.ResponseWriter, r *http.Request, m queue.Ment
 	m2, meanwhile := errors.AsType[*jobs.Meanwhile](err)
 	switch {
 	case meanwhile && m2.Now.Label != 0:
-		s.problem(w, r, http.StatusConflict, m, word(lang, "%s was decided by %s meanwhile: %s. Your answer was not stored.", m.Name, firstText(m2.Now.Author, word(lang, "somebody")), s.decided(lang, m2.Now)))
+		s.problem(w, r, http.StatusConflict, m, named(lang, "%s was decided by %s meanwhile: %s. Your answer was not stored.", m.Name, firstText(m2.Now.Author, word(lang, "somebody")), s.decided(lang, m2.Now)))
 	case meanwhile:
-		s.problem(w, r, http.StatusConflict, m, word(lang, "%s was matched anew meanwhile: %s. Your answer was not stored.", m.Name, s.decided(lang, m2.Now)))
+		s.problem(w, r, http.StatusConflict, m, named(lang, "%s was matched anew meanwhile: %s. Your answer was not stored.", m.Name, s.decided(lang, m2.Now)))
 	case errors.Is(err, queue.ErrNotFound):
 		s.reviewGone(w, r, err)
 	case queue.Fatal(err) || r.Context().Err() != nil:
@@ -608,6 +612,8 @@ func (s *Server) reviewSearch(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil && r.Context().Err() != nil:
 		return
+	case errors.Is(err, errWords):
+		f.Alert = word(lang, "At most %d characters are searched. Put in less, or a link.", mostWords)
 	case err != nil:
 		s.Log.Warn("search for a review", "err", err)
 		f.Alert = word(lang, "Not everything could be searched: %s", err)
@@ -629,13 +635,20 @@ func (s *Server) reviewSearch(w http.ResponseWriter, r *http.Request) {
 	s.showReview(w, r, http.StatusOK, reviewPage{Card: card, Pipeline: r.PostFormValue("pipeline"), Single: r.PostFormValue("single") != ""})
 }
 
+// errWords says that there are more words than are searched.
+var errWords = fmt.Errorf("at most %d characters are searched", mostWords)
+
 // find returns what is found by words: what the state knows behind a link, else what the finders say.
 func (s *Server) find(ctx context.Context, m queue.Mention, words string) ([]queue.Option, error) {
-	if utf8.RuneCountInString(words) > mostWords || words == "" {
+	if words == "" || utf8.RuneCountInString(words) > mostLink {
 		return nil, nil
 	}
-	if strings.Contains(words, "/") {
-		return s.Store.Linked(ctx, words)
+	if link := linkIn(words); link != "" {
+		forms, finder, id := linkForms(link)
+		return s.Store.Linked(ctx, forms, finder, id)
+	}
+	if utf8.RuneCountInString(words) > mostWords {
+		return nil, errWords
 	}
 	if s.Look == nil {
 		return nil, errors.New("no finder is configured here")

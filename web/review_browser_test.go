@@ -125,7 +125,7 @@ func TestReviewByKeyboard(t *testing.T) {
 	shows(p, "식당 3")
 	p.Press("a")
 	shows(p, "식당 4")
-	p.Wait(`document.getElementById("review-said").textContent.startsWith("식당 3: ")`)
+	p.Wait(`document.getElementById("review-said").textContent.startsWith(` + quote(isolated("식당 3")+": ") + `)`)
 	is(t, s, ids[0], "place 을밀대 2호점 사장님")
 	is(t, s, ids[1], "none  사장님")
 	is(t, s, ids[2], "review")
@@ -159,7 +159,7 @@ func TestReviewByKeyboard(t *testing.T) {
 	shows(p, "식당 5")
 	p.Press("1")
 	p.Wait(`!document.getElementById("review-end").hidden`)
-	p.Wait(`document.getElementById("review-said").textContent === "식당 5: 을밀대 1호점"`)
+	p.Wait(`document.getElementById("review-said").textContent === ` + quote(isolated("식당 5")+": "+isolated("을밀대 1호점")))
 	for i, want := range []string{"place 을밀대 2호점", "place 을밀대 9호점", "none ", "none ", "place sn1 본점", "place 을밀대 1호점"} {
 		is(t, s, ids[i], want+" 사장님")
 	}
@@ -179,8 +179,86 @@ func TestReviewByKeyboard(t *testing.T) {
 	is(t, s, ids[5], "review")
 	p.Press("\r")
 	p.Wait(`!document.getElementById("review-end").hidden`)
-	p.Wait(`document.getElementById("review-said").textContent === "식당 5: 장소 없음"`)
+	p.Wait(`document.getElementById("review-said").textContent === ` + quote(isolated("식당 5")+": "+isolated("장소 없음")))
 	is(t, s, ids[5], "none  사장님")
+}
+
+// TestReviewKeys wants keys that write nothing to decide nothing: people scroll with the arrows of a keypad, too.
+func TestReviewKeys(t *testing.T) {
+	t.Parallel()
+	s, url := smallPage(t)
+	posted(t, s, "p1", "식당", restaurants(10), candidates(5))
+	p := browsertest.Open(t, url+"/review", browsertest.Options{})
+	n := 0
+	shows(p, "식당 0")
+	for _, tt := range []struct {
+		key, code string
+		decides   bool
+	}{
+		{"End", "Numpad1", false},
+		{"ArrowDown", "Numpad2", false},
+		{"PageDown", "Numpad3", false},
+		{"Clear", "Numpad5", false},
+		{"Home", "Numpad7", false},
+		{"PageUp", "Numpad9", false},
+		{"Dead", "KeyN", false},
+		{"Unidentified", "Digit1", false},
+		{" ", "Space", false},
+		{"Process", "Numpad2", false},
+		{"2", "Numpad2", true},
+		{"2", "Digit2", true},
+		{"ㅜ", "KeyN", true}, // of a Korean keyboard
+		{"Process", "KeyN", true},
+		{"𝓃", "KeyN", true},
+	} {
+		decides := browsertest.Eval[bool](p, `!document.body.dispatchEvent(new KeyboardEvent("keydown", { key: `+quote(tt.key)+`, code: `+quote(tt.code)+`, bubbles: true, cancelable: true }))`)
+		if decides != tt.decides {
+			t.Errorf("%s of key %s decides: %v", tt.key, tt.code, decides)
+		}
+		if decides {
+			n++
+			shows(p, fmt.Sprint("식당 ", n))
+		}
+	}
+}
+
+// TestSaidDirection wants a name that is written from right to left to turn nothing but itself around in what is said.
+func TestSaidDirection(t *testing.T) {
+	t.Parallel()
+	s, url := smallPage(t)
+	names := []told{{Name: "\u202eabc 식당"}, {Name: "x\u2069\u202eabc"}, {Name: "\u2067식당"}, {Name: "식당"}}
+	ids := posted(t, s, "p1", "식당", names, candidates(2))
+	// ordered tells whether our words follow the name, each character at the right of the one before.
+	ordered := func(p *browsertest.Page, css string) {
+		t.Helper()
+		got := browsertest.Eval[string](p, `(() => {
+			const n = document.querySelector(`+quote(css)+`).firstChild;
+			const at = (i) => { const r = document.createRange(); r.setStart(n, i); r.setEnd(n, i + 1); return r.getBoundingClientRect().right; };
+			const colon = n.data.lastIndexOf(":");
+			const name = Math.max(...[...Array(colon).keys()].map(at));
+			const seen = [...n.data].map((c, i) => [c, i]).filter(([c, i]) => i >= colon && /[:a-z]/.test(c)).map(([, i]) => at(i));
+			return seen.length > 3 && seen.every((x, i) => x > (i ? seen[i - 1] : name)) ? "" : n.data + " " + seen;
+		})()`)
+		if got != "" {
+			t.Errorf("%s is turned around: %+q", css, got)
+		}
+	}
+	p := browsertest.Open(t, url+"/review", browsertest.Options{Language: "en"})
+	for i, key := range []string{"n", "s", "n"} {
+		shows(p, names[i].Name)
+		p.Press(key)
+		p.Wait(`document.getElementById("review-said").textContent.includes(` + quote(map[string]string{"n": "no place", "s": "skipped"}[key]) + `)`)
+		ordered(p, "#review-said")
+		browsertest.Eval[any](p, `document.getElementById("review-said").textContent = ""`)
+	}
+	p.Press("u")
+	p.Wait(`document.getElementById("review-said").textContent.includes("shown again")`)
+	ordered(p, "#review-said")
+
+	plain := browsertest.Open(t, fmt.Sprint(url, "/review/", ids[1]), browsertest.Options{Language: "en", NoScript: true})
+	plain.Click(`button[value="none"]`)
+	plain.Wait(`document.querySelector(".said")`)
+	ordered(plain, ".said")
 }
 
 // TestReviewsAMinute decides a hundred mentions of the large state by keyboard; the next card is there at once.
@@ -254,7 +332,7 @@ func TestReviewConflictInBrowser(t *testing.T) {
 	shows(p, "식당 1")
 	p.Press("n")
 	shows(p, "식당 2")
-	p.Wait(`document.getElementById("review-problems").textContent.includes("식당 1 was decided by 이 meanwhile: 을밀대 2호점. Your answer was not stored.")`)
+	p.Wait(`document.getElementById("review-problems").textContent.includes(` + quote(isolated("식당 1")+" was decided by "+isolated("이")+" meanwhile: "+isolated("을밀대 2호점")+". Your answer was not stored.") + `)`)
 	p.Screenshot("conflict-1440-light-en")
 	is(t, s, ids[1], "place 을밀대 2호점 이")
 	// Undo leads over the conflict to the answer before it.
@@ -267,10 +345,10 @@ func TestReviewConflictInBrowser(t *testing.T) {
 		t.Errorf("the mention says %q", by)
 	}
 	p.Press("n")
-	p.Wait(`document.readyState === "complete" && document.querySelector(".said")?.textContent === "식당 1: no place"`)
+	p.Wait(`document.readyState === "complete" && document.querySelector(".said")?.textContent === ` + quote(isolated("식당 1")+": "+isolated("no place")))
 	is(t, s, ids[1], "none  사장님")
 	p.Press("u")
-	p.Wait(`document.querySelector(".said")?.textContent === "식당 1: taken back"`)
+	p.Wait(`document.querySelector(".said")?.textContent === ` + quote(isolated("식당 1")+": taken back"))
 	is(t, s, ids[1], "place 을밀대 2호점 이")
 }
 
@@ -359,6 +437,51 @@ func TestStrangeTexts(t *testing.T) {
 	}
 }
 
+// TestLongNames wants names and everything else of a place that are ten thousand emoji to leave room for the rest of the page.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	s, url := smallPage(t)
+	long := strings.Repeat("🍜", 10_000)
+	cs := candidates(4)
+	cs[0].Name, cs[0].Category, cs[0].Address, cs[0].RoadAddress, cs[0].Phone, cs[0].Link = long, long, long, long, long, long
+	cs[1].Name, cs[1].RoadAddress = long, cs[1].RoadAddress+" "+long
+	names := []told{{Name: long, Branch: long, Area: long, Address: long, Quote: long, Menu: []jobs.Dish{{Name: long}, {Name: long}}}, {Name: long}, {Name: "셋"}, {Name: long, Quote: long, Menu: []jobs.Dish{{Name: long}}}}
+	ids := posted(t, s, "p1", long, names, cs)
+	paths := []string{"/review", fmt.Sprint("/review/", ids[0]), fmt.Sprint("/review/", ids[3]), "/posts/post/p1", "/map"}
+	for i, id := range ids[:3] {
+		m, err := s.Mention(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		choices, _, err := jobs.Choices(t.Context(), s, m)
+		if err == nil {
+			err = jobs.Label(t.Context(), s, id, choices, i, "사장님", jobs.Together(jobs.DefaultFinders(), false))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		place := neturl.PathEscape(placeOf(t, s, id))
+		paths = append(paths, "/places/"+place, "/map?place="+place)
+	}
+	paths = append(paths, "/places/"+neturl.PathEscape(placeOf(t, s, ids[0]))+"/merge?other="+neturl.QueryEscape(placeOf(t, s, ids[1])))
+	for _, width := range []int{1440, 390} {
+		p := browsertest.Open(t, url+"/runs", browsertest.Options{Width: width, Language: "en"})
+		for _, path := range paths {
+			p.Go(url + path)
+			if strings.HasPrefix(path, "/map") {
+				p.Wait(mapReady)
+			}
+			if by := p.Wide(); by > 0 {
+				t.Errorf("%d %s: %d pixels too wide", width, path, by)
+			}
+			// On a wide screen the list of the map has a bar of its own.
+			if high := browsertest.Eval[int](p, `Math.max(document.documentElement.scrollHeight, document.querySelector(".map-side")?.scrollHeight ?? 0)`); high > 9000 {
+				t.Errorf("%d %s is %d pixels high", width, path, high)
+			}
+		}
+	}
+}
+
 // TestMergeInBrowser asks in a dialog before two places become one, by keyboard.
 func TestMergeInBrowser(t *testing.T) {
 	t.Parallel()
@@ -431,11 +554,11 @@ func TestReviewWithoutServer(t *testing.T) {
 	shows(p, "식당 0")
 	p.Press("1")
 	shows(p, "식당 1")
-	p.Wait(`document.getElementById("review-said").textContent === "식당 0: 을밀대 1호점"`)
+	p.Wait(`document.getElementById("review-said").textContent === ` + quote(isolated("식당 0")+": "+isolated("을밀대 1호점")))
 	gone.Store(true)
 	p.Press("1")
 	shows(p, "식당 2")
-	p.Wait(`document.getElementById("review-problems").textContent.includes("Not stored, the server does not answer: 식당 1")`)
+	p.Wait(`document.getElementById("review-problems").textContent.includes(` + quote("Not stored, the server does not answer: "+isolated("식당 1")) + `)`)
 	is(t, s, ids[1], "review")
 	for range 20 { // more than were fetched
 		p.Press("s")
@@ -449,6 +572,6 @@ func TestReviewWithoutServer(t *testing.T) {
 	p.Click("#review-problems a")
 	shows(p, "식당 1")
 	p.Press("2")
-	p.Wait(`document.querySelector(".said")?.textContent === "식당 1: 을밀대 2호점"`)
+	p.Wait(`document.querySelector(".said")?.textContent === ` + quote(isolated("식당 1")+": "+isolated("을밀대 2호점")))
 	is(t, s, ids[1], "place 을밀대 2호점 사장님")
 }

@@ -185,6 +185,9 @@ func (v reviewer) card(id int64) (body, seen string) {
 	return body, m[1]
 }
 
+// isolated is a name as it stands in texts of the page: its marks of direction end with it.
+func isolated(name string) string { return "\u2068" + name + "\u2069" }
+
 // is checks what is decided about a mention: its state, the name of its place and who has decided.
 func is(t testing.TB, s *queue.Store, id int64, want string) {
 	t.Helper()
@@ -205,7 +208,7 @@ func TestReviewByForms(t *testing.T) {
 	ids := posted(t, ho.Store, "p1", "을밀대 갔다가 우래옥", []told{{Name: "을밀대"}, {Name: "우래옥"}, {Name: "평양면옥"}}, candidates(3))
 	r := v.send("GET", "/review", nil)
 	b := text(r)
-	for _, want := range []string{"을밀대", "To review: 3</span>", "을밀대 1호점", "서울 중구 을지로 2", "02-2203-0003", "https://place.map.kakao.com/1001", "two candidates fit about equally", "+ </span><bdi>name equal", `value="김 검토"`, "kakao “<bdi>낱말 p1</bdi>” (3)", "from the tag"} {
+	for _, want := range []string{"을밀대", "To review: 3</span>", "을밀대 1호점", "서울 중구 을지로 2", "02-2203-0003", "https://place.map.kakao.com/1001", "two candidates fit about equally", "+ </span><bdi>name equal", `value="김 검토"`, "kakao “<bdi class=\"clamp\">낱말 p1</bdi>” (3)", "from the tag"} {
 		if !strings.Contains(b, want) {
 			t.Errorf("the page does not say %q:\n%s", want, b)
 		}
@@ -273,7 +276,7 @@ func TestTwoReviewers(t *testing.T) {
 			}
 			r := lee.send("POST", path, url.Values{"choice": {"none"}, "seen": {seen}})
 			b := text(r)
-			if r.StatusCode != 409 || !strings.Contains(b, "was decided by 김 meanwhile: 을밀대 1호점. Your answer was not stored.") {
+			if r.StatusCode != 409 || !strings.Contains(b, "was decided by "+isolated("김")+" meanwhile: "+isolated("을밀대 1호점")+". Your answer was not stored.") {
 				t.Errorf("the second answer: %s\n%s", r.Status, b)
 			}
 			is(t, ho.Store, id, "place 을밀대 1호점 김")
@@ -283,7 +286,7 @@ func TestTwoReviewers(t *testing.T) {
 			if r := lee.send("POST", path, url.Values{"choice": {"2"}, "seen": {seen}}); r.StatusCode != 303 && r.StatusCode != 200 {
 				t.Fatal(r.Status)
 			}
-			if r := kim.send("POST", path+"/undo", url.Values{"seen": {theirs}}); r.StatusCode != 409 || !strings.Contains(text(r), "decided by 이 meanwhile") {
+			if r := kim.send("POST", path+"/undo", url.Values{"seen": {theirs}}); r.StatusCode != 409 || !strings.Contains(text(r), "decided by "+isolated("이")+" meanwhile") {
 				t.Errorf("undo of what was decided anew: %s", r.Status)
 			}
 			is(t, ho.Store, id, "place 을밀대 2호점 이")
@@ -382,6 +385,68 @@ func TestReviewOther(t *testing.T) {
 	want := []string{"을밀대/을밀대 마포", "을밀대/을밀대 마포", "을밀대/을밀대 마포", "을밀대/고장", "을밀대/을밀대 마포", "을밀대/을밀대 마포", "을밀대/을밀대 마포", "을밀대/고장"}
 	if d := cmp.Diff(want, asked); d != "" {
 		t.Error(d)
+	}
+}
+
+// TestReviewLinks tells links from words, and finds what is known behind a link as people copy it.
+func TestReviewLinks(t *testing.T) {
+	t.Parallel()
+	var asked string
+	ho := newHouse(t, token, func(s *web.Server) {
+		s.Look = func(_ context.Context, _ queue.Mention, words string) ([]queue.Option, []queue.Asked, error) {
+			asked = words
+			return nil, nil, nil
+		}
+	})
+	all := candidates(3)
+	all[2].ID, all[2].Finder, all[2].Name, all[2].Link = "", "naver", "우래옥", "https://map.naver.com/p/entry/place/1234"
+	id := posted(t, ho.Store, "p1", "을밀대", []told{{Name: "을밀대"}}, all)[0]
+	v := reviewer{house: ho, name: "김", scripted: true}
+	long := "?q=" + strings.Repeat("%EC%9D%84", 60)
+	const kakao, naver = "을밀대 2호점", "우래옥"
+	for _, tt := range []struct {
+		words, asked, found string // what the finders are asked, and what the state knows
+	}{
+		{words: "https://place.map.kakao.com/1002", found: kakao},
+		{words: "HTTP://Place.Map.Kakao.com/1002/", found: kakao},
+		{words: "place.map.kakao.com/1002", found: kakao},
+		{words: "https://place.map.kakao.com/1002?referrer=daumsearch_local", found: kakao},
+		{words: "https://place.map.kakao.com/1002#comment", found: kakao},
+		{words: "https://place.map.kakao.com/1002?a=b#comment", found: kakao},
+		{words: "https://place.map.kakao.com/m/1002", found: kakao},
+		{words: "https://map.kakao.com/?itemId=1002", found: kakao},
+		{words: "https://map.kakao.com/" + long + "&itemId=1002#", found: kakao},
+		{words: "https://map.kakao.com/link/map/1002", found: kakao},
+		{words: "[카카오맵] 을밀대 https://place.map.kakao.com/1002", found: kakao},
+		{words: "https://map.naver.com/p/entry/place/1234?c=15.00,0,0,0,dh", found: naver},
+		{words: "https://map.naver.com/p/entry/place/1234/#", found: naver},
+		{words: "https://map.naver.com/p/entry/place/1002"}, // Kakao's number
+		{words: "https://naver.me/x1002?itemId=1002"},
+		{words: "https://place.map.kakao.com/"},
+		{words: "https://"},
+		{words: "https://a@place.map.kakao.com/%zz"},
+		{words: "반반 1/2 식당", asked: "반반 1/2 식당"},
+		{words: "커피/와인", asked: "커피/와인"},
+		{words: "와인 a.b/c", asked: "와인 a.b/c"},
+		{words: "1.5/2인분", asked: "1.5/2인분"},
+		{words: strings.Repeat("가", 100), asked: strings.Repeat("가", 100)},
+	} {
+		asked = ""
+		b := text(v.send("POST", fmt.Sprintf("/review/%d/search", id), url.Values{"words": {tt.words}}))
+		if asked != tt.asked {
+			t.Errorf("%q: the finders are asked %q, want %q", tt.words, asked, tt.asked)
+		}
+		if n := strings.Count(b, `value="found`); n != min(len(tt.found), 1) || !strings.Contains(b, tt.found) {
+			t.Errorf("%q: %d are found, want %q:\n%s", tt.words, n, tt.found, b)
+		}
+	}
+	asked = ""
+	b := text(v.send("POST", fmt.Sprintf("/review/%d/search", id), url.Values{"words": {strings.Repeat("가", 101)}}))
+	if !strings.Contains(b, "At most 100 characters are searched.") || asked != "" {
+		t.Errorf("too many words: asked %q\n%s", asked, b)
+	}
+	if b, _ := v.card(id); !strings.Contains(b, `name="words" maxlength="2000"`) {
+		t.Errorf("a link does not go into the field:\n%s", b)
 	}
 }
 

@@ -236,6 +236,50 @@ func TestDeadByCause(t *testing.T) {
 	p.Wait(`document.querySelector(".said")?.innerText === "버린 작업: 1개"`)
 }
 
+// TestJobsHeldEnter holds down the Enter that asks, a second time, too: it answers nothing. Nor does the one that leaves the question
+// ask it again.
+func TestJobsHeldEnter(t *testing.T) {
+	t.Parallel()
+	_, at := serveBig(t)
+	p := browsertest.Open(t, at+"/dead", browsertest.Options{Language: "en"})
+	questions := browsertest.Eval[string](p, `document.querySelector('a[href^="/dead/questions"]').getAttribute("href")`)
+	for _, path := range []string{"/jobs?state=dead&kind=match", questions} {
+		p.Go(at + path)
+		p.Wait(`document.readyState === "complete" && document.querySelector("[data-all]").hidden === false`)
+		browsertest.Eval[any](p, `(() => {
+			window.asks = window.answers = 0;
+			document.querySelector("form[data-ask]").addEventListener("submit", () => window.asks++);
+			document.getElementById("dialog").addEventListener("submit", (e) => { e.preventDefault(); window.answers++; });
+		})()`)
+		p.Click(`input[name="id"]`)
+		for n := range 2 {
+			browsertest.Eval[any](p, `document.querySelector('button[value="retry"]').focus()`)
+			p.Press(kb.Enter)
+			p.Wait(`document.activeElement.matches("dialog[open] .primary")`)
+			for range 3 {
+				p.Held(kb.Enter)
+			}
+			if answers := browsertest.Eval[int](p, `window.answers`); answers != 0 {
+				t.Errorf("%s: the key that asks answers %d times", path, answers)
+			}
+			tabTo(t, p, `dialog [data-close]`)
+			p.Press(kb.Enter)
+			p.Wait(`document.activeElement.matches("button[value=retry]")`)
+			for range 3 {
+				p.Held(kb.Enter)
+			}
+			if asks := browsertest.Eval[int](p, `window.asks`); asks != n+1 {
+				t.Errorf("%s: it was asked %d times, want %d", path, asks, n+1)
+			}
+		}
+		browsertest.Eval[any](p, `document.querySelector('button[value="retry"]').focus()`)
+		p.Press(kb.Enter)
+		p.Wait(`document.activeElement.matches("dialog[open] .primary")`)
+		p.Press(kb.Enter)
+		p.Wait(`window.answers === 1`)
+	}
+}
+
 // TestJobsWithoutScript does the same without a script: the question is a page of its own.
 func TestJobsWithoutScript(t *testing.T) {
 	_, at := serveBig(t)

@@ -477,7 +477,7 @@ func (s *Server) velogAskLogout(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.confirm(w, r, confirmation{
-		Title: say("Forget the log-in?"), Text: say("No call is made for %s any more. What was counted stays."), Args: m.Target,
+		Title: say("Forget the log-in?"), Text: say("No call is made for %s any more. What was counted stays."), Args: isolated(m.Target),
 		Action: "/velog-logout", Fields: []fact{{"pipeline", m.Login.Pipeline}, {"user", m.Target}}, Button: say("Forget the log-in"), Danger: true, Back: velogPath(m.Login.Pipeline, m.Target),
 	})
 }

@@ -341,7 +341,7 @@ func TestVelogLogout(t *testing.T) {
 	if _, body := ask(t, h, http.MethodGet, "/velog/velog/dubu", nil); !strings.Contains(body, way) {
 		t.Error("no way to log out")
 	}
-	if status, body := ask(t, h, http.MethodGet, strings.ReplaceAll(way, "&amp;", "&"), nil); status != http.StatusOK || !strings.Contains(body, "No call is made for dubu any more") {
+	if status, body := ask(t, h, http.MethodGet, strings.ReplaceAll(way, "&amp;", "&"), nil); status != http.StatusOK || !strings.Contains(body, "No call is made for "+isolated("dubu")+" any more") {
 		t.Errorf("asked: %d %s", status, body)
 	}
 	do := url.Values{"pipeline": {"velog"}, "user": {"dubu"}}

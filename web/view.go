@@ -55,6 +55,7 @@ type page struct {
 	LoggedIn    bool   // there is a session that can be ended
 	Nav         []link // nil: the visitor is outside
 	Said        string // what was just done, for once
+	Back        string // where who chooses a language goes from here; "" where he came from
 	Data        any    // the view's own
 	Body        template.HTML
 }
@@ -105,7 +106,11 @@ func (s *Server) fragment(w http.ResponseWriter, r *http.Request, name string, d
 }
 
 func (s *Server) pageOf(r *http.Request, title string, data any) page {
-	return page{Lang: language(r), Theme: theme(r), Path: r.URL.Path, Title: title, LoggedIn: s.Token != "" && s.cookie(r) != "", Data: data}
+	p := page{Lang: language(r), Theme: theme(r), Path: r.URL.Path, Title: title, LoggedIn: s.Token != "" && s.cookie(r) != "", Data: data}
+	if r.Method == http.MethodPost && isHere(r.PostFormValue("back")) {
+		p.Back = r.PostFormValue("back")
+	}
+	return p
 }
 
 func (s *Server) write(w http.ResponseWriter, r *http.Request, status int, p page, name string) {
@@ -158,6 +163,9 @@ type fact struct{ Name, Value string }
 // confirm asks before something is done: in a dialog when a script asks, else on a page of its own. A link to it has the
 // attribute data-dialog.
 func (s *Server) confirm(w http.ResponseWriter, r *http.Request, c confirmation) {
+	if !slices.ContainsFunc(c.Fields, func(f fact) bool { return f.Name == "back" }) {
+		c.Fields = append(c.Fields, fact{"back", c.Back})
+	}
 	if scripted(r) {
 		s.fragment(w, r, "confirm", c)
 		return
@@ -167,7 +175,7 @@ func (s *Server) confirm(w http.ResponseWriter, r *http.Request, c confirmation)
 
 // done leads a visitor whose form was taken to the view at path, where text is said once, in his language.
 func (s *Server) done(w http.ResponseWriter, r *http.Request, path, text string, args ...any) {
-	said := base64.RawURLEncoding.EncodeToString([]byte(clipped(word(language(r), text, args...), mostSaid)))
+	said := base64.RawURLEncoding.EncodeToString([]byte(clipped(named(language(r), text, args...), mostSaid)))
 	http.SetCookie(w, &http.Cookie{Name: "said", Value: said, Path: "/", MaxAge: 60, HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: s.blank(r).Secure})
 	http.Redirect(w, r, path, http.StatusSeeOther)
 }
@@ -302,7 +310,8 @@ func theme(r *http.Request) string {
 	return ""
 }
 
-// chooseLook takes the visitor's language or theme and goes back to where he came from.
+// chooseLook takes the visitor's language or theme and goes back to where he came from. Where that was the answer to a form it goes
+// to where the form would have led without being sent, else to the nearest page above.
 func (s *Server) chooseLook(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	for name, allowed := range map[string][]string{"lang": {english, korean}, "theme": {"light", "dark", "auto"}} {
@@ -314,9 +323,34 @@ func (s *Server) chooseLook(w http.ResponseWriter, r *http.Request) {
 	if from, err := url.Parse(r.Referer()); err == nil && from.Host == r.Host && strings.HasPrefix(from.Path, "/") && !strings.HasPrefix(from.Path, "//") {
 		q := from.Query()
 		q.Del("lang")
-		back = (&url.URL{Path: from.Path, RawQuery: q.Encode()}).String()
+		back = s.shownAbove(from.EscapedPath())
+		if back == from.EscapedPath() && len(q) > 0 {
+			back += "?" + q.Encode()
+		}
+	}
+	if form := r.PostFormValue("back"); isHere(form) && s.serves(form) {
+		back = form
 	}
 	http.Redirect(w, r, back, http.StatusSeeOther)
+}
+
+// shownAbove is the nearest page from an escaped path upwards that a GET shows: at itself unless that is but for forms.
+func (s *Server) shownAbove(at string) string {
+	for ; at != "/"; at = path.Dir(at) {
+		u, err := url.Parse(at)
+		if err != nil {
+			return "/"
+		}
+		_, shown := s.closed.Handler(&http.Request{Method: http.MethodGet, URL: u})
+		_, sent := s.closed.Handler(&http.Request{Method: http.MethodPost, URL: u})
+		_, shown, _ = strings.Cut(shown, " ")
+		_, sent, _ = strings.Cut(sent, " ")
+		// Where forms go to a path of their own there is nothing to be shown: /jobs/do is no job.
+		if shown != "" && (sent == "" || sent == shown) {
+			break
+		}
+	}
+	return at
 }
 
 // remember keeps how the visitor likes the page.
@@ -374,6 +408,26 @@ func word(lang, text string, args ...any) string {
 		return text
 	}
 	return fmt.Sprintf(text, args...)
+}
+
+// named is word for a text that is shown as plain text and names what is of others: marks of direction in a name end with it.
+func named(lang, text string, args ...any) string {
+	for i, a := range args {
+		if name, ok := a.(string); ok {
+			args[i] = isolated(name)
+		}
+	}
+	return word(lang, text, args...)
+}
+
+// isolated puts a name between U+2068 and U+2069. Such marks of its own would end that too early.
+func isolated(name string) string {
+	return "\u2068" + strings.Map(func(r rune) rune {
+		if r >= '\u2066' && r <= '\u2069' {
+			return -1
+		}
+		return r
+	}, name) + "\u2069"
 }
 
 // readWords reads the Korean words of all views. It panics on a file that cannot be read: they are built in.

@@ -57,6 +57,32 @@ func TestLook(t *testing.T) {
 	if !strings.Contains(b, `<html lang="ko" data-theme="dark">`) {
 		t.Errorf("the page is %s", b)
 	}
+	for from, want := range map[string]string{
+		"/jobs/7?a=b":                        "/jobs/7?a=b",
+		"/jobs/do":                           "/jobs",
+		"/jobs/do?lang=ko":                   "/jobs",
+		"/review/7/search":                   "/review/7",
+		"/review/7/undo":                     "/review/7",
+		"/review/7":                          "/review/7",
+		"/review/author":                     "/review",
+		"/places/x/merge?other=y":            "/places/x/merge?other=y",
+		"/accounts/%EB%A7%9B%EC%A7%91/a%2Fb": "/accounts/%EB%A7%9B%EC%A7%91/a%2Fb",
+		"/nothing/at/all":                    "/",
+	} {
+		if r := choose("lang=ko", "http://sumbi.test"+from); r.Header.Get("Location") != want {
+			t.Errorf("from %s it leads to %q, want %q", from, r.Header.Get("Location"), want)
+		}
+	}
+	// The answer to a form knows where that would have led.
+	r = ho.ask("POST", "/jobs/do", "do=x&back=/jobs%3Fstate%3Ddead", browser, bearer(token), with("Content-Type", "application/x-www-form-urlencoded"))
+	if b := text(r); r.StatusCode != 400 || !strings.Contains(b, `name="back" value="/jobs?state=dead"`) {
+		t.Errorf("the answer to a form: %s\n%s", r.Status, b)
+	}
+	for back, want := range map[string]string{"/jobs?state=dead": "/jobs?state=dead", "https://evil.test/": "/jobs", "//evil.test": "/jobs", "/nothing": "/jobs"} {
+		if r := choose("lang=ko&back="+url.QueryEscape(back), "http://sumbi.test/jobs/do"); r.Header.Get("Location") != want {
+			t.Errorf("back to %q it leads to %q, want %q", back, r.Header.Get("Location"), want)
+		}
+	}
 	for _, referer := range []string{"", "https://evil.test/x", "http://sumbi.test//evil.test/", ":", "http://sumbi.test"} {
 		if r := choose("lang=ko", referer); r.Header.Get("Location") != "/" {
 			t.Errorf("from %q it leads to %q", referer, r.Header.Get("Location"))

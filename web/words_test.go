@@ -147,7 +147,7 @@ func wordsOfSource(t *testing.T, name string, said map[string]string) {
 			return true
 		}
 		f, _ := call.Fun.(*ast.Ident)
-		at := map[string]int{"say": 0, "word": 1}
+		at := map[string]int{"say": 0, "word": 1, "named": 1}
 		if f == nil {
 			return true
 		}

@@ -42,15 +42,21 @@ function text(tag, className, content) {
   return e;
 }
 
-// The place at which the map stands is behind the #, so that a link shows the same.
+// The position at which the map stands is behind the #, so that a link shows the same.
 function place() {
   const [zoom, lat, lng] = location.hash.slice(1).split("/").map(Number);
   return location.hash && [zoom, lat, lng].every(Number.isFinite) ? { zoom, lat, lng } : undefined;
 }
 
+// remember puts the position and the place in the panel into the address.
 function remember() {
+  if (!map) return;
   const c = map.getCenter();
-  history.replaceState(null, "", `${location.pathname}${location.search}#${map.getZoom()}/${c.lat.toFixed(4)}/${c.lng.toFixed(4)}`);
+  const q = new URLSearchParams(location.search);
+  const chosen = panel.querySelector("h2")?.dataset.place;
+  if (chosen) q.set("place", chosen);
+  else q.delete("place");
+  history.replaceState(null, "", `${location.pathname}${q.size ? "?" + q : ""}#${map.getZoom()}/${c.lat.toFixed(4)}/${c.lng.toFixed(4)}`);
 }
 
 function begin() {
@@ -71,7 +77,7 @@ function begin() {
   markers = L.layerGroup().addTo(map);
   outline().catch(console.warn);
   tiles();
-  mark();
+  mark(!at);
   map.on("moveend", () => {
     draw();
     remember();
@@ -245,26 +251,28 @@ async function show(answer) {
   panel.innerHTML = await answer.text();
   panel.hidden = false;
   mark();
+  remember();
   panel.querySelector("h2, h1")?.focus({ preventScroll: true });
   panel.parentElement.scrollTop = 0;
   if (narrow.matches) panel.scrollIntoView({ block: "start" });
 }
 
-// mark shows on the map where the place in the panel is.
+// mark shows on the map where the place in the panel is; with move it comes into view.
 let ring;
-function mark() {
+function mark(move = true) {
   ring?.remove();
   const { lat, lng } = panel.querySelector("h2")?.dataset ?? {};
   if (!lat) return;
   const at = L.latLng(Number(lat), Number(lng));
   ring = L.marker(at, { icon: L.divIcon({ className: "map-ring", iconSize: [34, 34] }), interactive: false, keyboard: false, zIndexOffset: 1000 }).addTo(map);
-  if (!map.getBounds().pad(-0.05).contains(at)) map.panTo(at, { animate: !still });
+  if (move && !map.getBounds().pad(-0.05).contains(at)) map.panTo(at, { animate: !still });
 }
 
 function close() {
   panel.hidden = true;
   panel.replaceChildren();
   ring?.remove();
+  remember();
 }
 
 // The list shows what is in view, once the map stands still.

@@ -11,7 +11,6 @@ document.addEventListener("click", async (e) => {
       const answer = await fetch(link.href, { headers: { Accept: "text/html", "HX-Request": "true" } });
       if (!answer.ok) throw new Error(answer.status);
       dialog.innerHTML = await answer.text();
-      pressed = false;
       dialog.showModal();
     } catch {
       location.href = link.href;
@@ -24,17 +23,23 @@ document.addEventListener("click", async (e) => {
   }
 });
 
-// The Enter that asks must not answer, too: it may be held down, or be heard in two halves. Only one that is pressed within the
-// dialog counts there.
-let pressed = false;
-dialog?.addEventListener("keydown", enter);
-dialog?.addEventListener("keypress", enter);
+// The Enter that asks must not answer, too, nor the one that leaves a question ask it again: it may be held down, or be heard in two
+// halves. It counts only where it was pressed: within the dialog, or outside.
+let within = false;
+document.addEventListener("keydown", enter, true);
+document.addEventListener("keypress", enter, true);
 
 function enter(e) {
-  if (e.key !== "Enter") return;
-  if (e.type === "keydown" && !e.repeat) pressed = true;
-  if (!pressed) e.preventDefault();
+  if (e.key !== "Enter" || !dialog) return;
+  const inside = dialog.contains(e.target);
+  if (e.type === "keydown" && !e.repeat) within = inside;
+  if (inside !== within) e.preventDefault();
 }
+
+// Who chooses a language or a theme comes back to where he stands on the page: what follows the # stays through the answer.
+document.addEventListener("submit", (e) => {
+  if (e.target.matches('form[action^="/look"]')) e.target.action = "/look" + location.hash;
+});
 
 // The element with data-events names what is watched. Each event carries the inside of one element.
 const watched = document.querySelector("[data-events]");

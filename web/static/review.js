@@ -170,7 +170,8 @@ function problem(text, link) {
   problems.append(line);
 }
 
-function name(c) { return c.querySelector("h2").textContent; }
+// name is that of a card's restaurant within a text of ours: its marks of direction end with it.
+function name(c) { return `\u2068${c.querySelector("h2").textContent.replace(/[\u2066-\u2069]/g, "")}\u2069`; }
 function say(text) { if (said) said.textContent = text; }
 
 function skip(c) {
@@ -247,7 +248,13 @@ root.addEventListener("click", (e) => {
   }
 });
 
-// Keys. With a Korean keyboard the letters are those of the same keys.
+// keyOf is the letter or figure that a key stands for. With a Korean keyboard, or while one composes, the letters are those of the
+// same keys; a key that writes nothing, as the arrows of a keypad, stands for none.
+function keyOf(e) {
+  if (/^[a-z0-9]$/i.test(e.key)) return e.key.toLowerCase();
+  return [...e.key].length === 1 || e.key === "Process" ? e.code.replace(/^(Key|Digit)(?=.$)/, "").toLowerCase() : "";
+}
+
 const on = document.getElementById("review-keys-on");
 on.checked = localStorage.getItem("review-keys") !== "off";
 on.addEventListener("change", () => localStorage.setItem("review-keys", on.checked ? "on" : "off"));
@@ -258,7 +265,7 @@ document.addEventListener("keydown", (e) => {
     if (e.key === "Escape") e.target.blur();
     return;
   }
-  const key = /^[a-z0-9]$/i.test(e.key) ? e.key.toLowerCase() : e.code.replace(/^(Key|Digit|Numpad)(?=.$)/, "").toLowerCase();
+  const key = keyOf(e);
   const c = card();
   if (key === "u") {
     e.preventDefault();
