@@ -18,6 +18,8 @@ import (
 const (
 	// budgetPause is how long work waits for a budget before it asks again by itself. When there is room it is called.
 	budgetPause = time.Hour
+	// apartPause is how long it waits when that depends on what is under way, of which the last may be in the books by now.
+	apartPause = time.Second
 	// hurryEvery bounds how often the ticker calls what waits, once there is room again.
 	hurryEvery = time.Minute
 )
@@ -53,6 +55,10 @@ func (e *Engine) afford(ctx context.Context, pipeline string, cost int64) error 
 		return nil
 	}
 	why := over(t, run, ofRun, ofMonth, cost, e.Store.Now())
+	if ofRun.Apart, ofMonth.Apart = 0, 0; t.Fit(run, ofRun, ofMonth, cost) {
+		// No Upstream: it does not count as work that waits for a budget, which is not known to be used up.
+		return &adapters.Error{Kind: adapters.Throttled, Reason: adapters.ReasonBudget, After: apartPause, Err: errors.New("what is left of the budget is set apart for what is under way")}
+	}
 	b := &e.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -190,6 +190,32 @@ func TestBudgetOfTheNextMonth(t *testing.T) {
 	})
 }
 
+// What depends on calls that are under way waits for them, not for a budget: it is not known to be used up.
+func TestBudgetIsSetApart(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.spend(queue.Terms{Prices: map[string]int64{"instagram": 100}, Month: 300})
+		w.boot()
+		free, _, _, _, err := w.store.SetApart(t.Context(), pipeline, 200, w.store.Terms())
+		if err != nil || free == nil {
+			t.Fatal(err)
+		}
+		for _, tt := range []struct {
+			cost  int64
+			after time.Duration
+			waits bool // for a budget
+		}{{200, time.Second, false}, {400, time.Hour, true}} {
+			e := adapters.Classify(w.engine.Afford(t.Context(), pipeline, tt.cost))
+			if e == nil || e.Kind != adapters.Throttled || e.Reason != adapters.ReasonBudget || e.After != tt.after || strings.HasPrefix(e.Error(), "budget: ") != tt.waits {
+				t.Errorf("%d: got %+v", tt.cost, e)
+			}
+		}
+		free()
+		if err := w.engine.Afford(t.Context(), pipeline, 200); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A serve that waits for the month's end makes no calls and few commits.
 func TestBudgetDoesNotSpin(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

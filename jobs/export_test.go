@@ -23,3 +23,8 @@ var Growth = growth
 
 // AtMidnight is how far from the end of a day a look may be that tells of it.
 const AtMidnight = atMidnight
+
+// Afford sets money apart for work of a pipeline.
+func (e *Engine) Afford(ctx context.Context, pipeline string, cost int64) error {
+	return e.afford(ctx, pipeline, cost)
+}
