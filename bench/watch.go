@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/chromedp/chromedp"
@@ -136,8 +134,6 @@ func watchers(url string, n int) (tabs []context.Context, leave func(), err erro
 		options = append(options, chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) {
 			cmd.Args = append([]string{nice, "-n", "10", cmd.Path}, cmd.Args[1:]...)
 			cmd.Path = nice
-			cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-			cmd.Env = os.Environ()
 		}))
 	}
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
