@@ -74,7 +74,10 @@ func arriveDatabase(ctx context.Context, d Database, schema string) (_ *database
 func (f *databaseTarget) rows() querier { return f.tx }
 
 func (f *databaseTarget) put(ctx context.Context, t table, s *stream) error {
-	_, err := f.raw.CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, s)
+	if _, err := f.raw.CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, s); err != nil {
+		return err
+	}
+	_, err := f.raw.Exec(ctx, `analyze `+quoted(t.name)) // until autovacuum comes by, every plan would be a guess
 	return err
 }
 

@@ -267,6 +267,7 @@ func TestMoveCutOff(t *testing.T) {
 			move(t, leg.from, leg.to)
 		}
 		rows(t, open(t, address, queue.Guest), `select count(*) from webhook`, "5000")
+		rows(t, open(t, address, queue.Guest), `select reltuples from pg_class where relname = 'webhook'`, "5000")
 		rows(t, open(t, file, queue.Guest), `select count(*) from webhook`, "5000")
 	}
 }

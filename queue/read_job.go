@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -328,18 +329,38 @@ func (s *Store) DeadTexts(ctx context.Context, g DeadGroup, before int64, n int)
 		}
 		before = part[len(part)-1].ID
 	}
-	for i := range all {
-		d := &all[i]
-		if d.Posts, err = list(ctx, s.read, `select stream, key, target from record where question = ? order by id limit ?`, []any{d.ID, deadPosts}, func(r *sql.Rows) (p PostName, err error) {
-			return p, r.Scan(&p.Stream, &p.Key, &p.Target)
-		}); err != nil {
-			return nil, s.explain(err)
-		}
-		if err := one(ctx, s.read, `select count(*) from record where question = ?`, []any{d.ID}, &d.All); err != nil {
-			return nil, s.explain(err)
-		}
+	if err := s.nameAskers(ctx, all); err != nil {
+		return nil, err
 	}
 	return all, nil
+}
+
+// nameAskers gives each question its posts, in one reading for all of them.
+func (s *Store) nameAskers(ctx context.Context, all []DeadText) error {
+	at := map[int64]*DeadText{}
+	ids := []int64{}
+	for i := range all {
+		at[all[i].ID] = &all[i]
+		ids = append(ids, all[i].ID)
+	}
+	b, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	return s.each(ctx, `select question, n, stream, key, target from (
+			select question, count(*) over (partition by question) n, row_number() over (partition by question order by id) nth, stream, key, target
+			from record where question in (select cast(k.value as bigint) from json_each(?) k)) asker
+		where nth <= ? order by question, nth`, []any{string(b), deadPosts}, func(r *sql.Rows) error {
+		var id int64
+		var n int
+		var p PostName
+		if err := r.Scan(&id, &n, &p.Stream, &p.Key, &p.Target); err != nil {
+			return err
+		}
+		d := at[id]
+		d.All, d.Posts = n, append(d.Posts, p)
+		return nil
+	})
 }
 
 // HighestJob returns the highest number of a job; 0 when there is none.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"sumbi/adapters"
 	"sumbi/queue"
 )
 
@@ -307,6 +308,41 @@ func TestDeadGroups(t *testing.T) {
 	texts, err = s.DeadTexts(t.Context(), text, text.Most, 5)
 	check(t, err)
 	same(t, "texts before that", len(texts), 0)
+}
+
+// TestDeadTextsNamePosts wants the first posts of each question to be named, and all of them to be counted.
+func TestDeadTextsNamePosts(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	_, ws := begin(t, s, "을지로골목", "posts")
+	var posts []adapters.Record
+	for n := range 9 {
+		posts = append(posts, post(fmt.Sprint("p", n), "냉면", n+1))
+	}
+	kept := put(t, s, ws[0], posts...)
+	within(t, s, func(tx *queue.Tx) error {
+		for n, st := range kept {
+			question := "많은"
+			if n%4 == 3 { // p3 and p7
+				question = "적은"
+			}
+			if _, _, err := tx.Ask("matzip", st.ID, question, question); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	check(t, s.Exec(t.Context(), `update question set state = 'dead', err = '거절', answered_at = '2026-11-10T03:00:00.000Z'`))
+	texts, err := s.DeadTexts(t.Context(), queue.DeadGroup{What: queue.DeadQuestion, Pipeline: "matzip", Cause: "거절"}, 0, 5)
+	check(t, err)
+	said := map[string]string{}
+	for _, d := range texts {
+		for _, p := range d.Posts {
+			said[d.Key] += p.Key + " "
+		}
+		said[d.Key] += fmt.Sprint("of ", d.All)
+	}
+	same(t, "posts", said, map[string]string{"많은": "p0 p1 p2 p4 p5 of 7", "적은": "p3 p7 of 2"})
 }
 
 func TestSubjects(t *testing.T) {
