@@ -65,3 +65,11 @@ func kakaoID(u *url.URL) string {
 }
 
 func number(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+
+// webLink is a link to a page, "" for anything else.
+func webLink(link string) string {
+	if u, err := url.Parse(link); err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" {
+		return link
+	}
+	return ""
+}

@@ -585,3 +585,13 @@ func (s *Server) static(w http.ResponseWriter, r *http.Request) {
 	}
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(b))
 }
+
+// firstText is the first text that is not empty.
+func firstText(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
