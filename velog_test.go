@@ -298,3 +298,40 @@ func TestVelogDoctor(t *testing.T) {
 		t.Errorf("%d calls with a dead session, want the one that showed it", n)
 	}
 }
+
+// TestVelogLogoutByAnyName forgets log-ins by the name that a user goes by now and by his id, and refuses a name of two.
+func TestVelogLogoutByAnyName(t *testing.T) {
+	t.Parallel()
+	w := newVelogWorld(t, sim.Options{Seed: 24, Velog: sim.VelogOptions{Users: 3, Posts: 2}})
+	v := w.Velog()
+	all := v.Users()
+	for _, u := range all {
+		if status, text := w.login(u); status != 0 {
+			t.Fatalf("login: %d %s", status, text)
+		}
+	}
+	w.mustRun("run", "velog")
+	// The second takes the name that the first had, the third another one.
+	for _, x := range [][2]string{{all[0].Username, "땅콩"}, {all[1].Username, all[0].Username}, {all[2].Username, "왕만두"}} {
+		if err := v.Rename(x[0], x[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.mustRun("run", "velog")
+	for _, x := range []struct {
+		user   string
+		status int
+		says   string
+	}{
+		{"@" + all[0].Username, 1, all[0].ID + " (first " + all[0].Username + ", now 땅콩)"},
+		{all[0].Username, 1, all[1].ID + " (first " + all[1].Username + ", now " + all[0].Username + ")"},
+		{"왕만두", 0, "the log-in of 왕만두 (kept as " + all[2].Username + ") is forgotten"},
+		{"왕만두", 1, "has no log-in"},
+		{all[1].ID, 0, "(kept as " + all[1].Username + ") is forgotten"},
+		{all[0].Username, 0, "the log-in of " + all[0].Username + " is forgotten"},
+	} {
+		if status, out, errs := w.run("logout", "velog", x.user); status != x.status || !strings.Contains(out+errs, x.says) {
+			t.Errorf("logout %s: %d %s%s, want %d and %q", x.user, status, out, errs, x.status, x.says)
+		}
+	}
+}

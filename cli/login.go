@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -103,13 +104,45 @@ func (l logoutCmd) Run(e *env) error {
 	}
 	defer s.Close()
 	user := strings.TrimPrefix(l.User, "@")
-	err = jobs.LogOut(e.ctx, s, &jobs.Pipeline{Name: p.Name, Members: kindOf(p).members}, user)
+	known, err := s.LoggedIn(e.ctx, p.Name, user)
+	if err != nil {
+		return err
+	}
+	if len(known) > 1 {
+		return l.whichOne(e, s, user)
+	}
+	err = queue.ErrNotFound
+	if len(known) == 1 {
+		err = jobs.LogOut(e.ctx, s, &jobs.Pipeline{Name: p.Name, Members: kindOf(p).members}, known[0])
+	}
 	if errors.Is(err, queue.ErrNotFound) {
 		return fmt.Errorf("%s has no log-in in %s; nothing was changed", user, p.Name)
 	}
 	if err != nil {
 		return err
 	}
+	if known[0] != user {
+		user = fmt.Sprintf("%s (kept as %s)", user, known[0])
+	}
 	fmt.Fprintf(e.Stdout, "the log-in of %s is forgotten: no call is made for this user any more; what was counted stays\n", user)
 	return nil
+}
+
+// whichOne refuses a name that several users have had.
+func (l logoutCmd) whichOne(e *env, s *queue.Store, user string) error {
+	logins, err := s.Logins(e.ctx, l.Pipeline)
+	if err != nil {
+		return err
+	}
+	names, err := s.Renamed(e.ctx, l.Pipeline)
+	if err != nil {
+		return err
+	}
+	var all []string
+	for _, x := range logins {
+		if x.Target == user || names[x.Target] == user {
+			all = append(all, fmt.Sprintf("%s (first %s, now %s)", x.UID, x.Target, cmp.Or(names[x.Target], x.Target)))
+		}
+	}
+	return fmt.Errorf("%s is the name of several users: give the id of one of them, %s; nothing was changed", user, strings.Join(all, " or "))
 }

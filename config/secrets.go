@@ -50,7 +50,6 @@ func (s *Secrets) variables() []variable {
 const rapidAPIKey = "RAPIDAPI_KEY"
 
 // ReadSecrets reads each secret from NAME, or from the file that NAME_FILE names. The error is an *Error and holds no secret.
-// ReadSecret reads one secret, from NAME or from the file that NAME_FILE names. The error is an *Error and holds no secret.
 func ReadSecrets(getenv func(string) string) (Secrets, error) {
 	var s Secrets
 	for _, v := range s.variables() {

@@ -151,6 +151,14 @@ func (tx *Tx) HandIn(pipeline, target, uid string, c adapters.Credential) error 
 	return err
 }
 
+// LoggedIn lists the targets with a credential that somebody may mean by a text: the first name, the present one, or the upstream's
+// own id.
+func (s *Store) LoggedIn(ctx context.Context, pipeline, user string) ([]string, error) {
+	ts, err := list(ctx, s.read, `select c.target from credential c left join target t on t.pipeline = c.pipeline and t.target = c.target
+		where c.pipeline = ? and (c.target = ? or t.name = ? or c.uid = ?) order by c.target`, []any{pipeline, user, user, user}, scanText)
+	return ts, s.explain(err)
+}
+
 // LogOut forgets a target's credential; what was collected stays. It returns ErrNotFound when there is none.
 func (tx *Tx) LogOut(pipeline, target string) error {
 	n, err := tx.exec(`delete from credential where pipeline = ? and target = ?`, pipeline, target)
@@ -161,12 +169,13 @@ func (tx *Tx) LogOut(pipeline, target string) error {
 }
 
 // RenewLogin stores the credential that came in place of l's. It reports false, and nothing happens, when l was replaced meanwhile:
-// the newer one stands.
+// the newer one stands. It is sealed with the key that the state has now.
 func (tx *Tx) RenewLogin(l Login, c adapters.Credential) (bool, error) {
-	if tx.s.vault == nil {
-		return false, errNoKey
+	v, err := tx.sealer()
+	if err != nil {
+		return false, err
 	}
-	sealed, err := tx.s.vault.seal(l.Pipeline, l.Target, c)
+	sealed, err := v.seal(l.Pipeline, l.Target, c)
 	if err != nil {
 		return false, err
 	}

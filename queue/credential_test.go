@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -417,4 +418,65 @@ func TestTargetOf(t *testing.T) {
 	names, err := s.Renamed(t.Context(), "velog")
 	check(t, err)
 	same(t, "renamed", names, map[string]string{"두부": "새두부"})
+}
+
+// TestRenewBesideTheFormerKey sets the key back beside a process that knows both and goes on: what it renews is opened by the key of
+// the state alone.
+func TestRenewBesideTheFormerKey(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(2), key(1)))
+	handIn(t, s, "호두", "u-1", secret("가", day(11)))
+	other := open(t, s.Where(), queue.Guest)
+	check(t, other.SetKey(t.Context(), key(1), key(2)))
+	l, c, err := s.Credential(t.Context(), "velog", "호두")
+	check(t, err)
+	same(t, "values", c.Values, secret("가", day(11)).Values)
+	renew(t, s, l, secret("나", day(12)), true)
+	last := open(t, s.Where(), queue.Guest)
+	check(t, last.SetKey(t.Context(), key(1), nil))
+	l, c, err = last.Credential(t.Context(), "velog", "호두")
+	check(t, err)
+	same(t, "values", c.Values, secret("나", day(12)).Values)
+	if !l.Dead.IsZero() {
+		t.Errorf("dead: %s", l.Reason)
+	}
+}
+
+// TestRenewUnderAnUnknownKey renews at a process whose keys are both not those of the state any more.
+func TestRenewUnderAnUnknownKey(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	handIn(t, s, "호두", "u-1", secret("가", day(11)))
+	check(t, open(t, s.Where(), queue.Guest).SetKey(t.Context(), key(2), key(1)))
+	l, err := s.Login(t.Context(), "velog", "호두")
+	check(t, err)
+	err = s.Tx(t.Context(), func(tx *queue.Tx) error {
+		_, err := tx.RenewLogin(l, secret("나", day(12)))
+		return err
+	})
+	if !errors.Is(err, queue.ErrKeyChanged) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestLoggedIn wants users by their first name, the present one, and their id.
+func TestLoggedIn(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.SetKey(t.Context(), key(1), nil))
+	for uid, target := range map[string]string{"u-1": "두부", "u-2": "호두", "u-3": "국밥"} {
+		handIn(t, s, target, uid, secret(target, day(11)))
+	}
+	within(t, s, func(tx *queue.Tx) error {
+		return errors.Join(tx.NameTarget("velog", "두부", "u-1", "호두"), tx.NameTarget("velog", "호두", "u-2", "땅콩"), tx.NameTarget("velog", "만두", "u-4", "왕만두"))
+	})
+	for user, want := range map[string][]string{"두부": {"두부"}, "호두": {"두부", "호두"}, "땅콩": {"호두"}, "u-1": {"두부"}, "국밥": {"국밥"}, "왕만두": nil, "": nil} {
+		got, err := s.LoggedIn(t.Context(), "velog", user)
+		check(t, err)
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", user, got, want)
+		}
+	}
 }

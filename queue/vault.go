@@ -135,6 +135,24 @@ func (tx *Tx) keyStands() error {
 	return nil
 }
 
+// sealer is the key of the state, which may be the older one by now: what is sealed with another one nobody else could open.
+func (tx *Tx) sealer() (*vault, error) {
+	v := tx.s.vault
+	if v == nil {
+		return nil, errNoKey
+	}
+	canary, err := tx.Meta(metaKey)
+	if err != nil {
+		return nil, err
+	}
+	for ; v != nil; v = v.older {
+		if _, err := v.open("", "", unhex(canary)); err == nil {
+			return v, nil
+		}
+	}
+	return nil, ErrKeyChanged
+}
+
 // sealedLogin is a credential as the state has it.
 type sealedLogin struct {
 	pipeline, target string
