@@ -488,3 +488,25 @@ func TestManyDelayedJobs(t *testing.T) {
 	}
 	rows(t, s, waits, "0")
 }
+
+// TestStoriesOfRecordLists keeps what went wrong for a month, and for a day where some fail in every turn.
+func TestStoriesOfRecordLists(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	s.Now = func() time.Time { return day(40) }
+	for i, x := range []struct {
+		kind, key string
+		at        time.Time
+	}{
+		{"page", "page:velog:두부:stats/글", day(39).Add(time.Hour)},
+		{"page", "page:velog:두부:stats/옛글", day(38)},
+		{"page", "page:velog:두부:posts", day(38)},
+		{"page", "page:시장/하나:두부:orders", day(38)},
+		{"deliver", "deliver:mongo/velog", day(38)},
+		{"page", "page:velog:두부:posts", day(5)},
+	} {
+		check(t, s.Exec(t.Context(), fmt.Sprintf(`insert into job_error (job, kind, key, attempt, at, err) values (%d, '%s', '%s', 1, '%s', '실패')`, i+1, x.kind, x.key, x.at.Format("2006-01-02T15:04:05.000Z"))))
+	}
+	check(t, s.Clean(t.Context()))
+	rows(t, s, `select job from job_error order by job`, "1", "3", "4", "5")
+}

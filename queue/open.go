@@ -328,8 +328,9 @@ func (s *Store) Clean(ctx context.Context) error {
 }
 
 func (tx *Tx) clean() error {
-	month, week := stamp(tx.now.AddDate(0, 0, -30)), stamp(tx.now.AddDate(0, 0, -7))
-	if _, err := tx.exec(`delete from job_error where at < ?`, month); err != nil {
+	month, week, day := stamp(tx.now.AddDate(0, 0, -30)), stamp(tx.now.AddDate(0, 0, -7)), stamp(tx.now.AddDate(0, 0, -1))
+	// Of lists of one record some fail in every turn, and the next turn asks again.
+	if _, err := tx.exec(`delete from job_error where at < ? or (at < ? and kind = 'page' and key like 'page:%:%:%/%')`, month, day); err != nil {
 		return err
 	}
 	if _, err := tx.exec(`delete from job where state = 'dead' and due < ?`, month); err != nil {

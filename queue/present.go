@@ -181,11 +181,27 @@ func (tx *Tx) List(pipeline, target, list string) (Walk, error) {
 	return w, err
 }
 
-// ForgetRuns removes the runs of a pipeline that ended before a moment, but for those that its lists were walked in last.
+// ForgetRuns removes the runs of a pipeline that ended before a moment, but for those that its lists were walked in last. What they
+// asked for and what was in vain stays in the books, by day, outside a run.
 func (tx *Tx) ForgetRuns(pipeline string, before time.Time) error {
 	if _, err := tx.exec(`delete from run where pipeline = ? and state = 'done' and ended_at < ? and not exists (select 1 from walk w where w.run = run.id)`, pipeline, stamp(before)); err != nil {
 		return err
 	}
-	_, err := tx.exec(`delete from run_minute where not exists (select 1 from run r where r.id = run_minute.run)`)
-	return err
+	for _, of := range []string{"run_minute", "slot"} {
+		if _, err := tx.exec(`delete from ` + of + ` where not exists (select 1 from run r where r.id = ` + of + `.run)`); err != nil {
+			return err
+		}
+	}
+	for _, book := range []string{"usage", "waste"} {
+		const forgotten = ` where b.run > 0 and not exists (select 1 from run r where r.id = b.run)`
+		_, err := tx.exec(`insert into ` + book + ` (day, run, upstream, what, n, micro_usd) select b.day, 0, b.upstream, b.what, sum(b.n), sum(b.micro_usd) from ` + book + ` b` + forgotten + `
+			group by b.day, b.upstream, b.what on conflict (day, run, upstream, what) do update set n = ` + book + `.n + excluded.n, micro_usd = ` + book + `.micro_usd + excluded.micro_usd`)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec(`delete from ` + book + ` as b` + forgotten); err != nil {
+			return err
+		}
+	}
+	return nil
 }

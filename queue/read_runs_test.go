@@ -143,8 +143,21 @@ func TestRunStretches(t *testing.T) {
 
 	check(t, s.Exec(t.Context(), `update run set state = 'done', ended_at = '2020-01-01T00:00:00.000Z'`))
 	check(t, s.Exec(t.Context(), `delete from walk`))
-	within(t, s, func(tx *queue.Tx) error { return tx.ForgetRuns("matzip", day(5)) })
-	rows(t, s, `select count(*) from run_minute`, "0")
+	within(t, s, func(tx *queue.Tx) error {
+		return tx.AddSlots(run.ID, "인스타", map[string]float64{queue.SlotCall: 3})
+	})
+	const books = `select 'used', day, upstream, what, sum(n), sum(micro_usd) from usage group by day, upstream, what
+		union all select 'in vain', day, upstream, what, sum(n), sum(micro_usd) from waste group by day, upstream, what order by 1, 2, 3, 4`
+	before, err := s.Rows(t.Context(), books)
+	check(t, err)
+	for range 2 { // the second time there is nothing to forget
+		within(t, s, func(tx *queue.Tx) error { return tx.ForgetRuns("matzip", day(5)) })
+		rows(t, s, `select count(*) from run_minute`, "0")
+		rows(t, s, `select count(*) from slot`, "0")
+		rows(t, s, `select count(*) from usage where run <> 0`, "0")
+		rows(t, s, `select count(*) from waste where run <> 0`, "0")
+		rows(t, s, books, before...)
+	}
 }
 
 // TestRunFailures wants the same thing to be counted once, whatever numbers it has, and the pages of other pipelines left out.

@@ -170,9 +170,9 @@ func readTarget(ctx context.Context, q querier, pipeline, target string) (Target
 	return t, err
 }
 
-// SeeTarget notes that a target answered; total 0 leaves the count as it is.
+// SeeTarget notes that a target answered; total 0 leaves the count as it is. What came of its last turn stands until this one ends.
 func (tx *Tx) SeeTarget(pipeline, target string, total int) error {
-	_, err := tx.exec(`update target set state = 'ok', misses = 0, note = '', checked_at = ?, total = case when ? > 0 then ? else total end where pipeline = ? and target = ?`,
+	_, err := tx.exec(`update target set note = case when state = 'ok' then note else '' end, state = 'ok', misses = 0, checked_at = ?, total = case when ? > 0 then ? else total end where pipeline = ? and target = ?`,
 		stamp(tx.now), total, total, pipeline, target)
 	return err
 }
