@@ -376,3 +376,29 @@ func TestMembers(t *testing.T) {
 		})
 	}
 }
+
+// TestRunByTheNewName asks for a run and a forecast of a user by the name that he goes by now.
+func TestRunByTheNewName(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 31, Velog: sim.VelogOptions{Users: 3, Posts: 4}})
+		first, other := v.sim.Users()[0], v.sim.Users()[2]
+		v.hand(0, first, first.Username)
+		v.hand(0, other, other.Username)
+		v.turn()
+		v.rename(first.Username, "새이름")
+		time.Sleep(time.Hour)
+		v.turn()
+		before := len(v.source.turns)
+		for _, name := range []string{"새이름", first.Username} {
+			time.Sleep(time.Hour)
+			v.turn(name)
+			equal(t, name, strings.Join(v.source.turns[before:], " "), first.Username)
+			before = len(v.source.turns)
+			plan, err := jobs.PlanTurns(t.Context(), v.store, "velog", []string{name})
+			if err != nil || plan.Users != 1 || len(plan.Without) > 0 {
+				t.Errorf("plan of %s: %+v, %v", name, plan, err)
+			}
+		}
+		w.is(`select count(*) from target`, "2")
+	})
+}

@@ -20,8 +20,8 @@ const atMidnight = time.Hour
 // growth turns looks at a counter into what was counted on each day from first to last. A day's number is the difference between
 // its end and that of the day before. How far the counter had come at the end of a day is known when somebody looked within
 // atMidnight of it, or when the looks before and after it found the same number and the counter never falls. A day with an end
-// that is not known is unknown, and so is the day after it: whose the views between two looks are cannot be said. Of today it is
-// what was counted so far. What the upstream itself says of a day goes before. born is the day on which the counter began at 0;
+// that is not known is unknown, and so is the day after it: whose the views between two looks are cannot be said. So is a day on
+// which a counter went down that never falls: the upstream has counted anew. Of today it is what was counted so far. What the upstream itself says of a day goes before. born is the day on which the counter began at 0;
 // "" unknown.
 func growth(c queue.Counts, falls bool, born, first, last, today string) map[string]*int64 {
 	out := map[string]*int64{}
@@ -32,7 +32,7 @@ func growth(c queue.Counts, falls bool, born, first, last, today string) map[str
 	}
 	ends := endsOf(c.Snapshots, falls, born, addDays(first, -1), today)
 	for day, n := range ends {
-		if before, ok := ends[addDays(day, -1)]; ok {
+		if before, ok := ends[addDays(day, -1)]; ok && (falls || n >= before) {
 			known(day, n-before)
 		}
 	}

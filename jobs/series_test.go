@@ -62,6 +62,7 @@ func TestGrowth(t *testing.T) {
 		"a missing day":                      {snaps(1, 1, 2, 3, 4, 8, 5, 9), false, "", "- 2 - - 1"},
 		"a missing day on which nobody came": {snaps(1, 1, 2, 3, 4, 3, 5, 9), false, "", "- 2 0 0 6"},
 		"what can fall may have done so":     {snaps(1, 1, 2, 3, 4, 3, 5, 2), true, "", "- 2 - - -1"},
+		"it counts anew":                     {snaps(1, 10, 2, 13, 3, 4, 4, 9), false, "", "- 3 - 5 -"},
 		"the upstream's own days":            {series(snaps(1, 10, 2, 13), 1, 4, 2, 3), false, "", "4 3 - - -"},
 		"its days without any":               {series(snaps(4, 9), 2, 4, 4, 5), false, "2025-03-01", "0 4 0 5 -"},
 		"its days end, ours go on":           {series(snaps(2, 9, 3, 12, 4, 12), 1, 4, 2, 5), false, "", "4 5 3 0 -"},

@@ -432,14 +432,18 @@ func (e *Engine) tryAgain(run int64) bool {
 
 // seed gives every list of every account its walk. It can be repeated at any point.
 func (e *Engine) seed(ctx context.Context, p *Pipeline, r queue.Run) error {
-	targets := r.Targets
-	if len(targets) == 0 && r.Seeded.IsZero() {
-		var err error
-		if targets, err = p.Targets(); err != nil {
-			return err
-		}
+	targets, err := r.Targets, error(nil)
+	switch {
+	case !r.Seeded.IsZero():
+	case len(targets) == 0:
+		targets, err = p.Targets()
+	case p.logsIn(): // people name a user by the name that he goes by now
+		targets, err = Users(ctx, e.Store, p.Name, targets)()
 	}
-	err := e.Store.Tx(ctx, func(tx *queue.Tx) error {
+	if err != nil {
+		return err
+	}
+	err = e.Store.Tx(ctx, func(tx *queue.Tx) error {
 		sc, err := tx.Schedule(p.Name)
 		if err != nil {
 			return err

@@ -28,6 +28,11 @@ func PlanTurns(ctx context.Context, s *queue.Store, pipeline string, targets []s
 	if err != nil {
 		return t, err
 	}
+	if len(targets) > 0 {
+		if targets, err = Users(ctx, s, pipeline, targets)(); err != nil {
+			return t, err
+		}
+	}
 	for _, n := range targets {
 		if !slices.ContainsFunc(members, func(m queue.Member) bool { return m.Target == n && !m.Login.Created.IsZero() }) {
 			t.Without = append(t.Without, n)

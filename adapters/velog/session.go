@@ -101,10 +101,12 @@ func (s *Source) verify(ctx context.Context, c *session) error {
 	var data struct {
 		User json.RawMessage `json:"currentUser"`
 	}
+	before := c.access
 	h, err := s.call(ctx, s.v3, c, currentUser(), &data)
 	if err != nil {
 		return c.refused(err, s.now())
 	}
+	renewed := c.access != before
 	a, _ := parseToken(c.access, AccessToken)
 	left := a.left(h, s.now())
 	skewed := skew(h, s.now()) > maxSkew
@@ -122,12 +124,12 @@ func (s *Source) verify(ctx context.Context, c *session) error {
 	}
 	// A session that is not renewed when it is due has a refresh token that velog does not accept any more.
 	switch {
-	case left < renewAt && !c.odd && !skewed:
+	case left < renewAt && !renewed && !c.odd && !skewed:
 		return c.doubt("velog has not renewed the session, which is due", s.now())
 	case left <= 0 && !skewed:
 		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("velog has renewed the session in a way that is not understood"))
 	}
-	c.keepUntil(h, s.now())
+	c.keepUntil(h, s.now(), renewed)
 	c.userID, c.username, c.verified, c.doubted = who.ID, who.Username, true, time.Time{}
 	return nil
 }
@@ -207,14 +209,20 @@ func (c *session) receive(h http.Header, now time.Time) error {
 		return fail(adapters.Temporary, adapters.ReasonInvalid, errors.New("the answer carries the session of another user: nothing of it is taken"))
 	}
 	c.access, c.refresh = got[AccessToken], got[RefreshToken]
-	c.keepUntil(h, now)
+	c.keepUntil(h, now, true)
 	return nil
 }
 
-// keepUntil reckons when the session is due. The clock that tells is the upstream's.
-func (c *session) keepUntil(h http.Header, now time.Time) {
+// keepUntil reckons when the session is due. The clock that tells is the upstream's. One that has just been renewed for less than
+// renewAt is good for half of that.
+func (c *session) keepUntil(h http.Header, now time.Time, renewed bool) {
 	a, _ := parseToken(c.access, AccessToken)
-	due := now.Add(a.left(h, now) - renewAt).UTC().Truncate(time.Second)
+	left := a.left(h, now)
+	until := left - renewAt
+	if renewed {
+		until = max(until, min(left, renewAt)/2)
+	}
+	due := now.Add(until).UTC().Truncate(time.Second)
 	if shift := due.Sub(c.expires).Abs(); shift > time.Minute { // the same within the roundness of the header
 		c.expires = due
 	}

@@ -132,6 +132,7 @@ func TestDue(t *testing.T) {
 		{"ran out", late(-10 * time.Hour), stats, says(200, user, renews...), []string{"v3 currentUser", "v2 GetStats"}, "", start.Add(24*time.Hour - 29*time.Minute)},
 		{"never asked", unknown, stats, says(200, user), []string{"v3 currentUser", "v2 GetStats"}, "", start.Add(20*time.Hour - 29*time.Minute)},
 		{"not renewed", late(10 * time.Minute), stats, says(200, user), []string{"v3 currentUser"}, adapters.ReasonInvalid, start.Add(10*time.Minute - 29*time.Minute)},
+		{"renewed for a quarter of an hour", late(10 * time.Minute), stats, says(200, user, cookie("access_token", token("access_token", userID, start.Add(15*time.Minute)), ""), renews[1]), []string{"v3 currentUser", "v2 GetStats"}, "", start.Add(7*time.Minute + 30*time.Second)},
 		{"ran out, half of it renewed", late(-time.Minute), stats, says(200, user, renews[0]), []string{"v3 currentUser"}, adapters.ReasonInvalid, time.Time{}},
 		{"not renewed, half of it", late(10 * time.Minute), stats, says(200, user, renews[0]), []string{"v3 currentUser", "v2 GetStats"}, "", time.Time{}},
 		{"renewed, and then too slow", late(10 * time.Minute), says(200, sample(t, "res_getstats_error_57014.json")), says(200, user, renews...), []string{"v3 currentUser", "v2 GetStats"}, adapters.ReasonSlow, start.Add(24*time.Hour - 29*time.Minute)},
