@@ -174,6 +174,7 @@ var (
 		"place":     prometheus.NewDesc("sumbi_places", "Places on the map.", nil, nil),
 		"question":  prometheus.NewDesc("sumbi_questions", "Questions to the model that are not answered: waiting for a batch, or sent.", []string{"pipeline", "state"}, nil),
 		"record":    prometheus.NewDesc("sumbi_records", "Records by what they are.", []string{"stream"}, nil),
+		"list":      prometheus.NewDesc("sumbi_record_lists", "Lists of one record each that were asked for in the last day: read, failing (in several runs in a row) or resting (left alone for a while).", []string{"pipeline", "state"}, nil),
 		"run":       prometheus.NewDesc("sumbi_runs", "Runs by state: asked, running, stopped or done.", []string{"pipeline", "state"}, nil),
 	}
 	failedDesc   = prometheus.NewDesc("sumbi_count_failed", "1 when the state could not be counted the last time: what is counted is older, or absent.", nil, nil)
@@ -259,6 +260,19 @@ func (c *countMetrics) count(ctx context.Context) (all []prometheus.Metric, err 
 			labels = []string{f.Pipeline, f.State}
 		}
 		gauge(countDesc[f.What], float64(f.N), labels...)
+	}
+	lists, err := c.s.RecordLists(ctx)
+	if err != nil {
+		return nil, err
+	}
+	byState := map[[2]string]int{}
+	for _, l := range lists {
+		byState[[2]string{l.Pipeline, "read"}] += l.Read
+		byState[[2]string{l.Pipeline, "failing"}] += l.Failing
+		byState[[2]string{l.Pipeline, "resting"}] += l.Resting
+	}
+	for of, n := range byState {
+		gauge(countDesc["list"], float64(n), of[0], of[1])
 	}
 	for _, sink := range c.sinks { // one that has been told everything has 0, so that what begins and ends is seen
 		if !told[sink] {

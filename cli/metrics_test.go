@@ -71,6 +71,17 @@ func filled(t *testing.T) (http.Handler, *queue.Store) {
 	if err := s.SetTerms(t.Context(), queue.Terms{Run: 5_000_000, Month: 20_000_000}); err != nil {
 		t.Fatal(err)
 	}
+	err := s.Tx(t.Context(), func(tx *queue.Tx) error { // statistics of a record were read
+		walks, err := tx.Begin(queue.Run{ID: 1, Pipeline: "velog"}, "두부", []string{queue.ListOf("stats", "글")})
+		if err != nil {
+			return err
+		}
+		walks[0].State = queue.WalkIdle
+		return tx.Advance(&walks[0])
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	c := &config.Config{Pipelines: []config.Pipeline{{Name: "matzip", Every: 72 * time.Hour}}}
 	h, reg, webhooked, counted := cli.ServeMetricsOf(s, c, &well{}, slog.New(slog.DiscardHandler), "mongo", "비었다")
 	webhooked("accepted")

@@ -90,6 +90,7 @@ type status struct {
 	Logins  []queue.Login // that are not accepted any more
 	Waits   []queue.BudgetWait
 	Outages []queue.Outage
+	Broken  []queue.RecordLists // most of which cannot be read any more
 	Limits  []limitStatus
 	Jobs    []queue.Count
 	Batches []queue.Batch
@@ -155,6 +156,7 @@ func readStatus(ctx context.Context, s *queue.Store, idle bool) (*status, error)
 	st.Logins = got(&r, s.DeadLogins)
 	st.Waits = got(&r, func(ctx context.Context) ([]queue.BudgetWait, error) { return jobs.BudgetWaits(ctx, s) })
 	st.Outages = got(&r, s.Outages)
+	st.Broken = got(&r, s.BrokenLists)
 	for _, l := range got(&r, s.Limits) {
 		st.Limits = append(st.Limits, limitOf(l))
 	}
@@ -345,6 +347,9 @@ func (st *status) printWaits(w *screen) {
 			next = "with the next call"
 		}
 		w.mark(yellow, "waits:", " %s does not answer since %s (%s); looks again %s", o.Upstream, when(o.Since), oneLine(o.Reason), next)
+	}
+	for _, l := range st.Broken {
+		w.mark(yellow, "fails:", " %s", oneLine(jobs.BrokenLists(l).Text))
 	}
 	for _, l := range st.Limits {
 		if l.Guard > wideGuard && l.PerSecond > 0 {

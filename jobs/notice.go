@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"sumbi/adapters"
@@ -77,7 +78,8 @@ func (e *Engine) tellOnce(ctx context.Context, age time.Duration) error {
 	return e.Store.Tx(context.WithoutCancel(ctx), func(tx *queue.Tx) error { return tx.Told(news) })
 }
 
-// waits are the troubles that time or money makes: work that waits for a budget, and upstreams that are away for long.
+// waits are the troubles that time or money makes: work that waits for a budget, upstreams that are away for long, and what of
+// records cannot be read any more.
 func (e *Engine) waits(ctx context.Context) (ns []adapters.Notice, err error) {
 	budgets, err := BudgetWaits(ctx, e.Store)
 	if err != nil {
@@ -85,6 +87,13 @@ func (e *Engine) waits(ctx context.Context) (ns []adapters.Notice, err error) {
 	}
 	for _, b := range budgets {
 		ns = append(ns, adapters.Notice{Key: "budget:" + b.Pipeline, Event: "budget", Pipeline: b.Pipeline, Text: b.Pipeline + " waits: " + b.Reason})
+	}
+	lists, err := e.Store.BrokenLists(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lists {
+		ns = append(ns, BrokenLists(l))
 	}
 	outages, err := e.Store.Outages(ctx)
 	for _, o := range outages {
@@ -94,4 +103,12 @@ func (e *Engine) waits(ctx context.Context) (ns []adapters.Notice, err error) {
 		}
 	}
 	return ns, err
+}
+
+// BrokenLists is the trouble of lists of one record each most of which cannot be read any more.
+func BrokenLists(l queue.RecordLists) adapters.Notice {
+	return adapters.Notice{
+		Key: "lists:" + l.Pipeline + ":" + l.List, Event: "gap", Pipeline: l.Pipeline,
+		Text: fmt.Sprintf("the %s of %d of %d records of %s could not be read in several runs in a row: %s", l.List, l.Failing, l.Failing+l.Read, l.Pipeline, l.Note),
+	}
 }

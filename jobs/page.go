@@ -358,6 +358,9 @@ func (e *Engine) pageFailed(p *Pipeline, w queue.Walk, s *session, renewed *adap
 		w.State, w.Cursor, w.Note, w.EndKey = queue.WalkGone, "", err.Error(), ""
 		if c.Reason == adapters.ReasonPrivate {
 			w.State = queue.WalkPrivate
+			if _, record := w.Of(); record != "" { // the target shows itself, and yet this could not be read
+				w.Cuts++
+			}
 		}
 		return func(tx *queue.Tx) error {
 			if _, record := w.Of(); record == "" {

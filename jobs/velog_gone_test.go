@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -186,5 +187,78 @@ func TestVelogTroubles(t *testing.T) {
 		}
 		w.is(`select event from v_troubles order by event`, "dead\ngap\nrun")
 		w.is(`select list, runs from v_gaps`, "posts|2")
+	})
+}
+
+// TestVelogChangesItsAPI lets velog understand the question of the statistics no more: that is told, until it does again.
+func TestVelogChangesItsAPI(t *testing.T) {
+	for name, refused := range map[string]*adapters.Error{
+		"the question is not understood": {Kind: adapters.Permanent, Upstream: "velog", Err: errors.New("GRAPHQL_VALIDATION_FAILED")},
+		"every post is another's":        {Kind: adapters.Permanent, Reason: adapters.ReasonPrivate, Upstream: "velog", Err: errors.New("NO_PERMISSION")},
+		"every post is unknown":          {Kind: adapters.Permanent, Reason: adapters.ReasonGone, Upstream: "velog", Err: errors.New("NOT_FOUND")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				v := newVelogWorld(t, w, sim.Options{Seed: 9, Velog: sim.VelogOptions{Users: 3, Posts: 5}})
+				v.everybody()
+				broken := false
+				v.source.before = func(q adapters.Query) error {
+					if broken && q.List == velog.ListStats {
+						return refused
+					}
+					return nil
+				}
+				for i, step := range []struct {
+					broken bool
+					told   bool
+				}{{false, false}, {true, false}, {true, true}, {true, true}, {false, false}} {
+					broken = step.broken
+					time.Sleep(15 * time.Minute)
+					v.turn()
+					all, err := v.store.BrokenLists(t.Context())
+					if err != nil || (len(all) > 0) != step.told {
+						t.Fatalf("turn %d: %+v, %v", i, all, err)
+					}
+					if !step.told {
+						continue
+					}
+					n := jobs.BrokenLists(all[0])
+					if n.Key != "lists:velog:stats" || n.Pipeline != "velog" || all[0].Read != 0 || !strings.Contains(n.Text, "could not be read in several runs in a row: ") || !strings.Contains(n.Text, refused.Err.Error()) {
+						t.Errorf("turn %d: %+v", i, n)
+					}
+					p := &told{}
+					p.wire(v.engine)
+					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+					v.engine.Tell(ctx)
+					cancel()
+					want := "lists:velog:stats"
+					if i > 2 {
+						want = "" // it was told
+					}
+					p.is(t, fmt.Sprintf("told after turn %d", i), strings.Fields(want)...)
+				}
+			})
+		})
+	}
+}
+
+// TestVelogResultStands looks at what came of a user's last turn while the next one goes on.
+func TestVelogResultStands(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 9, Velog: sim.VelogOptions{Users: 1, Posts: 3}})
+		v.everybody()
+		v.turn()
+		note := w.query(`select note from target`)
+		v.source.before = func(q adapters.Query) error {
+			if q.List == velog.ListStats {
+				w.is(`select note from target`, note)
+			}
+			return nil
+		}
+		if !strings.HasPrefix(note, "posts listed; ") {
+			t.Fatalf("result %q", note)
+		}
+		time.Sleep(time.Hour)
+		v.turn()
 	})
 }

@@ -179,6 +179,14 @@ func (v *apiStatus) trouble(ctx context.Context, st *queue.Store) error {
 	for _, n := range ns {
 		v.Troubles = append(v.Troubles, apiTrouble{n.Key, n.Event, n.Pipeline, n.Text, utc(n.At)})
 	}
+	lists, err := st.BrokenLists(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range lists {
+		n := jobs.BrokenLists(l)
+		v.Troubles = append(v.Troubles, apiTrouble{n.Key, n.Event, n.Pipeline, n.Text, utc(n.At)})
+	}
 	outages, err := st.Outages(ctx)
 	if err != nil {
 		return err

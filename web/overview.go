@@ -383,7 +383,7 @@ func (s *Server) logins(ctx context.Context) ([]sentence, error) {
 	}}, nil
 }
 
-// waits is what waits for money or for an upstream.
+// waits is what waits for money or for an upstream, and what of an upstream cannot be read any more.
 func (s *Server) waits(ctx context.Context) (all []sentence, err error) {
 	budgets, err := jobs.BudgetWaits(ctx, s.Store)
 	if err != nil {
@@ -395,6 +395,16 @@ func (s *Server) waits(ctx context.Context) (all []sentence, err error) {
 	outages, err := s.Store.Outages(ctx)
 	if err != nil {
 		return nil, err
+	}
+	broken, err := s.Store.BrokenLists(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range broken {
+		all = append(all, sentence{
+			Level: "warn", Tag: say("Fails"), Text: say("%s: the %s of %s of %s records could not be read in several runs in a row."),
+			Args: []any{l.Pipeline, l.List, l.Failing, l.Failing + l.Read}, Detail: l.Note, Path: "/velog", More: say("Show"),
+		})
 	}
 	for _, o := range outages {
 		all = append(all, sentence{Level: "warn", Tag: say("Outage"), Text: say("%s does not answer since %s."), Args: []any{o.Upstream, o.Since}, Detail: o.Reason})

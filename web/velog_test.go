@@ -145,13 +145,34 @@ func TestVelogViews(t *testing.T) {
 func TestVelogOnTheOverview(t *testing.T) {
 	t.Parallel()
 	s := velogServer(t)
+	err := s.Store.Tx(t.Context(), func(tx *queue.Tx) error { // statistics fail in two runs
+		for run := range int64(2) {
+			walks, err := tx.Begin(queue.Run{ID: run + 7, Pipeline: "velog"}, "dubu", []string{queue.ListOf("stats", "a"), queue.ListOf("stats", "b")})
+			if err != nil {
+				return err
+			}
+			for _, w := range walks {
+				w.State, w.Cuts, w.Note = queue.WalkUnfinished, int(run)+1, "모르는 물음"
+				if err := tx.Advance(&w); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.Forecast = func(context.Context, string) (web.Forecast, error) {
 		return web.Forecast{Accounts: 2, Pages: 34, Priced: true, Full: true}, nil
 	}
 	h := s.Handler()
 	for path, words := range map[string]struct{ want, not []string }{
 		"/": {
-			[]string{"Log-ins that are not accepted any more: 1.", `<bdi>hodu</bdi>`, `href="/velog">Show<`, `<span class="badge bad">Log-in<`, "<span>Pages</span>"},
+			[]string{
+				"Log-ins that are not accepted any more: 1.", `<bdi>hodu</bdi>`, `href="/velog">Show<`, `<span class="badge bad">Log-in<`, "<span>Pages</span>",
+				"velog: the stats of 2 of 2 records could not be read in several runs in a row.", "<bdi>모르는 물음</bdi>",
+			},
 			[]string{"Captions read", "Restaurants matched", "All is well"},
 		},
 		"/?lang=ko": {

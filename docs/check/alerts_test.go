@@ -291,6 +291,13 @@ var troubles = []struct {
 			sumbi_runs{pipeline="matzip", state="done"} 4x9 5x90`,
 		69 * time.Minute, 70 * time.Minute, `{pipeline="matzip", severity="ticket"}`, "matzip has 2 gap(s)",
 	},
+	{ // a half is not more than the other
+		"SumbiRecordListsFail", `load 1m
+			sumbi_record_lists{pipeline="velog", state="read"} 60x9 30x20 29x60
+			sumbi_record_lists{pipeline="velog", state="failing"} 0x9 30x20 31x60
+			sumbi_record_lists{pipeline="velog", state="resting"} 40x90`,
+		60 * time.Minute, 61 * time.Minute, `{pipeline="velog", severity="ticket"}`, "what velog reads of 31 records fails again and again",
+	},
 	{
 		"SumbiRunStopped", `load 30s
 			sumbi_runs{pipeline="matzip", state="stopped"} _x10 1x30`,
@@ -458,6 +465,8 @@ const healthy = `load 1m
 	sumbi_runs{pipeline="feeds", state="running"} _x180 1x119 stale _x4199 1x119 stale
 	sumbi_runs{pipeline="feeds", state="done"} 9x299 10x4319 11x60
 	sumbi_gaps{pipeline="matzip"} _x200 3x1619 stale
+	sumbi_record_lists{pipeline="feeds", state="read"} 3x200 2x300 3x4178
+	sumbi_record_lists{pipeline="feeds", state="failing"} 0x200 1x300 0x4178
 	sumbi_run_interval_seconds{pipeline="matzip"} 259200x4680
 	sumbi_run_started_timestamp_seconds{pipeline="matzip"} -255600x59 3600x4319 262800x300
 	sumbi_run_done_timestamp_seconds{pipeline="matzip"} -147600x1799 108000x2880

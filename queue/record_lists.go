@@ -1,0 +1,49 @@
+package queue
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+	"time"
+)
+
+// listsAsked is how long ago a list of one record was read, or was to be, at most to be counted in RecordLists.
+const listsAsked = 24 * time.Hour
+
+// RecordLists is how the lists that belong to one record each fare in a pipeline, those that were asked for in the last day.
+type RecordLists struct {
+	Pipeline string
+	List     string // their name without the record
+	Read     int    // the last time, or failed but once
+	Failing  int    // in several runs in a row
+	Resting  int    // are left alone for a while
+	Note     string // why one of those that fail does
+}
+
+// Broken reports whether more than half of those that are not left alone fail: that is no longer chance.
+func (l RecordLists) Broken() bool { return l.Failing > l.Read }
+
+// RecordLists counts the lists that belong to one record each.
+func (s *Store) RecordLists(ctx context.Context) ([]RecordLists, error) {
+	ls, err := list(ctx, s.read, `select pipeline, min(list), sum(case when rests = 0 and cuts < 2 then 1 else 0 end), sum(case when rests = 0 and cuts > 1 then 1 else 0 end),
+			sum(rests), coalesce(max(case when rests = 0 and cuts > 1 then note end), '')
+		from (select pipeline, list, substr(list, 1, instr(list, '/')) as name, state, cuts, note, case when rest_until > ended_at then 1 else 0 end as rests
+			from walk where list like '%/%' and ended_at >= ? and state <> 'gone') w
+		group by pipeline, name order by pipeline, name`, []any{stamp(s.Now().Add(-listsAsked))}, func(r *sql.Rows) (l RecordLists, err error) {
+		err = r.Scan(&l.Pipeline, &l.List, &l.Read, &l.Failing, &l.Resting, &l.Note)
+		l.List, _, _ = strings.Cut(l.List, "/")
+		return l, err
+	})
+	return ls, s.explain(err)
+}
+
+// BrokenLists are those of RecordLists of which more than half fail.
+func (s *Store) BrokenLists(ctx context.Context) (broken []RecordLists, err error) {
+	all, err := s.RecordLists(ctx)
+	for _, l := range all {
+		if l.Broken() {
+			broken = append(broken, l)
+		}
+	}
+	return broken, err
+}
