@@ -218,6 +218,7 @@ const (
 	ReasonKey         = "key"         // the key is wrong
 	ReasonLogin       = "login"       // the target's credential has ended or is not its own: it logs in again, nobody else is concerned
 	ReasonSlow        = "slow"        // the upstream could not make this one answer in time
+	ReasonFailed      = "failed"      // the upstream answers, and failed at this one thing: nobody else is concerned
 	ReasonPlan        = "plan"        // the key has no subscription, or the service is not switched on for it
 	ReasonPath        = "path"        // base URL or path is wrong
 	ReasonUnreachable = "unreachable" // nothing was sent: the upstream was not reached

@@ -296,6 +296,9 @@ func (e *Engine) follow(ctx context.Context, p *Pipeline, r queue.Run, delivery 
 	if err := e.account(ctx, p, r); err != nil {
 		return err
 	}
+	if err := e.leaveRecords(ctx, p, r); err != nil {
+		return err
+	}
 	why, lanes, err := e.standsStill(ctx, p, r)
 	if err != nil {
 		return err

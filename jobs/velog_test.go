@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -584,6 +585,81 @@ func TestVelogRefusedLogin(t *testing.T) {
 			t.Errorf("another user's result: %q", d.Result)
 		}
 	})
+}
+
+// TestVelogFailuresKeepNobody lets velog fail at the statistics of some posts, or of all, or not be reached for any, or fail at
+// the lists of posts: users have their turns all the same, and runs end.
+func TestVelogFailuresKeepNobody(t *testing.T) {
+	one := &adapters.Error{Kind: adapters.Temporary, Reason: adapters.ReasonFailed, Upstream: "velog", Err: errors.New("INTERNAL_SERVER_ERROR")}
+	away := &adapters.Error{Kind: adapters.Temporary, Upstream: "velog", Err: errors.New("502")}
+	unreached := &adapters.Error{Kind: adapters.Temporary, Reason: adapters.ReasonUnreachable, Upstream: "velog", Err: errors.New("no such host")}
+	hours := 2
+	if pgtest.Wanted() {
+		hours = 1
+	}
+	for _, tt := range []struct {
+		name   string
+		list   string
+		broken int // of those lists
+		err    *adapters.Error
+	}{
+		{"four posts fail", velog.ListStats, 4, one},
+		{"all posts fail", velog.ListStats, 100, one},
+		{"four posts meet a gateway", velog.ListStats, 4, away},
+		{"all posts meet a gateway", velog.ListStats, 100, away},
+		{"no host", velog.ListStats, 100, unreached},
+		{"lists of posts fail", velog.ListPosts, 100, one},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.limit = 24 * time.Hour
+				v := newVelogWorld(t, w, sim.Options{Seed: 9, Velog: sim.VelogOptions{Users: 3, Posts: 6}})
+				v.every, v.pace = 5*time.Minute, 10*time.Minute
+				broken := map[string]bool{}
+				v.source.after = func(q adapters.Query, pg adapters.Page, err error) (adapters.Page, error) {
+					v.source.mu.Lock()
+					defer v.source.mu.Unlock()
+					if key := q.Target + q.Of; err == nil && q.List == tt.list && (broken[key] || len(broken) < tt.broken) {
+						broken[key] = true
+						return adapters.Page{}, tt.err
+					}
+					return pg, err
+				}
+				w.boot()
+				v.engine.Lanes[0].Backoff = queue.Backoff{} // as usual
+				v.everybody()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(hours)*time.Hour)
+				defer cancel()
+				if err := v.engine.Serve(ctx); err != nil {
+					t.Fatal(err)
+				}
+				n := map[string]int{}
+				for _, u := range v.source.turns {
+					n[u]++
+				}
+				for _, u := range v.sim.Users() {
+					if n[u.Username] < hours*60/15-1 {
+						t.Errorf("%s had %d turns in %d hours, want one every 10 to 15 minutes", u.Username, n[u.Username], hours)
+					}
+				}
+				if done := v.runs(); done < hours*60/15-1 {
+					t.Errorf("%d runs have ended in %d hours", done, hours)
+				}
+				if note := w.query(`select note from target where note like '%failed and keep%' or note like 'posts NOT%' limit 1`); !strings.Contains(note, tt.err.Err.Error()) {
+					t.Errorf("the result does not say why: %q", note)
+				}
+			})
+		})
+	}
+}
+
+// runs is how many runs have ended.
+func (v *velogWorld) runs() int {
+	n, err := strconv.Atoi(v.query(`select count(*) from run where state = 'done'`))
+	if err != nil {
+		v.tb.Fatal(err)
+	}
+	return n
 }
 
 // TestVelogHandInStands hands a new log-in in while a call with the old one meets its end: the new one stands.

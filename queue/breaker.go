@@ -103,7 +103,7 @@ func (w *Worker) judge(ctx context.Context, l Lane, j Job, err error, m *adapter
 		return v, nil
 	}
 	b := w.breaker(e.Upstream, l)
-	if e.Kind != adapters.Temporary {
+	if e.Kind != adapters.Temporary || e.Reason == adapters.ReasonFailed {
 		// It has spoken, unless it was not asked at all.
 		if calls[e.Upstream] > 0 && b.answer(now) {
 			news = w.saveOutage(ctx, b)

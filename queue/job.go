@@ -425,6 +425,19 @@ func (tx *Tx) DropDead(key string) error {
 	return err
 }
 
+// Discard removes the job with this key that waits; false when there is none, or when it is running.
+func (tx *Tx) Discard(key string) (bool, error) {
+	var j Job
+	err := tx.one(`delete from job where key = ? and state = 'live' and taken_at is null returning `+jobColumns, []any{key}, jobFields(&j)...)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, tx.s.engine.withdraw(tx, j)
+}
+
 // Drop removes a job for good, unless it is running.
 func (tx *Tx) Drop(id int64) error {
 	var j Job

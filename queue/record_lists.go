@@ -47,3 +47,10 @@ func (s *Store) BrokenLists(ctx context.Context) (broken []RecordLists, err erro
 	}
 	return broken, err
 }
+
+// OnlyRecords returns up to n of a run's walks that are under way when all of them are of lists of one record, else none.
+func (s *Store) OnlyRecords(ctx context.Context, run int64, n int) ([]Walk, error) {
+	ws, err := list(ctx, s.read, `select `+walkColumns+` from walk where run = ? and state = 'walking' and list like '%/%'
+		and not exists (select 1 from walk o where o.run = ? and o.state = 'walking' and o.list not like '%/%') order by id limit ?`, []any{run, run, n}, scanWalk)
+	return ws, s.explain(err)
+}

@@ -77,10 +77,10 @@ func refusal(status int, all []graphQLError) *adapters.Error {
 	case code == "BAD_REQUEST", code == "BAD_USER_INPUT", code == "GRAPHQL_VALIDATION_FAILED", code == "GRAPHQL_PARSE_FAILED", status >= 400 && status < 500:
 		return fail(adapters.Permanent, "", worded)
 	}
-	return fail(adapters.Temporary, "", said)
+	return fail(adapters.Temporary, adapters.ReasonFailed, said) // velog itself has answered: others may well get what they ask for
 }
 
-// refusal is the error of an operation.
+// refusal is the error of an operation that velog has answered.
 func (s *Source) refusal(status int, o operation, all []graphQLError) error {
 	e := refusal(status, all)
 	if e.Reason == adapters.ReasonSlow {

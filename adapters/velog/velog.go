@@ -273,7 +273,7 @@ func (s *Source) stats(ctx context.Context, q adapters.Query, c *session) (adapt
 		return adapters.Page{}, err
 	}
 	if data.Stats == nil {
-		return adapters.Page{}, fail(adapters.Temporary, adapters.ReasonInvalid, fmt.Errorf("the answer has no statistics of the post %s", name(q.Of)))
+		return adapters.Page{}, fail(adapters.Temporary, adapters.ReasonFailed, fmt.Errorf("the answer has no statistics of the post %s", name(q.Of)))
 	}
 	r := adapters.Record{Stream: StreamStats, Key: q.Of, Owner: q.Target, Time: asOf(h, s.now()), Data: encode(data.Stats.stats(q.Of))}
 	return adapters.Page{Records: []adapters.Record{r}, Newest: r.Time}, nil
