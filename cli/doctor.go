@@ -301,8 +301,11 @@ func credentialOf(upstream string) credential {
 			"Let the user log in again and hand the log-in in: `sumbi login PIPELINE`.",
 			"Look whether velog.io still answers as before: its API is its own and may have changed.", "[velog]",
 		}
+	case "mongo":
+		return credential{"Correct MONGODB_URI: its user, password and host.", "Give the user of MONGODB_URI the right to read and write the database.", "MONGODB_URI"}
 	}
-	return credential{"Correct MONGODB_URI: its user, password and host.", "Give the user of MONGODB_URI the right to read and write the database.", "MONGODB_URI"}
+	section := "[" + upstream + "]"
+	return credential{"Correct the key of " + upstream + ".", "Look whether the plan of the key allows this call, or correct " + section + ".", section}
 }
 
 // fix is what to do about an error of an upstream.

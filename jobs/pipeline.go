@@ -53,6 +53,16 @@ type Sink struct {
 	Document func(ctx context.Context, stream, key string) (adapters.Record, error)
 }
 
+// tell tells the sinks of a record, or of a target's own document.
+func (p *Pipeline) tell(tx *queue.Tx, stream, key string) error {
+	for _, s := range p.Sinks {
+		if err := tx.Deliver(s.Name, stream, key, p.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Batcher is a model that answers questions in batches.
 type Batcher interface {
 	Model() string

@@ -132,15 +132,6 @@ func (p *Pipeline) countViews(tx *queue.Tx, r queue.Stored) error {
 	return nil
 }
 
-func (p *Pipeline) tell(tx *queue.Tx, stream, key string) error {
-	for _, s := range p.Sinks {
-		if err := tx.Deliver(s.Name, stream, key, p.Name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // counted follows the end of a list: that of the posts begins the statistics of each, and the last of them ends the user's turn.
 func (p *Pipeline) counted(tx *queue.Tx, w queue.Walk) error {
 	var err error

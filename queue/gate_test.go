@@ -148,3 +148,32 @@ func TestGateKnowsItsOwn(t *testing.T) {
 		meta(t, s, "됐다", "예")
 	})
 }
+
+// TestGateLetsThroughForEver refuses every step, which the gate knows nothing of: the lane stops, and the upstream has its peace.
+func TestGateLetsThroughForEver(t *testing.T) {
+	bubble(t, func(t *testing.T, s *queue.Store) {
+		for _, refused := range []adapters.Kind{adapters.Unauthorized, adapters.NeedsHuman} {
+			g := &gate{permit: make(chan error, 100)}
+			for range 100 {
+				g.permit <- nil
+			}
+			var calls atomic.Int32
+			h := func(context.Context, queue.Job) (queue.Commit, error) {
+				calls.Add(1)
+				return nil, kind(refused, 0)
+			}
+			add(t, s, pageJob("ig:을지로골목:posts"+refused.String()))
+			w, stop := work(t, s, h, queue.Lane{Name: "인스타", Gate: g, Workers: 1})
+			settle(time.Minute)
+			if n := calls.Load(); n != 3 || w.Stopped("인스타") == "" {
+				t.Errorf("%s: %d calls in a minute, stopped for %q", refused, n, w.Stopped("인스타"))
+			}
+			rows(t, s, `select lane, reason from lane_stop`, "인스타|인스타: 국물이 식었다")
+			stop()
+			within(t, s, func(tx *queue.Tx) error {
+				_, err := tx.Discard("ig:을지로골목:posts" + refused.String())
+				return err
+			})
+		}
+	})
+}

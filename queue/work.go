@@ -61,6 +61,7 @@ type Worker struct {
 	mu       sync.Mutex
 	running  int
 	stopped  map[string]string
+	refused  map[string]int // steps of a lane in a row that need a person
 	ledgers  map[string]*ledger
 	breakers map[string]*breaker
 
@@ -75,7 +76,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	hard, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	w.mu.Lock()
-	w.stopped = map[string]string{}
+	w.stopped, w.refused = map[string]string{}, map[string]int{}
 	w.mu.Unlock()
 	w.tellUpgrade()
 	err := w.begin(ctx)
@@ -415,6 +416,7 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 	log := w.Log.With("pipeline", j.Pipeline, "kind", string(j.Kind), "job", j.ID, "key", j.Key, "attempt", j.Attempt+1, "dur", time.Since(start).Round(time.Millisecond))
 	switch {
 	case err == nil:
+		w.refusals(l.Name, false)
 		log.Debug("step")
 		return
 	case errors.Is(err, ErrStale):
@@ -451,8 +453,9 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 		log.Warn("step put back, its call is made again", "err", err)
 	case e.Kind == adapters.NeedsHuman || e.Kind == adapters.Unauthorized:
 		log.Error("step needs a person", "err", err)
-		// The gate knows whether its own upstream has another credential; anybody else's trouble stops the lane here.
-		if l.Gate == nil || e.Upstream != l.Name {
+		// The gate knows whether its own upstream has another credential; anybody else's trouble stops the lane here, and so does one
+		// that the gate knows nothing of and lets through again and again.
+		if n := w.refusals(l.Name, true); l.Gate == nil || e.Upstream != l.Name || n >= maxRefusals {
 			w.stop(end, l.Name, err)
 		}
 	default:
@@ -481,6 +484,21 @@ func (w *Worker) hold(ctx context.Context, l Lane, j Job, fail context.CancelCau
 		}
 	}
 	return func() { unlock(); w.count(-1) }, mine
+}
+
+// maxRefusals is how many steps of a lane in a row may need a person while its gate lets further ones through.
+const maxRefusals = 3
+
+// refusals counts the steps of a lane in a row that need a person.
+func (w *Worker) refusals(lane string, one bool) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !one {
+		delete(w.refused, lane)
+		return 0
+	}
+	w.refused[lane]++
+	return w.refused[lane]
 }
 
 func (w *Worker) count(n int) {
