@@ -69,7 +69,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		r.Body = http.MaxBytesReader(w, r.Body, mostOf(r))
 		if s.sessions.has(s.cookie(r), s.now()) {
 			next.ServeHTTP(w, r)
 			return
@@ -87,6 +87,14 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// mostOf is how many bytes a request may have: people paste a log-in with all the cookies beside it.
+func mostOf(r *http.Request) int64 {
+	if r.URL.Path == velogLoginPath {
+		return maxLogin
+	}
+	return maxForm
 }
 
 func refuse(w http.ResponseWriter, r *http.Request) {

@@ -23,6 +23,9 @@ const (
 	firstYear = 2000
 )
 
+// velogLoginPath is where log-ins are handed in.
+const velogLoginPath = "/velog-login"
+
 // maxLogin is the size of what a person logs in with.
 const maxLogin = 64 << 10
 
@@ -34,8 +37,8 @@ func (s *Server) velogRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /velog/{pipeline}/{user}", s.velogUser)
 	mux.HandleFunc("GET /velog/{pipeline}/{user}/{post}", s.velogPost)
 	if s.HandIn != nil {
-		mux.HandleFunc("GET /velog-login", s.velogLoginForm)
-		mux.HandleFunc("POST /velog-login", s.velogLogin)
+		mux.HandleFunc("GET "+velogLoginPath, s.velogLoginForm)
+		mux.HandleFunc("POST "+velogLoginPath, s.velogLogin)
 	}
 	mux.HandleFunc("GET /velog-logout", s.velogAskLogout)
 	mux.HandleFunc("POST /velog-logout", s.velogLogout)
@@ -451,6 +454,10 @@ func (s *Server) velogLoginForm(w http.ResponseWriter, r *http.Request) {
 // velogLogin takes a log-in, which is believed once velog has accepted it. It is never shown again.
 func (s *Server) velogLogin(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogin)
+	if err := r.ParseForm(); err != nil {
+		s.render(w, r, http.StatusBadRequest, "velog-login", say("Hand in a log-in"), s.loginData("the form did not come whole, or is larger than 64 KiB: only the two cookies are needed"))
+		return
+	}
 	name := r.PostFormValue("pipeline")
 	all := s.counting()
 	i := slices.IndexFunc(all, func(p *jobs.Pipeline) bool { return p.Name == name })

@@ -353,6 +353,32 @@ func TestVelogHandIn(t *testing.T) {
 	}
 }
 
+// TestVelogHandInWithOtherCookies hands in all the cookies that a browser has, behind the token.
+func TestVelogHandInWithOtherCookies(t *testing.T) {
+	t.Parallel()
+	s := velogServer(t)
+	s.Token = "문을 여는 긴 말 한마디입니다"
+	given := ""
+	s.HandIn = func(_ context.Context, _ *jobs.Pipeline, _, text string) (string, error) {
+		given = text
+		return "dubu", nil
+	}
+	h := s.Handler()
+	for _, tt := range []struct{ others, status int }{{20 << 10, http.StatusSeeOther}, {70 << 10, http.StatusBadRequest}} {
+		login := "_ga=" + strings.Repeat("x", tt.others) + "; access_token=a; refresh_token=r"
+		given = ""
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/velog-login", strings.NewReader(url.Values{"pipeline": {"velog"}, "login": {login}}.Encode()))
+		r.Header.Set("Accept", "text/html")
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Authorization", "Bearer "+s.Token.Reveal())
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != tt.status || (given == login) != (tt.status == http.StatusSeeOther) {
+			t.Errorf("%d bytes: status %d, %d bytes came", len(login), w.Code, len(given))
+		}
+	}
+}
+
 // TestVelogLogout forgets a log-in after asking; what was counted is shown as before.
 func TestVelogLogout(t *testing.T) {
 	t.Parallel()
