@@ -58,12 +58,11 @@ func (d demoCmd) velog(e *env) error {
 			return err
 		}
 	}
-	first := queue.Day(v.Now())
+	first := queue.Day(v.Now().Add(untilLook(v.Now(), 22)))
 	for day := range demoDays {
 		// Views end at 22:00 in Korea; who looks after that sees the whole day.
 		for _, hour := range []int{22, 23} {
-			now := v.Now().In(korea)
-			v.Advance(time.Date(now.Year(), now.Month(), now.Day(), hour, 30, 0, 0, korea).Sub(now))
+			v.Advance(untilLook(v.Now(), hour))
 			run, err := runCmd{Pipeline: "velog"}.ask(e, s)
 			if err != nil {
 				return err
@@ -88,6 +87,16 @@ func (d demoCmd) velog(e *env) error {
 		<-e.ctx.Done()
 	}
 	return nil
+}
+
+// untilLook is how long it takes until the clock shows half past an hour in Korea: a clock never goes back.
+func untilLook(now time.Time, hour int) time.Duration {
+	now = now.In(korea)
+	look := time.Date(now.Year(), now.Month(), now.Day(), hour, 30, 0, 0, korea)
+	if look.Before(now) {
+		look = look.AddDate(0, 0, 1)
+	}
+	return look.Sub(now)
 }
 
 // reportVelog prints the days of each user, and fails when one is not that of the truth.

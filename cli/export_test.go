@@ -67,3 +67,6 @@ func MetricsAgain(s *queue.Store, health web.Health, log *slog.Logger) (h http.H
 	m.about(health, nil)
 	return m.handler(), func() { m.counts.until = time.Time{} }
 }
+
+// UntilLook is how long it takes until the clock shows half past an hour in Korea.
+var UntilLook = untilLook
