@@ -18,8 +18,8 @@ const (
 )
 
 // lookBack notes, once all lists of a target have ended cleanly, how much they have shown and whether it is silent. The end of a
-// silence needs one list only.
-func lookBack(tx *queue.Tx, w queue.Walk) error {
+// silence needs one list only. A target that logs in has not moved: its silence is nobody's business.
+func (p *Pipeline) lookBack(tx *queue.Tx, w queue.Walk) error {
 	seen, err := tx.Seen(w.Pipeline, w.Target)
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func lookBack(tx *queue.Tx, w queue.Walk) error {
 		return tx.EndSilence(w.Pipeline, w.Target, seen.Newest)
 	}
 	var silent time.Time
-	if tx.Now().Sub(seen.Newest) > silentLeast {
+	if !p.logsIn() && tx.Now().Sub(seen.Newest) > silentLeast {
 		times, err := tx.Times(w.Pipeline, w.Target, habitRecords)
 		if err != nil {
 			return err

@@ -292,7 +292,7 @@ func (p *Pipeline) walkEnded(tx *queue.Tx, w queue.Walk) error {
 			return err
 		}
 		if _, record := w.Of(); record == "" {
-			if err := lookBack(tx, w); err != nil {
+			if err := p.lookBack(tx, w); err != nil {
 				return err
 			}
 		}

@@ -262,3 +262,26 @@ func TestVelogResultStands(t *testing.T) {
 		v.turn()
 	})
 }
+
+// TestVelogSilence has a user log in who has written nothing for years: he is asked for, and nobody is told.
+func TestVelogSilence(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 9, Velog: sim.VelogOptions{Users: 1, Posts: 20}})
+		v.everybody()
+		v.source.after = func(q adapters.Query, pg adapters.Page, err error) (adapters.Page, error) {
+			if q.List == velog.ListPosts {
+				const years = 20 * 365 * 24 * time.Hour
+				for i := range pg.Records {
+					pg.Records[i].Time = pg.Records[i].Time.Add(-years)
+				}
+				pg.Newest = pg.Newest.Add(-years)
+			}
+			return pg, err
+		}
+		for range 2 {
+			v.turn()
+			w.is(`select key from v_troubles`, "")
+			time.Sleep(time.Hour)
+		}
+	})
+}
