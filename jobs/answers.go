@@ -106,11 +106,11 @@ func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers, pos, eof, cut, err := s.lines(path)
+	answers, pos, eof, broken, err := s.lines(path)
 	if err != nil {
 		return nil, err
 	}
-	if cut && s.b.Broken < maxBroken {
+	if broken && s.b.Broken < maxBroken {
 		s.b.Broken++
 		if err := os.Remove(path); err != nil {
 			return nil, err
@@ -122,7 +122,7 @@ func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 		if err := s.take(tx, answers); err != nil {
 			return err
 		}
-		if eof && !cut {
+		if eof && !broken {
 			short, err := s.short(tx)
 			if err != nil {
 				return err
@@ -338,8 +338,9 @@ func (s batchStep) spool(ctx context.Context, file string) (string, error) {
 	return path, s.e.Store.SpoolError(os.Rename(path+".part", path))
 }
 
-// lines reads up to chunk answers from the batch's position. cut says that the file ends in the middle of a line.
-func (s batchStep) lines(path string) (answers []adapters.Answer, pos int64, eof, cut bool, err error) {
+// lines reads up to chunk answers from the batch's position. broken says that the file is not what was asked for: nothing is at that
+// position, or a line that cannot be read. Fetched often enough, such lines are passed over.
+func (s batchStep) lines(path string) (answers []adapters.Answer, pos int64, eof, broken bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, false, false, err
@@ -350,25 +351,26 @@ func (s batchStep) lines(path string) (answers []adapters.Answer, pos int64, eof
 		return nil, 0, false, false, err
 	}
 	r := bufio.NewReaderSize(f, 1<<16)
-	for len(answers) < chunk {
+	if _, err := r.Peek(1); errors.Is(err, io.EOF) {
+		return nil, pos, true, true, nil // it was longer when it was read up to here
+	}
+	for len(answers) < chunk && !eof {
 		line, err := r.ReadBytes('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, 0, false, false, err
 		}
-		end := errors.Is(err, io.EOF)
 		if text := bytes.TrimSpace(line); len(text) > 0 && len(line) <= maxLine {
 			a, err := s.p.Ask.Batcher.Answer(text)
 			switch {
 			case err == nil:
 				answers = append(answers, a)
-			case end:
+			case s.b.Broken < maxBroken:
 				return answers, pos, true, true, nil
 			}
 		}
 		pos += int64(len(line))
-		if end {
-			return answers, pos, true, false, nil
-		}
+		_, err = r.Peek(1)
+		eof = errors.Is(err, io.EOF)
 	}
-	return answers, pos, false, false, nil
+	return answers, pos, eof, false, nil
 }
