@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"sumbi/adapters"
 	"sumbi/queue"
@@ -24,7 +25,7 @@ const (
 )
 
 const (
-	maxBroken = 3 // times that answers which came incomplete are fetched or looked for anew
+	maxBroken = 3 // times that answers which came incomplete are fetched or looked for anew, see brokenPause
 	maxLine   = 16 << 20
 )
 
@@ -110,37 +111,36 @@ func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	if broken && s.b.Broken < maxBroken {
-		s.b.Broken++
-		if err := os.Remove(path); err != nil {
-			return nil, err
-		}
-		eof = false
-	}
 	s.b.Position = pos
 	return func(tx *queue.Tx) error {
 		if err := s.take(tx, answers); err != nil {
 			return err
 		}
 		if eof && !broken {
-			short, err := s.short(tx)
-			if err != nil {
+			if broken, err = s.short(tx); err != nil {
 				return err
 			}
-			if short && s.b.Broken < maxBroken {
-				s.b.Broken++
-				if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-					return err
-				}
-				eof = false
-			}
 		}
-		if eof {
+		switch {
+		case broken && s.b.Broken < maxBroken:
+			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			tx.Again(s.brokenPause())
+			return tx.SaveBatch(s.b)
+		case eof:
 			return s.nextFile()(tx)
 		}
 		tx.Again(0)
 		return tx.SaveBatch(s.b)
 	}, nil
+}
+
+// brokenPause counts answers that came incomplete and says when to look for them again: what comes instead of them may come for
+// minutes, and to ask the model again costs money.
+func (s *batchStep) brokenPause() time.Duration {
+	s.b.Broken++
+	return s.p.Ask.Poll << (2 * (s.b.Broken - 1)) // 1, 4 and 16 times
 }
 
 // short reports whether the only file of a completed batch ends before its last line: it may have been cut behind a whole one.

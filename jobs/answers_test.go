@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"sumbi/adapters"
 	"sumbi/jobs"
@@ -225,10 +226,15 @@ func TestAnswerFiles(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
-				w.tune = func(p *jobs.Pipeline) { p.Find.Finders = []jobs.Finder{w.naver} }
+				w.limit = time.Hour
+				w.tune = func(p *jobs.Pipeline) { p.Find.Finders, p.Ask.Poll = []jobs.Finder{w.naver}, time.Minute }
 				w.feed.put("mat", "posts", naming(posts(1, 3)))
 				tt.set(w.model)
+				began := time.Now()
 				w.run()
+				if tt.loads > 3 && time.Since(began) < 21*time.Minute { // something else may be sent for minutes
+					t.Errorf("given up after %s", time.Since(began))
+				}
 				equal(t, "sizes", w.model.sizes(), tt.sizes)
 				equal(t, "downloads", w.model.loads["out-batch_1"], tt.loads)
 				w.is(`select post, n, name, state from v_mentions order by post`, "p1|0|p1식당|place\np2|0|p2식당|place\np3|0|p3식당|place")
