@@ -16,7 +16,7 @@ import (
 )
 
 type reviewCmd struct {
-	Ask reviewAskCmd `cmd:"" default:"withargs" hidden:"" help:"Go through what is not certain."`
+	Ask reviewAskCmd `cmd:"" default:"withargs" help:"Go through what is not certain, one after the other; the word ask may be left out."`
 	Set reviewSetCmd `cmd:"" help:"Decide one mention, for scripts."`
 }
 

@@ -155,7 +155,7 @@ func TestVelogOnTheOverview(t *testing.T) {
 			[]string{"Captions read", "Restaurants matched", "All is well"},
 		},
 		"/?lang=ko": {
-			[]string{"더 이상 인정되지 않는 로그인: 1건.", `<span class="badge bad">로그인<`, "<span>페이지</span>"},
+			[]string{"만료된 로그인: 1건.", `<span class="badge bad">로그인<`, "<span>페이지</span>"},
 			[]string{"읽은 캡션", "찾은 식당"},
 		},
 		"/runs/new?pipeline=velog":         {[]string{"Requests to velog", "about 34", "Accounts", "Cost"}, []string{"nstagram", "Captions", "Searches"}},
