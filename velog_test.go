@@ -79,6 +79,16 @@ func TestVelogFromEndToEnd(t *testing.T) {
 	if !strings.Contains(plan, "plan of velog: 3 users") {
 		t.Errorf("plan: %s", plan)
 	}
+	text, err := os.ReadFile(filepath.Join(w.dir, "sumbi.toml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for per, slow := range map[string]bool{"0.01": false, "0.001": true} { // half an hour, five hours
+		w.write("slow.toml", strings.Replace(string(text), "per_second = 0", "per_second = "+per, 1))
+		if plan := w.mustRun("plan", "velog", "--config", "slow.toml"); strings.Contains(plan, "the ends of days will be missed") != slow {
+			t.Errorf("plan at %s a second: %s", per, plan)
+		}
+	}
 	if err := v.Kill(all[0].Username); err != nil {
 		t.Fatal(err)
 	}

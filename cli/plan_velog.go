@@ -44,12 +44,16 @@ func (v planCmd) velog(e *env, c *config.Config, p config.Pipeline) error {
 	named(e.out, "their log-in is not accepted any more, they are not asked for", plan.Dead)
 	named(e.out, "they have no log-in, they are not asked for", plan.Without)
 	named(e.out, "new, their number of posts is not known yet", plan.Unknown)
-	took := "as fast as velog answers"
+	took, turn := "as fast as velog answers", time.Duration(0)
 	if c.Velog.PerSecond > 0 {
-		took = "about " + round(time.Duration(float64(plan.Requests)/c.Velog.PerSecond*float64(time.Second)))
+		turn = time.Duration(float64(plan.Requests) / c.Velog.PerSecond * float64(time.Second))
+		took = "about " + round(turn)
 	}
 	e.out.say("one turn of all of them: %s (%s of %s, %d for log-ins and lists), %s at %g a second",
 		plural(plan.Requests, "request", "requests"), "statistics", plural(plan.Posts, "post", "posts"), plan.Requests-plan.Posts, took, c.Velog.PerSecond)
+	if turn > 2*jobs.AtMidnight {
+		e.out.say("that is too long: the ends of days will be missed, and days without an end are not known; raise per_second of [velog], or have fewer users")
+	}
 	if every := max(p.Every, p.Pause); every > 0 {
 		e.out.say("a day: at most %s requests; velog asks no money", grouped(int(24*time.Hour/every)*plan.Requests))
 	}

@@ -21,9 +21,6 @@ func (e *Engine) Tell(ctx context.Context) { e.tell(ctx) }
 // Growth is what was counted on each day.
 var Growth = growth
 
-// AtMidnight is how far from the end of a day a look may be that tells of it.
-const AtMidnight = atMidnight
-
 // Afford sets money apart for work of a pipeline.
 func (e *Engine) Afford(ctx context.Context, pipeline string, cost int64) error {
 	return e.afford(ctx, pipeline, cost)

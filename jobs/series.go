@@ -13,13 +13,13 @@ type Day struct {
 	Likes *int64 `json:"likes"` // fewer than the day before when it is negative
 }
 
-// atMidnight is how far from the end of a day a look may be that tells how far a counter had come then. Every 10 to 15 minutes is
+// AtMidnight is how far from the end of a day a look may be that tells how far a counter had come then. Every 10 to 15 minutes is
 // looked, and statistics that took the upstream too long are left alone for an hour: one of the looks around is nearer.
-const atMidnight = time.Hour
+const AtMidnight = time.Hour
 
 // growth turns looks at a counter into what was counted on each day from first to last. A day's number is the difference between
 // its end and that of the day before. How far the counter had come at the end of a day is known when somebody looked within
-// atMidnight of it, or when the looks before and after it found the same number and the counter never falls. A day with an end
+// AtMidnight of it, or when the looks before and after it found the same number and the counter never falls. A day with an end
 // that is not known is unknown, and so is the day after it: whose the views between two looks are cannot be said. So is a day on
 // which a counter went down that never falls: the upstream has counted anew. Of today it is what was counted so far. What the upstream itself says of a day goes before. born is the day on which the counter began at 0;
 // "" unknown.
@@ -64,7 +64,7 @@ func endsOf(looks []queue.Snapshot, falls bool, born, first, today string) map[s
 	}
 	for i, a := range looks {
 		next := addDays(a.Day, 1)
-		if a.Day == today || queue.DayBegins(next).Sub(a.Seen) <= atMidnight {
+		if a.Day == today || queue.DayBegins(next).Sub(a.Seen) <= AtMidnight {
 			ends[a.Day] = a.N
 		}
 		if i+1 == len(looks) {
@@ -78,7 +78,7 @@ func endsOf(looks []queue.Snapshot, falls bool, born, first, today string) map[s
 			continue
 		}
 		before := addDays(b.Day, -1)
-		if _, ok := ends[before]; !ok && b.At.Sub(queue.DayBegins(b.Day)) <= atMidnight {
+		if _, ok := ends[before]; !ok && b.At.Sub(queue.DayBegins(b.Day)) <= AtMidnight {
 			ends[before] = b.First
 		}
 	}
