@@ -49,7 +49,7 @@ create index job_live on job (pipeline, lane, attempt) where state = 'live';
 create index job_dead on job (due) where state = 'dead';
 create index job_taken on job (taken_at) where taken_at is not null;
 
--- What went wrong, attempt by attempt; kept for 30 days, also when the job succeeded later.
+-- What went wrong, attempt by attempt; kept for 30 days, also when the job succeeded later, and for a day of lists of one record.
 create table job_error (
   id      integer primary key autoincrement,
   job     integer not null,
