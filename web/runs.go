@@ -154,6 +154,9 @@ type stretchBar struct {
 	X, Width, Height, Refused float64
 }
 
+// leastShare is what would be said as 0.0 %.
+const leastShare = 0.0005
+
 // leastRefused is the height at which few refusals among many requests are still seen.
 const leastRefused = 100
 
@@ -219,6 +222,9 @@ func lanes(st queue.RunStory) []laneUse {
 		}
 	}
 	for _, x := range st.Slots {
+		if x.Share < leastShare {
+			continue
+		}
 		l := of(x.Lane)
 		end := 0.0
 		if n := len(l.Slices); n > 0 {
@@ -328,7 +334,7 @@ func (s *Server) runFacts(ctx context.Context, id int64) (runFacts, error) {
 		f.Failures = append(f.Failures, failureLine{x, plain(x.Err), kindWord(x.Kind), jobPath(x.Job)})
 	}
 	for _, b := range st.Batches {
-		f.Batches = append(f.Batches, lineOfBatch(queue.BatchRow{Batch: b}))
+		f.Batches = append(f.Batches, lineOfBatch(b))
 	}
 	if st.State != queue.RunDone {
 		counts, err := s.Store.JobCounts(ctx, st.Pipeline)

@@ -270,7 +270,7 @@ func TestRunsAreThere(t *testing.T) {
 			return err
 		}
 		_, err = tx.Add(queue.Job{Pipeline: "마켓/11번가", Lane: "인스타", Kind: queue.KindPage, Key: "page:마켓/11번가:" + target + ":posts", Args: fmt.Appendf(nil, `{"walk":%d}`, ws[0].ID)})
-		return errors.Join(err, tx.AddSlots(run.ID, "인스타", map[string]float64{"call": 3, "<b>": 1}), tx.Book(run.ID, "인스타", queue.UsedRequests, 12, 0), tx.Waste(run.ID, "인스타", queue.WasteRefused, 3, 0), jobs.WantBatch(tx, "마켓/11번가"))
+		return errors.Join(err, tx.AddSlots(run.ID, "인스타", map[string]float64{"call": 3, "<b>": 1, queue.LostOwn: -0.01, "held": 0.001}), tx.Book(run.ID, "인스타", queue.UsedRequests, 12, 0), tx.Waste(run.ID, "인스타", queue.WasteRefused, 3, 0), jobs.WantBatch(tx, "마켓/11번가"))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -289,6 +289,9 @@ func TestRunsAreThere(t *testing.T) {
 		if !strings.Contains(b, want) {
 			t.Errorf("the run does not say %q: %s", want, b)
 		}
+	}
+	if strings.Contains(b, `width="-`) || strings.Contains(b, "0.0 %") {
+		t.Errorf("what is nothing, or less by a rounding, is shown: %s", b)
 	}
 }
 
