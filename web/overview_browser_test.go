@@ -89,8 +89,12 @@ const contrastScript = `(() => {
 func TestOverviewLives(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
+	var broken atomic.Bool
 	s, url := browse(t, func(s *web.Server) {
 		s.Rates = func() []web.Rate {
+			if broken.Load() {
+				panic("국물")
+			}
 			seconds := make([]int, 300)
 			seconds[299] = int(calls.Load())
 			return []web.Rate{{Upstream: "instagram", Seconds: seconds}} // without a limit it is not counted together
@@ -117,6 +121,11 @@ func TestOverviewLives(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Wait(`document.querySelector("#overview-pipelines").innerText.includes("waits for you") && document.querySelector("#overview-pipelines .alert").innerText === "열쇠가 <b>없다</b>"`)
+	// What cannot be read is not shown as live.
+	broken.Store(true)
+	p.Wait(`document.querySelector("#live.lost")?.innerText === "not live"`)
+	broken.Store(false)
+	p.Wait(`document.querySelector("#live.live")?.innerText === "live"`)
 	if n := loads(); n != before {
 		t.Errorf("the page was loaded %d times", n)
 	}

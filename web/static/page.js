@@ -53,12 +53,11 @@ function watch() {
     const { id, html } = JSON.parse(e.data);
     const target = document.getElementById(id);
     if (target) htmx.swap({ sourceElement: target, target, text: html, swap: "innerMorph" });
+    say("live");
     document.dispatchEvent(new CustomEvent("sumbi:block", { detail: { id } }));
   });
-  source.onopen = () => {
-    wait = 2000;
-    say("live");
-  };
+  source.addEventListener("lost", () => say("lost")); // the server is there, but cannot read
+  source.onopen = () => { wait = 2000; };
   source.onerror = () => {
     say("lost");
     if (source?.readyState === EventSource.CLOSED) later();
