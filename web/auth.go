@@ -128,12 +128,16 @@ func (s *Server) loginForm(w http.ResponseWriter, r *http.Request) {
 	s.loginPage(w, r, http.StatusOK, "")
 }
 
-// loginPage shows the form; wrong says why it is shown again, marked with say. A script's request makes the browser go there.
+// loginPage shows the form; wrong says why it is shown again, marked with say. Who logs in comes to where he wanted to go.
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, status int, wrong string) {
-	if scripted(r) {
-		w.Header().Set("HX-Redirect", "/login")
+	p := s.pageOf(r, say("Log in"), wrong)
+	if r.Method == http.MethodGet && r.URL.Path != "/login" {
+		to, q := *r.URL, r.URL.Query()
+		q.Del("lang")
+		to.RawQuery = q.Encode()
+		p.Back = to.RequestURI()
 	}
-	s.renderOutside(w, r, status, "login", say("Log in"), wrong)
+	s.write(w, r, status, p, "login")
 }
 
 // login turns the token into a cookie that holds nothing of it.
@@ -147,7 +151,11 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	c := s.blank(r)
 	c.Value, c.MaxAge = id, int(sessionAge/time.Second)
 	http.SetCookie(w, c)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	to := "/"
+	if back := r.PostFormValue("back"); isHere(back) && s.serves(back) {
+		to = back
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {

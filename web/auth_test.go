@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +129,22 @@ func TestLogin(t *testing.T) {
 		t.Errorf("with the session: %s", r.Status)
 	} else if b := text(r); !strings.Contains(b, `action="/logout"`) || strings.Contains(b, `action="/login"`) {
 		t.Errorf("the page is %s", b)
+	}
+	// He comes to where he wanted to go, if that is here and is shown.
+	deep := `/accounts/` + url.PathEscape("마켓/11번가") + `/x?before=2`
+	if b := text(ho.ask("GET", deep+"&lang=ko", "", browser)); !slices.Equal(answered(b)["back"], []string{deep}) {
+		t.Errorf("the way is lost: %s", b)
+	}
+	for back, want := range map[string]string{deep: deep, "/review?after=7": "/review?after=7", "//evil.test/": "/", "https://evil.test/": "/", "/\\evil.test": "/", "/nothing": "/", "/logout": "/", "": "/"} {
+		form := url.Values{"token": {token}, "back": {back}}.Encode()
+		r := ho.ask("POST", "/login", form, browser, with("Content-Type", "application/x-www-form-urlencoded"), with("Origin", "http://sumbi.test"))
+		if to := r.Header.Get("Location"); r.StatusCode != 303 || to != want {
+			t.Errorf("from %q: %s to %q", back, r.Status, to)
+		}
+	}
+	form := url.Values{"token": {"들깨"}, "back": {deep}}.Encode()
+	if b := text(ho.ask("POST", "/login", form, browser, with("Content-Type", "application/x-www-form-urlencoded"), with("Origin", "http://sumbi.test"))); !slices.Equal(answered(b)["back"], []string{deep}) {
+		t.Errorf("the way is lost with a wrong token: %s", b)
 	}
 	// One letter changed is no session; neither is another's name for it.
 	for _, forged := range []string{c.Value[:len(c.Value)-1] + "0", strings.ToLower(c.Value), token, "", "' or 1=1"} {

@@ -210,6 +210,11 @@ func TestLoginInBrowser(t *testing.T) {
 			p.Wait(`document.querySelector("#live.live")`)
 			p.Click(`form[action="/logout"] button`)
 			p.Wait(`location.pathname === "/login" && document.querySelector("#token")`)
+			// Who wanted to see something else comes there.
+			p.Go(url + "/map?q=%EA%B5%AD%EB%B0%A5")
+			p.Fill("#token", token)
+			p.Click(`.login button`)
+			p.Wait(`location.pathname === "/map" && document.querySelector("input[name=q]").value === "국밥"`)
 		})
 	}
 }

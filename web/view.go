@@ -55,7 +55,7 @@ type page struct {
 	LoggedIn    bool   // there is a session that can be ended
 	Nav         []link // nil: the visitor is outside
 	Said        string // what was just done, for once
-	Back        string // where who chooses a language goes from here; "" where he came from
+	Back        string // where who chooses a language, or logs in, goes from here; "" where he came from
 	Data        any    // the view's own
 	Body        template.HTML
 }
@@ -88,11 +88,6 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name
 	p := s.pageOf(r, title, data)
 	p.Nav, p.Said = s.nav, s.said(w, r)
 	s.write(w, r, status, p, name)
-}
-
-// renderOutside is render for who is not let in.
-func (s *Server) renderOutside(w http.ResponseWriter, r *http.Request, status int, name, title string, data any) {
-	s.write(w, r, status, s.pageOf(r, title, data), name)
 }
 
 // fragment answers with the template name alone, for a script that puts it into a page that is shown.

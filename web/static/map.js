@@ -31,7 +31,7 @@ function filter() {
 
 async function ask(path, query) {
   const answer = await fetch(path + "?" + query, { headers: { Accept: "text/html", "HX-Request": "true" } });
-  if (answer.headers.get("HX-Redirect")) location.href = answer.headers.get("HX-Redirect");
+  if (answer.status === 401) location.reload(); // to the form that lets in
   return answer;
 }
 
