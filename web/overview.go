@@ -299,7 +299,10 @@ func (s *Server) pipelineGlance(ctx context.Context, p *jobs.Pipeline, rates []R
 		}
 		left := jobs.TimeLeft(p, walks, last, limitOf(rates, p.Lane))
 		pages.Of, pages.About = last.Pages+left.Pages, true
-		g.Left, g.Chained = left.Bound, left.Chained
+		g.Chained = left.Chained
+		if left.Bound > 0 {
+			g.Left = max(left.Bound.Round(time.Second), time.Second)
+		}
 	}
 	g.Stages = []stage{pages}
 	if p.Ask != nil {

@@ -37,7 +37,7 @@ var plainWords = []struct {
 	{regexp.MustCompile(`connection refused|no such host|connection reset|network is unreachable|no route to host|not reached|dial tcp|certificate|: EOF$`), say("The upstream cannot be reached.")},
 	{regexp.MustCompile(`\b5\d\d\b`), say("The upstream has trouble of its own.")},
 	{regexp.MustCompile(`cut short|breaks off|unexpected EOF|no answer came`), say("The answer came incomplete.")},
-	{regexp.MustCompile(`not the JSON expected|not what was asked for|has no |is not valid|has an unknown|is none of|invalid character|none of \d+ items|is no `), say("The answer is not what was asked for.")},
+	{regexp.MustCompile(`not the JSON expected|not what was asked for|has no |: no status$|is not valid|has an unknown|is none of|invalid character|none of \d+ items|is no `), say("The answer is not what was asked for.")},
 	{regexp.MustCompile(`\b400\b|\b422\b|[Bb]ad [Rr]equest`), say("The upstream did not understand the request.")},
 	{regexp.MustCompile(`duplicate key|E11000`), say("The sink has another record where this one belongs.")},
 }

@@ -504,6 +504,10 @@ func TestMergeInBrowser(t *testing.T) {
 		}
 	}
 	one := placeOf(t, s, ids[0])
+	phone := browsertest.Open(t, url+"/places/"+one, browsertest.Options{Language: "en", Width: 390})
+	if beyond := browsertest.Eval[[]string](phone, `[...document.querySelectorAll("main a, main button, main tbody th, main tbody td")].filter((e) => e.getBoundingClientRect().right > innerWidth).map((e) => e.innerText)`); len(beyond) > 0 {
+		t.Errorf("on a telephone these are beyond the edge: %q", beyond)
+	}
 	p := browsertest.Open(t, url+"/places/"+one, browsertest.Options{Language: "en"})
 	p.Do(chromedp.Focus(chromedp.CSS(`a[data-dialog]`)))
 	p.Press("\r")

@@ -15,7 +15,7 @@ import (
 func (s *Server) runsRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /runs", s.runList)
 	mux.HandleFunc("GET /runs/{id}", s.run)
-	s.watch("run", liveView{blocks: []string{"run-now"}, data: func(ctx context.Context, arg string) (any, error) {
+	s.watch("run", liveView{blocks: []string{"run-now", "run-parts"}, data: func(ctx context.Context, arg string) (any, error) {
 		id, err := strconv.ParseInt(arg, 10, 64)
 		if err != nil {
 			return nil, queue.ErrNotFound

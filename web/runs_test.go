@@ -252,6 +252,14 @@ func TestRunsAreThere(t *testing.T) {
 			t.Errorf("%s of an empty state: %s", path, b)
 		}
 	}
+	for path, want := range map[string]string{
+		"/jobs": "There is nothing to be done just now.", "/jobs?state=dead": "There is no such job.", "/accounts": "No account was looked at yet.", "/accounts?name=x": "There is no such account.",
+		"/batches": "No batch was made yet.", "/batches?state=done": "There is no such batch.", "/map": "No place yet.", "/map?q=x": "No place fits.",
+	} {
+		if b := ho.look(path, 200); !strings.Contains(b, want) {
+			t.Errorf("%s of an empty state does not say %q: %s", path, want, b)
+		}
+	}
 	for _, path := range []string{"/runs/1", "/runs/x", "/runs/-1", "/runs/99999999999999999999", "/jobs/1", "/jobs/x", "/batches/1", "/accounts/matzip/x", "/accounts/matzip"} {
 		ho.look(path, 404)
 	}
@@ -270,7 +278,7 @@ func TestRunsAreThere(t *testing.T) {
 			return err
 		}
 		_, err = tx.Add(queue.Job{Pipeline: "마켓/11번가", Lane: "인스타", Kind: queue.KindPage, Key: "page:마켓/11번가:" + target + ":posts", Args: fmt.Appendf(nil, `{"walk":%d}`, ws[0].ID)})
-		return errors.Join(err, tx.AddSlots(run.ID, "인스타", map[string]float64{"call": 3, "<b>": 1, queue.LostOwn: -0.01, "held": 0.001}), tx.Book(run.ID, "인스타", queue.UsedRequests, 12, 0), tx.Waste(run.ID, "인스타", queue.WasteRefused, 3, 0), jobs.WantBatch(tx, "마켓/11번가"))
+		return errors.Join(err, tx.SeeCount("마켓/11번가", target, 1), tx.AddSlots(run.ID, "인스타", map[string]float64{"call": 3, "<b>": 1, queue.LostOwn: -0.01, "held": 0.001}), tx.Book(run.ID, "인스타", queue.UsedRequests, 12, 0), tx.Waste(run.ID, "인스타", queue.WasteRefused, 3, 0), jobs.WantBatch(tx, "마켓/11번가"))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -281,7 +289,7 @@ func TestRunsAreThere(t *testing.T) {
 			t.Errorf("%s does not lead to %s: %s", from, path, b)
 		}
 	}
-	if b := ho.look(path, 200); !strings.Contains(b, "a/b?c#d &amp; &#34;마라&#34; &lt;i&gt;") {
+	if b := ho.look(path, 200); !strings.Contains(b, "a/b?c#d &amp; &#34;마라&#34; &lt;i&gt;") || !strings.Contains(b, "/ 1</span>") {
 		t.Errorf("the account: %s", b)
 	}
 	b := ho.look("/runs/1", 200, with("Accept-Language", "ko"))
@@ -292,6 +300,28 @@ func TestRunsAreThere(t *testing.T) {
 	}
 	if strings.Contains(b, `width="-`) || strings.Contains(b, "0.0 %") {
 		t.Errorf("what is nothing, or less by a rounding, is shown: %s", b)
+	}
+}
+
+// TestMoreThanCounted has more posts of an account than the upstream counts: some were deleted. That is not shown as "2 / 1".
+func TestMoreThanCounted(t *testing.T) {
+	t.Parallel()
+	ho := newHouse(t, token)
+	posted(t, ho.Store, "p1", "을밀대", []told{{Name: "을밀대"}}, candidates(1))
+	accounts, err := ho.Store.Accounts(t.Context(), queue.AccountFilter{}, queue.AccountID{}, 2)
+	if err != nil || len(accounts) != 1 {
+		t.Fatal(accounts, err)
+	}
+	a := accounts[0]
+	for total, want := range map[int]bool{5: true, 1: false} {
+		if err := ho.Store.Tx(t.Context(), func(tx *queue.Tx) error { return tx.SeeCount(a.Pipeline, a.Target, total) }); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/accounts", "/accounts/" + url.PathEscape(a.Pipeline) + "/" + url.PathEscape(a.Target)} {
+			if b := ho.look(path, 200); strings.Contains(b, fmt.Sprintf("/ %d</span>", total)) != want {
+				t.Errorf("%d counted, %s: %s", total, path, b)
+			}
+		}
 	}
 }
 

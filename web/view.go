@@ -498,6 +498,8 @@ func span(lang string, d time.Duration) string {
 		return word(lang, "%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 	case d < 48*time.Hour:
 		return word(lang, "%d h", int(d.Hours()))
+	case d < 10*24*time.Hour && d.Truncate(time.Hour)%(24*time.Hour) != 0:
+		return word(lang, "%d days %d h", int(d.Hours()/24), int(d.Hours())%24)
 	default:
 		return word(lang, "%d days", int(d.Hours()/24))
 	}

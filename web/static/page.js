@@ -36,6 +36,10 @@ function enter(e) {
   if (inside !== within) e.preventDefault();
 }
 
+// On a narrow screen the views do not fit beside each other: the one that is shown is in sight.
+const shown = document.querySelector(".top nav [aria-current]");
+if (shown) shown.closest("nav").scrollLeft = shown.offsetLeft + (shown.offsetWidth - innerWidth) / 2;
+
 // Who chooses a language or a theme comes back to where he stands on the page: what follows the # stays through the answer.
 document.addEventListener("submit", (e) => {
   if (e.target.matches('form[action^="/look"]')) e.target.action = "/look" + location.hash;
