@@ -536,6 +536,43 @@ func TestMergeInBrowser(t *testing.T) {
 	}
 }
 
+// TestReviewLeft wants the number of what is left to be that of all who review, and one way back to what was skipped.
+func TestReviewLeft(t *testing.T) {
+	t.Parallel()
+	s, url := smallPage(t)
+	ids := posted(t, s, "p1", "식당", restaurants(12), candidates(2))
+	p := browsertest.Open(t, fmt.Sprintf("%s/review?after=%d", url, ids[0]), browsertest.Options{Language: "en"})
+	shows(p, "식당 1")
+	const left = `document.getElementById("review-left").textContent === "To review: `
+	p.Wait(left + `12"`)
+	// Somebody else decides what is not among the cards that are here already.
+	for _, n := range []int{0, 10, 11} {
+		m, err := s.Mention(t.Context(), ids[n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		choices, _, err := jobs.Choices(t.Context(), s, m)
+		if err == nil {
+			err = jobs.Label(t.Context(), s, ids[n], choices, jobs.None, "김", jobs.Together(jobs.DefaultFinders(), false))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Press("1")
+	shows(p, "식당 2")
+	p.Wait(left + `8"`)
+	for i := 2; i < 10; i++ {
+		shows(p, fmt.Sprint("식당 ", i))
+		p.Press("s")
+	}
+	p.Wait(`!document.getElementById("review-end").hidden`)
+	if n := browsertest.Eval[int](p, `[...document.querySelectorAll("#review-end a")].filter((a) => a.checkVisibility()).length`); n != 1 {
+		t.Errorf("%d ways lead back to what was skipped", n)
+	}
+	p.Wait(left + `8"`)
+}
+
 // TestReviewWithoutServer loses the server in the middle: what is not stored is said, and nothing is taken for the end.
 func TestReviewWithoutServer(t *testing.T) {
 	t.Parallel()
