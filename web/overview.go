@@ -79,6 +79,7 @@ type pipelineGlance struct {
 	Note      string // why that waits
 	Stages    []stage
 	Left      time.Duration // of the crawl; 0 unknown
+	Matching  time.Duration // until what is to be matched after the crawl is; 0 unknown
 	Chained   bool          // the longest list sets the time
 	Last      queue.Run     // the last one that ended; zero: there is none
 	Run       queue.Run     // the open one
@@ -309,6 +310,11 @@ func (s *Server) pipelineGlance(ctx context.Context, p *jobs.Pipeline, rates []R
 		g.Stages = append(g.Stages, stage{What: "captions", Name: say("Captions read"), Done: h.Answered, Of: h.Answered + h.InBatch + h.Waiting})
 	}
 	if p.Find != nil {
+		if h.ListsLeft == 0 && len(p.Find.Finders) > 0 {
+			if pace := paceOf(rates, p.Find.Finders[0].Name()); pace > 0 {
+				g.Matching = (time.Duration(float64(h.Matching) / pace * float64(time.Second))).Round(time.Second)
+			}
+		}
 		g.Stages = append(g.Stages, stage{What: "restaurants", Name: say("Restaurants matched"), Done: h.Matched, Of: h.Matched + h.Matching})
 	}
 	return g, nil
@@ -319,6 +325,26 @@ func limitOf(rates []Rate, upstream string) float64 {
 		if r.Upstream == upstream {
 			return r.Limit
 		}
+	}
+	return 0
+}
+
+// paceOf is how many calls a second an upstream had in the last minute, or since it was called in it; 0 none.
+func paceOf(rates []Rate, upstream string) float64 {
+	for _, r := range rates {
+		if r.Upstream != upstream {
+			continue
+		}
+		last := r.Seconds[max(0, len(r.Seconds)-60):]
+		first := slices.IndexFunc(last, func(n int) bool { return n > 0 })
+		if first < 0 {
+			return 0
+		}
+		calls := 0
+		for _, n := range last[first:] {
+			calls += n
+		}
+		return float64(calls) / float64(len(last)-first)
 	}
 	return 0
 }

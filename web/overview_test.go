@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sumbi/adapters"
 	"sumbi/jobs"
 	"sumbi/queue"
 	"sumbi/queue/bigtest"
@@ -99,6 +100,58 @@ func TestOverview(t *testing.T) {
 	if r := ho.ask("GET", "/", "", local); !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("a program gets %s", r.Header.Get("Content-Type"))
 	}
+}
+
+// finderOf is a finder by its name.
+type finderOf string
+
+func (f finderOf) Name() string { return string(f) }
+
+func (finderOf) Find(context.Context, string) ([]adapters.Candidate, error) {
+	return nil, errors.New("nobody is asked here")
+}
+
+// TestMatchingLeft has a crawl that is over, and restaurants that are still to be matched: how long that takes is what the finder
+// was asked lately. While it is not asked nobody knows.
+func TestMatchingLeft(t *testing.T) {
+	t.Parallel()
+	seconds := make([]int, 300)
+	w, _, _ := serve(t, "")
+	s := overviewOf(w.Store)
+	s.Pipelines[0].Find.Finders = []jobs.Finder{finderOf("naver"), finderOf("kakao")}
+	s.Rates = func() []web.Rate { return []web.Rate{{Upstream: "naver", Limit: 5, Seconds: seconds}} }
+	ho := &house{t: t, clock: clock{at: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}, Server: s}
+	ho.SetClock(ho.clock.now)
+	ho.h = ho.Handler()
+	t.Cleanup(ho.CloseLive)
+	extracted(t, s.Store, "p1", "식당", restaurants(200), nil)
+	end := func(walk int64) {
+		if err := s.Store.Tx(t.Context(), func(tx *queue.Tx) error {
+			w, err := tx.Walk(walk)
+			if err != nil {
+				return err
+			}
+			w.State = queue.WalkIdle
+			return tx.Advance(&w)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wants := func(when, want, not string) {
+		t.Helper()
+		s.Forget()
+		if b := text(ho.ask("GET", "/", "", browser, local)); !strings.Contains(b, want) || strings.Contains(b, not) {
+			t.Errorf("%s: it says not %q or %q: %s", when, want, not, b)
+		}
+	}
+	for i := range 20 {
+		seconds[280+i] = 1 + i%2
+	}
+	wants("while it crawls", "Crawl time left", "Matching time left")
+	end(1)
+	wants("after the crawl", "Matching time left</dt><dd>about 2 min 13 s", "Crawl time left")
+	clear(seconds)
+	wants("while nobody is asked", "Crawl time left</dt><dd>–", "Matching time left")
 }
 
 // TestOverviewEmpty wants a state without anything to be told from a broken one.
