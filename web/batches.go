@@ -126,5 +126,5 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 	if st.Job > 0 {
 		data.JobPath = jobPath(st.Job)
 	}
-	s.render(w, r, http.StatusOK, "batch", say("Batch"), data)
+	s.render(w, r, http.StatusOK, "batch", say("Batch %d"), data, id)
 }

@@ -71,6 +71,9 @@ func TestProvenance(t *testing.T) {
 			}
 		}
 	}
+	if want := "<title>\u2068을지로골목, 2026-11-20\u2069 · sumbi</title>"; !strings.Contains(text(ask("GET", "/posts/post/p1", nil)), want) {
+		t.Errorf("the post is not called %q", want)
+	}
 	r := ask("GET", "/posts/post/p1/raw", nil)
 	if b := text(r); r.StatusCode != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") || !strings.Contains(b, `"text": "오늘은 을밀대 마포점!"`) {
 		t.Errorf("raw item: %s %s\n%s", r.Status, r.Header.Get("Content-Type"), b)

@@ -358,5 +358,5 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, r, err)
 		return
 	}
-	s.render(w, r, http.StatusOK, "run", say("Run"), f)
+	s.render(w, r, http.StatusOK, "run", say("Run %d"), f, f.ID)
 }

@@ -298,6 +298,12 @@ func TestRunsAreThere(t *testing.T) {
 			t.Errorf("the run does not say %q: %s", want, b)
 		}
 	}
+	// Several of a kind are told apart by the names of their tabs.
+	for path, want := range map[string]string{"/runs/1": "Run 1", "/jobs/1": "Job 1", path: "\u2068" + html.EscapeString(target) + "\u2069", "/runs": "Runs"} {
+		if b := ho.look(path, 200); !strings.Contains(b, "<title>"+want+" · sumbi</title>") {
+			t.Errorf("%s is not called %q: %s", path, want, b)
+		}
+	}
 	if strings.Contains(b, `width="-`) || strings.Contains(b, "0.0 %") {
 		t.Errorf("what is nothing, or less by a rounding, is shown: %s", b)
 	}
