@@ -1,6 +1,11 @@
 package web
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+
+	"sumbi/adapters"
+)
 
 // plainWords say what an error means for who does not know the code. The first that fits is taken.
 var plainWords = []struct {
@@ -48,6 +53,27 @@ func inWords(lang, err string) string {
 		return word(lang, p) + " (" + err + ")"
 	}
 	return err
+}
+
+// reasonWords say what the words mean that a limit keeps of why it is held.
+var reasonWords = map[string]string{
+	adapters.ReasonRate:  say("The upstream asks for fewer calls. It is tried again later and counts as no attempt."),
+	adapters.ReasonQuota: say("What the key may ask for is used up."),
+	adapters.ReasonKey:   say("The upstream does not accept the key."),
+	adapters.ReasonPlan:  say("The key may not ask for this. Look at its plan and its rights."),
+	adapters.ReasonPath:  say("The address of the upstream is wrong. Correct base_url."),
+}
+
+// meaning is plain for what stands still: why a credential is stopped, and not that it is. What is all in the words needs no detail.
+func meaning(reason string) (words, detail string) {
+	if w := reasonWords[reason]; w != "" {
+		return w, ""
+	}
+	_, why, stopped := strings.Cut(reason, "stopped until the next start: ")
+	if !stopped {
+		why = reason
+	}
+	return plain(why), reason
 }
 
 // plain says in plain words what an error means; "" when only the error itself does.

@@ -29,11 +29,13 @@ type runLine struct {
 	queue.RunRow
 	Path  string
 	Badge badge
+	Plain string        // what its note means, marked with say
 	Took  time.Duration // until now while it is under way; 0: not begun
 }
 
 func (s *Server) runLine(r queue.RunRow) runLine {
 	l := runLine{RunRow: r, Path: runPath(r.ID), Badge: badgeOf(r.State)}
+	l.Plain, _ = meaning(r.Note)
 	if !r.Started.IsZero() {
 		end := r.Ended
 		if end.IsZero() {
