@@ -92,7 +92,7 @@ func TestOverview(t *testing.T) {
 		t.Errorf("the large state has nothing to look at: %+v %+v", a, totals)
 	}
 	b = text(ho.ask("GET", "/", "", browser, local, korean))
-	for _, want := range []string{"개요", "실행 중", "초당 요청", "결정을 기다리는 식당: " + web.Grouped(totals.Review) + "곳", "kakao이(가) 11월\u00a029일\u00a011:48부터", "100,000"} {
+	for _, want := range []string{"개요", "실행 중", "초당 요청", "결정을 기다리는 식당: " + web.Grouped(totals.Review) + "곳", "kakao: 11월\u00a029일\u00a011:48부터", "100,000"} {
 		if !strings.Contains(b, want) {
 			t.Errorf("in Korean nothing says %q", want)
 		}
@@ -203,7 +203,7 @@ func TestOverviewSaysWhy(t *testing.T) {
 	}
 	for lang, wants := range map[string][]string{
 		"en": {"Set right what is wrong, then start sumbi again.", "The upstream does not accept the key.", "Crawl time left</dt><dd>–"},
-		"ko": {"원인을 고친 뒤 sumbi를 다시 시작하세요.", "상대 서버가 키를 받아들이지 않습니다.", "남은 크롤링 시간</dt><dd>–"},
+		"ko": {"원인을 해결한 뒤 sumbi를 다시 시작하세요.", "외부 서비스가 키를 받아들이지 않습니다.", "남은 크롤링 시간</dt><dd>–"},
 	} {
 		b := text(ho.ask("GET", "/", "", browser, local, with("Accept-Language", lang)))
 		for _, want := range wants {
