@@ -125,8 +125,8 @@ type RunStory struct {
 	Open      []Walk        // of those, not walked to their end
 	Failures  []Failure
 	Batches   []BatchRow // that the run pays, oldest first
-	Mentions  int     // decided while it ran
-	Answers   int     // searches whose answers they used
+	Mentions  int        // decided while it ran
+	Answers   int        // searches whose answers they used
 }
 
 // How much of a run's story is told.

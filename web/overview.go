@@ -318,7 +318,7 @@ func (s *Server) pipelineGlance(ctx context.Context, p *jobs.Pipeline, rates []R
 	if p.Find != nil {
 		if h.ListsLeft == 0 && last.State != queue.RunStopped && len(p.Find.Finders) > 0 {
 			if pace := paceOf(rates, p.Find.Finders[0].Name()); pace > 0 {
-				g.Matching = (time.Duration(float64(h.Matching) / pace * float64(time.Second))).Round(time.Second)
+				g.Matching = time.Duration(float64(h.Matching) / pace * float64(time.Second)).Round(time.Second)
 			}
 		}
 		g.Stages = append(g.Stages, stage{What: "restaurants", Name: say("Restaurants matched"), Done: h.Matched, Of: h.Matched + h.Matching})

@@ -12,7 +12,7 @@ var plainWords = []struct {
 	when *regexp.Regexp
 	text string
 }{
-	{regexp.MustCompile(`^budget: `), say("What may be spent is used up. It goes on when there is room again.")},
+	{regexp.MustCompile(`^budget: |^the budget of .* (is|was) used up`), say("What may be spent is used up: [budget] in sumbi.toml says how much that is.")},
 	{regexp.MustCompile(`^panic: `), say("This is a mistake in sumbi itself. The other jobs go on; the log has the details.")},
 	{regexp.MustCompile(`the process ended while this job ran alone`), say("Each time this job ran alone, the process died. It is left alone so that the others can go on.")},
 	{regexp.MustCompile(`^the process stopped|the state did not answer`), say("sumbi stopped before it was done. It is done again.")},

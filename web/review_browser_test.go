@@ -505,8 +505,13 @@ func TestMergeInBrowser(t *testing.T) {
 	}
 	one := placeOf(t, s, ids[0])
 	phone := browsertest.Open(t, url+"/places/"+one, browsertest.Options{Language: "en", Width: 390})
-	if beyond := browsertest.Eval[[]string](phone, `[...document.querySelectorAll("main a, main button, main tbody th, main tbody td")].filter((e) => e.getBoundingClientRect().right > innerWidth).map((e) => e.innerText)`); len(beyond) > 0 {
-		t.Errorf("on a telephone these are beyond the edge: %q", beyond)
+	for _, path := range []string{"/places/" + one, "/posts/post/p1"} {
+		phone.Go(url + path)
+		beyond := browsertest.Eval[[]string](phone, `[...document.querySelectorAll("main a, main button, main tbody th, main tbody td")].filter((e) => e.getBoundingClientRect().right > innerWidth).map((e) => e.innerText)`)
+		if len(beyond) > 0 {
+			t.Errorf("on a telephone these of %s are beyond the edge: %q", path, beyond)
+		}
+		phone.Screenshot("merge-phone" + strings.ReplaceAll(path, "/", "-"))
 	}
 	p := browsertest.Open(t, url+"/places/"+one, browsertest.Options{Language: "en"})
 	p.Do(chromedp.Focus(chromedp.CSS(`a[data-dialog]`)))
