@@ -166,13 +166,17 @@ const leastRefused = 100
 func (b stretchBar) Top() float64        { return 1000 - b.Height }
 func (b stretchBar) RefusedTop() float64 { return 1000 - b.Refused }
 
-// bars draws what was asked over the time of a run. All upstreams share the axis of time, each has its own height.
+// bars draws what was asked over the time of a run. All upstreams share the axis of time, each has its own height. A run within one
+// stretch has no picture: all its bars would be full.
 func bars(st queue.RunStory, of func(string) *laneUse) {
 	if len(st.Stretches) == 0 {
 		return
 	}
 	byTime := func(a, b queue.Stretch) int { return a.At.Compare(b.At) }
 	first, last := slices.MinFunc(st.Stretches, byTime).At, slices.MaxFunc(st.Stretches, byTime).At.Add(st.Stretch)
+	if last.Sub(first) <= st.Stretch {
+		return
+	}
 	for _, x := range st.Stretches {
 		l := of(x.Upstream)
 		l.Most = max(l.Most, x.Requests)

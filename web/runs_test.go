@@ -283,6 +283,13 @@ func TestRunsAreThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if b := ho.look("/runs/1", 200); strings.Contains(b, `class="stretches"`) {
+		t.Errorf("a run of one minute has a picture of full bars: %s", b)
+	}
+	ho.Store.Now = func() time.Time { return time.Now().Add(2 * time.Minute) }
+	if err := ho.Store.Tx(t.Context(), func(tx *queue.Tx) error { return tx.Book(1, "인스타", queue.UsedRequests, 9, 0) }); err != nil {
+		t.Fatal(err)
+	}
 	path := "/accounts/" + url.PathEscape("마켓/11번가") + "/" + url.PathEscape(target)
 	for _, from := range []string{"/accounts", "/jobs", "/jobs/1"} {
 		if b := ho.look(from, 200); !strings.Contains(b, `href="`+html.EscapeString(path)+`"`) || strings.Contains(b, "<i>") {
