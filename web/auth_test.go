@@ -333,6 +333,51 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// TestSessionsAreEverywhere logs in at one of two processes of a state: the other one knows the session, also after a start, until it
+// is ended or there is another token.
+func TestSessionsAreEverywhere(t *testing.T) {
+	t.Parallel()
+	one := newHouse(t, token)
+	other := func(secret string) *house {
+		return newHouse(t, secret, func(s *web.Server) { s.Store = one.Store })
+	}
+	c := one.form(token).Cookies()[0]
+	cookie := func(r *http.Request) { r.AddCookie(c) }
+	two := other(token)
+	if r := two.ask("GET", "/", "", browser, cookie); r.StatusCode != 200 {
+		t.Errorf("at another process: %s", r.Status)
+	}
+	if r := other(token+"!").ask("GET", "/", "", browser, cookie); r.StatusCode != 401 {
+		t.Errorf("with another token: %s", r.Status)
+	}
+	if r := one.ask("POST", "/logout", "", cookie); r.StatusCode != 303 {
+		t.Errorf("log-out: %s", r.Status)
+	}
+	two.clock.add(10 * time.Second)
+	for name, ho := range map[string]*house{"the same": one, "another": two, "a new": other(token)} {
+		if r := ho.ask("GET", "/", "", browser, cookie); r.StatusCode != 401 {
+			t.Errorf("after the log-out at %s process: %s", name, r.Status)
+		}
+	}
+}
+
+// TestSessionWithoutState keeps who is known let in while the state does not answer, and says that it does not.
+func TestSessionWithoutState(t *testing.T) {
+	t.Parallel()
+	ho := newHouse(t, token)
+	c := ho.form(token).Cookies()[0]
+	cookie := func(r *http.Request) { r.AddCookie(c) }
+	ho.ask("GET", "/runs", "", browser, cookie)
+	ho.Store.Close()
+	ho.clock.add(time.Hour)
+	if r := ho.ask("GET", "/runs", "", browser, cookie); r.StatusCode != 500 {
+		t.Errorf("who is known: %s", r.Status)
+	}
+	if r := ho.form(token); r.StatusCode != 500 || len(r.Cookies()) != 0 {
+		t.Errorf("a log-in: %s, cookies %v", r.Status, r.Cookies())
+	}
+}
+
 func TestSessionsAreBounded(t *testing.T) {
 	t.Parallel()
 	ho := newHouse(t, token)
