@@ -24,7 +24,9 @@ func TestSessions(t *testing.T) {
 		return all
 	}
 	for i := range 5 {
-		within(t, s, func(tx *queue.Tx) error { return tx.AddSession(fmt.Sprint("h", i), now, now.Add(time.Duration(i+1)*time.Hour), 3) })
+		within(t, s, func(tx *queue.Tx) error {
+			return tx.AddSession(fmt.Sprint("h", i), now, now.Add(time.Duration(i+1)*time.Hour), 3)
+		})
 	}
 	same(t, "the last three", known(), []string{"2 3h0m0s", "3 4h0m0s", "4 5h0m0s"})
 	within(t, s, func(tx *queue.Tx) error { return tx.EndSession("h3") })
