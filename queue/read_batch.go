@@ -92,8 +92,16 @@ func (s *Store) Batches(ctx context.Context, f BatchFilter, before int64, n int)
 		w.equal(`state`, f.State)
 	}
 	bs, err := list(ctx, s.read, `select `+batchColumns+` from batch`+w.text()+` order by id desc limit ?`, append(w.args, n), scanBatch)
-	if err != nil || len(bs) == 0 {
+	if err != nil {
 		return nil, s.explain(err)
+	}
+	return s.withFates(ctx, bs)
+}
+
+// withFates reads what is noted of batches.
+func (s *Store) withFates(ctx context.Context, bs []Batch) ([]BatchRow, error) {
+	if len(bs) == 0 {
+		return nil, nil
 	}
 	keys := make([]string, len(bs))
 	for i, b := range bs {
@@ -101,7 +109,7 @@ func (s *Store) Batches(ctx context.Context, f BatchFilter, before int64, n int)
 	}
 	in, args := among(keys)
 	notes := map[string]string{}
-	err = s.each(ctx, `select key, value from meta where key in `+in, args, func(r *sql.Rows) error {
+	err := s.each(ctx, `select key, value from meta where key in `+in, args, func(r *sql.Rows) error {
 		var k, v string
 		err := r.Scan(&k, &v)
 		notes[k] = v

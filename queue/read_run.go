@@ -118,15 +118,15 @@ type RunStory struct {
 	Days      []DayUse
 	Stretch   time.Duration // whole minutes; 0 when nothing was asked
 	Stretches []Stretch     // by upstream and time; those without a request are left out
-	Slots     []Slot        // by lane, the largest share first
+	Slots     []Slot        // by lane, the largest share first; what is nothing, or less by a rounding, is left out
 	Lists     int           // that this run walked last
 	ListsLeft int           // still under way
 	Longest   []Walk        // of those, with the most pages first
 	Open      []Walk        // of those, not walked to their end
 	Failures  []Failure
-	Batches   []Batch // that the run pays, oldest first
-	Mentions  int     // decided while it ran
-	Answers   int     // searches whose answers they used
+	Batches   []BatchRow // that the run pays, oldest first
+	Mentions  int        // decided while it ran
+	Answers   int        // searches whose answers they used
 }
 
 // How much of a run's story is told.
@@ -149,8 +149,12 @@ func (s *Store) RunStory(ctx context.Context, id int64) (RunStory, error) {
 			return st, s.explain(err)
 		}
 	}
-	st.Batches, err = list(ctx, s.read, `select `+batchColumns+` from batch where run = ? order by id limit ?`, []any{id, storyBatches}, scanBatch)
-	return st, s.explain(err)
+	bs, err := list(ctx, s.read, `select `+batchColumns+` from batch where run = ? order by id limit ?`, []any{id, storyBatches}, scanBatch)
+	if err != nil {
+		return st, s.explain(err)
+	}
+	st.Batches, err = s.withFates(ctx, bs)
+	return st, err
 }
 
 func (s *Store) storyMoney(ctx context.Context, st *RunStory) (err error) {
@@ -198,7 +202,7 @@ func (s *Store) storyMinutes(ctx context.Context, st *RunStory) error {
 }
 
 func (s *Store) storySlots(ctx context.Context, st *RunStory) (err error) {
-	st.Slots, err = list(ctx, s.read, `select lane, what, n from slot where run = ? order by lane, n desc, what`, []any{st.ID}, func(r *sql.Rows) (x Slot, err error) {
+	st.Slots, err = list(ctx, s.read, `select lane, what, n from slot where run = ? and n > 0 order by lane, n desc, what`, []any{st.ID}, func(r *sql.Rows) (x Slot, err error) {
 		return x, r.Scan(&x.Lane, &x.What, &x.N)
 	})
 	all := map[string]float64{}

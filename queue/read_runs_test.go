@@ -95,7 +95,12 @@ func TestRunStory(t *testing.T) {
 		}
 		w, err = tx.Walk(1)
 		w.Pages = 4
-		return errors.Join(err, tx.Advance(&w))
+		bs, err2 := s.OpenBatches(t.Context())
+		if err := errors.Join(err, err2); err != nil || len(bs) != 1 {
+			return fmt.Errorf("%d batches: %w", len(bs), err)
+		}
+		// What nothing explains may come out a little below nothing.
+		return errors.Join(tx.Advance(&w), tx.PayBatch(bs[0].ID, 20), tx.AddSlots(1, "인스타", map[string]float64{queue.LostOwn: -0.02}))
 	})
 	st, err := s.RunStory(t.Context(), 1)
 	check(t, err)
@@ -106,7 +111,7 @@ func TestRunStory(t *testing.T) {
 	if st.Lists != 3 || st.ListsLeft != 2 || len(st.Longest) != 2 || st.Longest[0].Pages != 9 || st.Longest[0].List != "reels" || len(st.Open) != 1 || st.Open[0].Note != "제자리" {
 		t.Errorf("lists: %d, %d left, longest %+v, open %+v", st.Lists, st.ListsLeft, st.Longest, st.Open)
 	}
-	if len(st.Batches) != 1 || st.Batches[0].Lines != 4 {
+	if len(st.Batches) != 1 || st.Batches[0].Lines != 4 || st.Batches[0].MicroUSD != 20 {
 		t.Errorf("batches %+v", st.Batches)
 	}
 	if _, err := s.RunStory(t.Context(), 99); !errors.Is(err, queue.ErrNotFound) {

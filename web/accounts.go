@@ -164,5 +164,5 @@ func (s *Server) account(w http.ResponseWriter, r *http.Request) {
 	for _, p := range st.Top {
 		data.Top = append(data.Top, namedPlace{p, placePath(p.ID)})
 	}
-	s.render(w, r, http.StatusOK, "account", say("Account"), data)
+	s.render(w, r, http.StatusOK, "account", "%s", data, data.Target)
 }

@@ -142,7 +142,7 @@ func (s *Server) apiRun(q *query) (any, error) {
 		Failures: each(r.Failures, func(f queue.Failure) apiFailure {
 			return apiFailure{f.Kind, f.Cause, f.N, utc(f.Last), f.Err, f.Job}
 		}),
-		Batches: each(r.Batches, func(b queue.Batch) apiBatch { return batchJSON(queue.BatchRow{Batch: b}) }),
+		Batches: each(r.Batches, batchJSON),
 		Matched: r.Mentions, Answers: r.Answers,
 	}, nil
 }

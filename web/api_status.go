@@ -229,6 +229,7 @@ type apiPipeline struct {
 	Last    *apiRun    `json:"lastRun"`
 	Stages  []apiStage `json:"stages"`
 	Left    float64    `json:"crawlSecondsLeft,omitempty"`
+	Match   float64    `json:"matchSecondsLeft,omitempty"`
 	Deliver *int       `json:"toDeliver,omitempty"`
 }
 
@@ -239,7 +240,7 @@ func (p *apiPipeline) progress(g pipelineGlance) {
 		return
 	}
 	p.Stages = each(g.Stages, func(x stage) apiStage { return apiStage{x.What, x.Done, x.Of, x.About} })
-	p.Left = math.Round(g.Left.Seconds())
+	p.Left, p.Match = math.Round(g.Left.Seconds()), math.Round(g.Matching.Seconds())
 }
 
 func (s *Server) apiPipelines(q *query) (any, error) {

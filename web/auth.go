@@ -1,9 +1,13 @@
 package web
 
 import (
+	"context"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base32"
+	"encoding/hex"
 	"net"
 	"net/http"
 	"net/netip"
@@ -11,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"sumbi/queue"
 )
 
 const (
@@ -70,7 +76,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, mostOf(r))
-		if s.sessions.has(s.cookie(r), s.now()) {
+		if s.within(r) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -136,30 +142,43 @@ func (s *Server) loginForm(w http.ResponseWriter, r *http.Request) {
 	s.loginPage(w, r, http.StatusOK, "")
 }
 
-// loginPage shows the form; wrong says why it is shown again, marked with say. A script's request makes the browser go there.
+// loginPage shows the form; wrong says why it is shown again, marked with say. Who logs in comes to where he wanted to go.
 func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, status int, wrong string) {
-	if scripted(r) {
-		w.Header().Set("HX-Redirect", "/login")
+	p := s.pageOf(r, say("Log in"), wrong)
+	if r.Method == http.MethodGet && r.URL.Path != "/login" {
+		to, q := *r.URL, r.URL.Query()
+		q.Del("lang")
+		to.RawQuery = q.Encode()
+		p.Back = to.RequestURI()
 	}
-	s.renderOutside(w, r, status, "login", say("Log in"), wrong)
+	s.write(w, r, status, p, "login")
 }
 
-// login turns the token into a cookie that holds nothing of it.
+// login turns the token into a cookie that tells nothing of it.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if !s.try(w, r, r.PostFormValue("token")) {
 		return
 	}
-	id := rand.Text()
-	s.sessions.add(id, s.now().Add(sessionAge))
 	c := s.blank(r)
-	c.Value, c.MaxAge = id, int(sessionAge/time.Second)
+	c.Value, c.MaxAge = s.newSession(), int(sessionAge/time.Second)
+	if err := s.begin(r.Context(), c.Value); err != nil {
+		s.broken(w, r, err)
+		return
+	}
 	http.SetCookie(w, c)
-	http.Redirect(w, r, "/", http.StatusSeeOther)
+	to := "/"
+	if back := r.PostFormValue("back"); isHere(back) && s.serves(back) {
+		to = back
+	}
+	http.Redirect(w, r, to, http.StatusSeeOther)
 }
 
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
-	s.sessions.end(s.cookie(r))
+	if err := s.end(r); err != nil {
+		s.broken(w, r, err)
+		return
+	}
 	c := s.blank(r)
 	c.MaxAge = -1
 	http.SetCookie(w, c)
@@ -220,41 +239,85 @@ func html(r *http.Request) bool {
 // scripted reports whether a script of the page asks, for a part of it.
 func scripted(r *http.Request) bool { return r.Header.Get("HX-Request") != "" }
 
-// sessions are who has logged in since the start, by a hash of the cookie.
+// sessions are who has logged in. The state remembers them by a hash, so that every process of it knows them and a start ends none.
 type sessions struct {
-	mu   sync.Mutex
-	ends map[[sha256.Size]byte]time.Time
+	mu    sync.Mutex
+	known map[string]session // by hash, as the state said lately
 }
 
-func (s *sessions) add(id string, end time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ends == nil {
-		s.ends = map[[sha256.Size]byte]time.Time{}
-	}
-	for len(s.ends) >= sessionMost {
-		var first [sha256.Size]byte
-		for h, e := range s.ends {
-			if f, ok := s.ends[first]; !ok || e.Before(f) {
-				first = h
-			}
-		}
-		delete(s.ends, first)
-	}
-	s.ends[sha256.Sum256([]byte(id))] = end
+type session struct{ ends, asked time.Time }
+
+const (
+	sessionTrust = 10 * time.Second // for how long an answer of the state counts: as long a session lives on that was ended elsewhere
+	sessionKnown = 4 * sessionMost  // of which answers are remembered
+)
+
+// newSession is a cookie's value: chance, and a seal by which what others made up is told without a look at the state. Another token
+// ends all sessions.
+func (s *Server) newSession() string {
+	id := rand.Text()
+	return id + s.seal(id)
 }
 
-func (s *sessions) has(id string, now time.Time) bool {
-	if id == "" {
+func (s *Server) seal(id string) string {
+	mac := hmac.New(sha256.New, []byte(s.Token.Reveal()))
+	mac.Write([]byte("session " + id))
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil))
+}
+
+// sessionHash is by what the state knows a session; "" when it was made up.
+func (s *Server) sessionHash(value string) string {
+	n := len(rand.Text())
+	if len(value) <= n || !hmac.Equal([]byte(value[n:]), []byte(s.seal(value[:n]))) {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(value[:n]))
+	return hex.EncodeToString(sum[:])
+}
+
+// begin remembers a session.
+func (s *Server) begin(ctx context.Context, value string) error {
+	hash, now := s.sessionHash(value), s.now()
+	return s.Store.Tx(ctx, func(tx *queue.Tx) error { return tx.AddSession(hash, now, now.Add(sessionAge), sessionMost) })
+}
+
+// within reports whether the request is of a session. While the state does not answer what was known counts.
+func (s *Server) within(r *http.Request) bool {
+	hash := s.sessionHash(s.cookie(r))
+	if hash == "" {
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return now.Before(s.ends[sha256.Sum256([]byte(id))])
+	now := s.now()
+	s.sessions.mu.Lock()
+	x, ok := s.sessions.known[hash]
+	s.sessions.mu.Unlock()
+	if age := now.Sub(x.asked); !ok || age < 0 || age >= sessionTrust {
+		ends, err := s.Store.SessionEnds(r.Context(), hash)
+		if err == nil {
+			x = session{ends, now}
+			s.sessions.learn(hash, x)
+		} else if more, tell := s.badReads.say(now); tell {
+			s.Log.Error("session", "err", err, "more_since_the_last_line", more)
+		}
+	}
+	return now.Before(x.ends)
 }
 
-func (s *sessions) end(id string) {
+func (s *sessions) learn(hash string, x session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.ends, sha256.Sum256([]byte(id)))
+	if s.known == nil || len(s.known) >= sessionKnown {
+		s.known = map[string]session{}
+	}
+	s.known[hash] = x
+}
+
+// end forgets the session of a request.
+func (s *Server) end(r *http.Request) error {
+	hash := s.sessionHash(s.cookie(r))
+	if hash == "" {
+		return nil
+	}
+	s.sessions.learn(hash, session{asked: s.now()})
+	return s.Store.Tx(r.Context(), func(tx *queue.Tx) error { return tx.EndSession(hash) })
 }

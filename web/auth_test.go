@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -128,6 +129,22 @@ func TestLogin(t *testing.T) {
 		t.Errorf("with the session: %s", r.Status)
 	} else if b := text(r); !strings.Contains(b, `action="/logout"`) || strings.Contains(b, `action="/login"`) {
 		t.Errorf("the page is %s", b)
+	}
+	// He comes to where he wanted to go, if that is here and is shown.
+	deep := `/accounts/` + url.PathEscape("마켓/11번가") + `/x?before=2`
+	if b := text(ho.ask("GET", deep+"&lang=ko", "", browser)); !slices.Equal(answered(b)["back"], []string{deep}) {
+		t.Errorf("the way is lost: %s", b)
+	}
+	for back, want := range map[string]string{deep: deep, "/review?after=7": "/review?after=7", "//evil.test/": "/", "https://evil.test/": "/", "/\\evil.test": "/", "/nothing": "/", "/logout": "/", "": "/"} {
+		form := url.Values{"token": {token}, "back": {back}}.Encode()
+		r := ho.ask("POST", "/login", form, browser, with("Content-Type", "application/x-www-form-urlencoded"), with("Origin", "http://sumbi.test"))
+		if to := r.Header.Get("Location"); r.StatusCode != 303 || to != want {
+			t.Errorf("from %q: %s to %q", back, r.Status, to)
+		}
+	}
+	form := url.Values{"token": {"들깨"}, "back": {deep}}.Encode()
+	if b := text(ho.ask("POST", "/login", form, browser, with("Content-Type", "application/x-www-form-urlencoded"), with("Origin", "http://sumbi.test"))); !slices.Equal(answered(b)["back"], []string{deep}) {
+		t.Errorf("the way is lost with a wrong token: %s", b)
 	}
 	// One letter changed is no session; neither is another's name for it.
 	for _, forged := range []string{c.Value[:len(c.Value)-1] + "0", strings.ToLower(c.Value), token, "", "' or 1=1"} {
@@ -313,6 +330,51 @@ func TestFlood(t *testing.T) {
 	}
 	if n := tr.Clients(); n != web.MostClients {
 		t.Errorf("%d clients are remembered", n)
+	}
+}
+
+// TestSessionsAreEverywhere logs in at one of two processes of a state: the other one knows the session, also after a start, until it
+// is ended or there is another token.
+func TestSessionsAreEverywhere(t *testing.T) {
+	t.Parallel()
+	one := newHouse(t, token)
+	other := func(secret string) *house {
+		return newHouse(t, secret, func(s *web.Server) { s.Store = one.Store })
+	}
+	c := one.form(token).Cookies()[0]
+	cookie := func(r *http.Request) { r.AddCookie(c) }
+	two := other(token)
+	if r := two.ask("GET", "/", "", browser, cookie); r.StatusCode != 200 {
+		t.Errorf("at another process: %s", r.Status)
+	}
+	if r := other(token+"!").ask("GET", "/", "", browser, cookie); r.StatusCode != 401 {
+		t.Errorf("with another token: %s", r.Status)
+	}
+	if r := one.ask("POST", "/logout", "", cookie); r.StatusCode != 303 {
+		t.Errorf("log-out: %s", r.Status)
+	}
+	two.clock.add(10 * time.Second)
+	for name, ho := range map[string]*house{"the same": one, "another": two, "a new": other(token)} {
+		if r := ho.ask("GET", "/", "", browser, cookie); r.StatusCode != 401 {
+			t.Errorf("after the log-out at %s process: %s", name, r.Status)
+		}
+	}
+}
+
+// TestSessionWithoutState keeps who is known let in while the state does not answer, and says that it does not.
+func TestSessionWithoutState(t *testing.T) {
+	t.Parallel()
+	ho := newHouse(t, token)
+	c := ho.form(token).Cookies()[0]
+	cookie := func(r *http.Request) { r.AddCookie(c) }
+	ho.ask("GET", "/runs", "", browser, cookie)
+	ho.Store.Close()
+	ho.clock.add(time.Hour)
+	if r := ho.ask("GET", "/runs", "", browser, cookie); r.StatusCode != 500 {
+		t.Errorf("who is known: %s", r.Status)
+	}
+	if r := ho.form(token); r.StatusCode != 500 || len(r.Cookies()) != 0 {
+		t.Errorf("a log-in: %s, cookies %v", r.Status, r.Cookies())
 	}
 }
 

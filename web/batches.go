@@ -67,8 +67,10 @@ func (s *Server) batchList(w http.ResponseWriter, r *http.Request) {
 	data := struct {
 		Batches           []batchLine
 		Pipelines, States []option
+		Filtered          bool
 		pager
 	}{
+		Filtered:  f != queue.BatchFilter{},
 		Pipelines: nameOptions(pipelines, f.Pipeline),
 		States:    stateOptions([]string{"open", string(queue.BatchRunning), string(queue.BatchReading), string(queue.BatchDone), string(queue.BatchRefused)}, f.State),
 	}
@@ -124,5 +126,5 @@ func (s *Server) batch(w http.ResponseWriter, r *http.Request) {
 	if st.Job > 0 {
 		data.JobPath = jobPath(st.Job)
 	}
-	s.render(w, r, http.StatusOK, "batch", say("Batch"), data)
+	s.render(w, r, http.StatusOK, "batch", say("Batch %d"), data, id)
 }

@@ -287,7 +287,7 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, r, err)
 		return
 	}
-	s.render(w, r, http.StatusOK, "job", say("Job"), data)
+	s.render(w, r, http.StatusOK, "job", say("Job %d"), data, id)
 }
 
 // mentionFacts is a mention with the post that names it.

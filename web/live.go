@@ -62,7 +62,8 @@ type feed struct {
 type watcher struct {
 	lang   string
 	events chan []byte
-	fresh  bool // it has been sent nothing yet
+	fresh  bool // it wants to be sent all, as it has nothing or may show something old
+	lost   bool // it was told that nothing can be read
 }
 
 var errCrowded = errors.New("too many browsers watch; close some")
@@ -157,6 +158,7 @@ func (s *Server) feed(ctx context.Context, key feedKey, f *feed) {
 		if err == nil {
 			s.hub.send(key, f, changed, whole)
 		} else if !errors.Is(err, queue.ErrNotFound) {
+			s.hub.lose(key, f)
 			if more, ok := s.badReads.say(s.now()); ok {
 				s.Log.Error("live", "view", key.view, "err", err, "more_since_the_last_line", more)
 			}
@@ -220,12 +222,32 @@ func (h *hub) send(key feedKey, f *feed, changed, whole map[string][][]byte) {
 		if len(events) == 0 {
 			continue
 		}
-		select {
-		case w.events <- slices.Concat(events...):
-			w.fresh = false
-		default:
-			h.drop(key, f, w)
+		h.give(key, f, w, slices.Concat(events...))
+		w.fresh, w.lost = false, false
+	}
+}
+
+// lostEvent says that what is shown is no longer what is.
+var lostEvent = []byte("event: lost\ndata: {}\n\n")
+
+// lose tells each watcher once that nothing can be read. After it they are sent all again.
+func (h *hub) lose(key feedKey, f *feed) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for w := range f.watchers {
+		if !w.lost {
+			w.fresh, w.lost = true, true
+			h.give(key, f, w, lostEvent)
 		}
+	}
+}
+
+// give sends one watcher something, unless he is too far behind: then he is dropped. The caller holds mu.
+func (h *hub) give(key feedKey, f *feed, w *watcher, event []byte) {
+	select {
+	case w.events <- event:
+	default:
+		h.drop(key, f, w)
 	}
 }
 

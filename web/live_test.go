@@ -57,7 +57,7 @@ func listen(t *testing.T, url, lang string) (*http.Response, func() (string, err
 	return resp, func() (string, error) {
 		for lines.Scan() {
 			text, ok := strings.CutPrefix(lines.Text(), "data: ")
-			if !ok {
+			if !ok || text == "{}" { // no block, but that nothing can be read
 				continue
 			}
 			var block struct{ ID, HTML string }
@@ -120,6 +120,52 @@ func TestLive(t *testing.T) {
 	if readings.Load() != n {
 		t.Error("it is read while nobody watches")
 	}
+}
+
+// TestLiveLost has a state that cannot be read for a while. Who watches is told so once, and then shown all again, though nothing
+// has changed; so is who came meanwhile.
+func TestLiveLost(t *testing.T) {
+	t.Parallel()
+	s, _, _ := live(t)
+	var broken atomic.Bool
+	var failed atomic.Int64
+	s.Watch("상태", `{{.Data}}`, func(context.Context, string) (any, error) {
+		if broken.Load() {
+			failed.Add(1)
+			return nil, errors.New("국물")
+		}
+		return "그대로", nil
+	})
+	const block, lost = "event: block\ndata: {\"html\":\"그대로\",\"id\":\"상태\"}\n\n", "event: lost\ndata: {}\n\n"
+	join := func() <-chan []byte {
+		events, err := s.Join(t.Context(), "상태")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return events
+	}
+	wants := func(who string, events <-chan []byte, want string) {
+		t.Helper()
+		select {
+		case got := <-events:
+			if string(got) != want {
+				t.Errorf("%s is sent %q, want %q", who, got, want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s is not sent %q", who, want)
+		}
+	}
+	one := join()
+	wants("the first", one, block)
+	broken.Store(true)
+	wants("the first", one, lost)
+	other := join()
+	wants("who came meanwhile", other, lost)
+	n := failed.Load()
+	until(t, "it is not tried again", func() bool { return failed.Load() > n+2 })
+	broken.Store(false)
+	wants("the first", one, block)
+	wants("who came meanwhile", other, block)
 }
 
 // TestLiveSlow has one reader that takes nothing. It is dropped as soon as it is too far behind, and another one misses nothing.

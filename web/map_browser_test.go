@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	neturl "net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/chromedp/chromedp/kb"
@@ -217,6 +218,46 @@ func TestMapFilterInBrowser(t *testing.T) {
 	if got := browsertest.Eval[string](again, `document.querySelector("[name=area]").value`); got != "제주" {
 		t.Errorf("the form of the link says %q", got)
 	}
+}
+
+// TestMapAway filters and moves while the server is away. The page says so and not that it shows everything; once the server is
+// back the next move shows what the filter leaves, and nothing is said any more.
+func TestMapAway(t *testing.T) {
+	t.Parallel()
+	var away atomic.Bool
+	w := &web.Server{Store: bigtest.Open(t, postgres), Log: slog.New(slog.DiscardHandler)}
+	h := w.Handler()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if away.Load() && strings.HasPrefix(r.URL.Path, "/map/") {
+			http.Error(w, "bad gateway", http.StatusBadGateway)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	p := browsertest.Open(t, srv.URL+"/map#14/37.5663/126.9922", browsertest.Options{Language: "en"})
+	p.Allow("502")
+	p.Wait(mapReady)
+	const failed = `document.querySelector(".map-failed")?.textContent`
+	move := func(key string) {
+		t.Helper()
+		browsertest.Eval[any](p, `document.getElementById("map").focus()`)
+		before := browsertest.Eval[string](p, `location.hash`)
+		p.Press(key)
+		p.Wait(`location.hash !== ` + quote(before))
+	}
+	away.Store(true)
+	move(kb.ArrowRight)
+	p.Wait(failed + ` === "The server does not answer. Try again."`)
+	browsertest.Eval[any](p, `document.querySelector(".map-failed").remove()`)
+	browsertest.Eval[any](p, `(() => { const s = document.querySelector("[name=area]"); s.value = "서울"; s.dispatchEvent(new Event("change", {bubbles: true})) })()`)
+	p.Wait(failed + ` === "The server does not answer. Try again."`)
+	away.Store(false)
+	move(kb.ArrowRight)
+	p.Wait(`!document.querySelector(".map-failed") && Number(document.getElementById("map").dataset.shown) < 40000`)
+	p.Wait(`/ of 2\d,\d{3} /.test(document.querySelector("#map-list h2").textContent)`)
+	// The dots are called by their names, though these were not to be had at first.
+	p.Wait(`[...document.querySelectorAll("#map .map-dot")].every((d) => d.title) && document.querySelector("#map .map-dot")`)
 }
 
 // TestMapLooks looks at the map on a telephone and on a desk, by day and by night.

@@ -77,8 +77,10 @@ type pipelineGlance struct {
 	Name      string
 	State     string // of its open run; "" when there is none
 	Note      string // why that waits
+	Plain     string // what Note means, marked with say
 	Stages    []stage
 	Left      time.Duration // of the crawl; 0 unknown
+	Matching  time.Duration // until what is to be matched after the crawl is; 0 unknown
 	Chained   bool          // the longest list sets the time
 	Last      queue.Run     // the last one that ended; zero: there is none
 	Run       queue.Run     // the open one
@@ -124,6 +126,7 @@ type sentence struct {
 	Tag    string // marked with say
 	Text   string // likewise
 	Args   []any
+	Plain  string // what Detail means, marked with say; "" nothing does
 	Detail string // as somebody else said it
 	Path   string // where more is shown; "" nowhere
 	More   string // what the link says, marked with say
@@ -280,7 +283,8 @@ func (s *Server) pipelineGlance(ctx context.Context, p *jobs.Pipeline, rates []R
 		g.Last = last
 		return g, nil
 	}
-	g.Run, g.State, g.Note = last, string(last.State), last.Note
+	g.Run, g.State = last, string(last.State)
+	g.Plain, g.Note = meaning(last.Note)
 	before, err := s.Store.Runs(ctx, p.Name, last.ID, 1)
 	if err != nil {
 		return g, err
@@ -299,13 +303,24 @@ func (s *Server) pipelineGlance(ctx context.Context, p *jobs.Pipeline, rates []R
 		}
 		left := jobs.TimeLeft(p, walks, last, limitOf(rates, p.Lane))
 		pages.Of, pages.About = last.Pages+left.Pages, true
-		g.Left, g.Chained = left.Bound, left.Chained
+		g.Chained = left.Chained
+		if left.Bound > 0 {
+			g.Left = max(left.Bound.Round(time.Second), time.Second)
+		}
 	}
 	g.Stages = []stage{pages}
+	if last.State == queue.RunStopped {
+		g.Left = 0 // nobody knows
+	}
 	if p.Ask != nil {
 		g.Stages = append(g.Stages, stage{What: "captions", Name: say("Captions read"), Done: h.Answered, Of: h.Answered + h.InBatch + h.Waiting})
 	}
 	if p.Find != nil {
+		if h.ListsLeft == 0 && last.State != queue.RunStopped && len(p.Find.Finders) > 0 {
+			if pace := paceOf(rates, p.Find.Finders[0].Name()); pace > 0 {
+				g.Matching = time.Duration(float64(h.Matching) / pace * float64(time.Second)).Round(time.Second)
+			}
+		}
 		g.Stages = append(g.Stages, stage{What: "restaurants", Name: say("Restaurants matched"), Done: h.Matched, Of: h.Matched + h.Matching})
 	}
 	return g, nil
@@ -316,6 +331,26 @@ func limitOf(rates []Rate, upstream string) float64 {
 		if r.Upstream == upstream {
 			return r.Limit
 		}
+	}
+	return 0
+}
+
+// paceOf is how many calls a second an upstream had in the last minute, or since it was called in it; 0 none.
+func paceOf(rates []Rate, upstream string) float64 {
+	for _, r := range rates {
+		if r.Upstream != upstream {
+			continue
+		}
+		last := r.Seconds[max(0, len(r.Seconds)-60):]
+		first := slices.IndexFunc(last, func(n int) bool { return n > 0 })
+		if first < 0 {
+			return 0
+		}
+		calls := 0
+		for _, n := range last[first:] {
+			calls += n
+		}
+		return float64(calls) / float64(len(last)-first)
 	}
 	return 0
 }
@@ -362,9 +397,15 @@ func (s *Server) broke(ctx context.Context) (all []sentence, err error) {
 		return nil, err
 	}
 	for _, x := range stops {
-		all = append(all, sentence{Level: "bad", Tag: say("Stopped"), Text: say("%s has been waiting for you since %s."), Args: []any{x.Lane, x.At}, Detail: x.Reason})
+		all = append(all, sentence{Level: "bad", Tag: say("Stopped"), Text: say("%s has been waiting for you since %s. Set right what is wrong, then start sumbi again."), Args: []any{x.Lane, x.At}}.because(x.Reason))
 	}
 	return all, nil
+}
+
+// because is the sentence with a reason.
+func (x sentence) because(reason string) sentence {
+	x.Plain, x.Detail = meaning(reason)
+	return x
 }
 
 // logins is whose log-in is not accepted any more: nothing is asked for them until they hand in a new one.
@@ -390,7 +431,7 @@ func (s *Server) waits(ctx context.Context) (all []sentence, err error) {
 		return nil, err
 	}
 	for _, b := range budgets {
-		all = append(all, sentence{Level: "warn", Tag: say("Budget"), Text: say("%s: work that waits for money: %s"), Args: []any{b.Pipeline, b.Jobs}, Detail: b.Reason})
+		all = append(all, sentence{Level: "warn", Tag: say("Budget"), Text: say("%s: work that waits for money: %s"), Args: []any{b.Pipeline, b.Jobs}}.because(b.Reason))
 	}
 	outages, err := s.Store.Outages(ctx)
 	if err != nil {
@@ -407,7 +448,7 @@ func (s *Server) waits(ctx context.Context) (all []sentence, err error) {
 		})
 	}
 	for _, o := range outages {
-		all = append(all, sentence{Level: "warn", Tag: say("Outage"), Text: say("%s has not answered since %s."), Args: []any{o.Upstream, o.Since}, Detail: o.Reason})
+		all = append(all, sentence{Level: "warn", Tag: say("Outage"), Text: say("%s has not answered since %s."), Args: []any{o.Upstream, o.Since}}.because(o.Reason))
 	}
 	return all, nil
 }
@@ -421,9 +462,9 @@ func (s *Server) limits(ctx context.Context) (all []sentence, err error) {
 	for _, l := range limits {
 		switch {
 		case l.Stopped:
-			all = append(all, sentence{Level: "bad", Tag: say("Key"), Text: say("The key %s is not used until the next start."), Args: []any{l.Name}, Detail: l.Reason})
+			all = append(all, sentence{Level: "bad", Tag: say("Key"), Text: say("The key %s is not used until the next start."), Args: []any{l.Name}}.because(l.Reason))
 		case l.HeldUntil.Sub(s.Store.Now()) > shortHold:
-			all = append(all, sentence{Level: "warn", Tag: say("Limit"), Text: say("No calls with %s until %s."), Args: []any{l.Name, l.HeldUntil}, Detail: l.Reason})
+			all = append(all, sentence{Level: "warn", Tag: say("Limit"), Text: say("No calls with %s until %s."), Args: []any{l.Name, l.HeldUntil}}.because(l.Reason))
 		case l.Guard > slowGuard && l.PerSecond > 0:
 			all = append(all, sentence{
 				Level: "idle", Tag: say("Slow"), Text: say("%s refused faster calls: %.1f a second are made, its limit is %g. If that is over, `sumbi run --release PIPELINE` forgets it."),

@@ -89,8 +89,12 @@ const contrastScript = `(() => {
 func TestOverviewLives(t *testing.T) {
 	t.Parallel()
 	var calls atomic.Int64
+	var broken atomic.Bool
 	s, url := browse(t, func(s *web.Server) {
 		s.Rates = func() []web.Rate {
+			if broken.Load() {
+				panic("국물")
+			}
 			seconds := make([]int, 300)
 			seconds[299] = int(calls.Load())
 			return []web.Rate{{Upstream: "instagram", Seconds: seconds}} // without a limit it is not counted together
@@ -117,6 +121,11 @@ func TestOverviewLives(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Wait(`document.querySelector("#overview-pipelines").innerText.includes("waits for you") && document.querySelector("#overview-pipelines .alert").innerText === "열쇠가 <b>없다</b>"`)
+	// What cannot be read is not shown as live.
+	broken.Store(true)
+	p.Wait(`document.querySelector("#live.lost")?.innerText === "not live"`)
+	broken.Store(false)
+	p.Wait(`document.querySelector("#live.live")?.innerText === "live"`)
 	if n := loads(); n != before {
 		t.Errorf("the page was loaded %d times", n)
 	}
@@ -201,6 +210,11 @@ func TestLoginInBrowser(t *testing.T) {
 			p.Wait(`document.querySelector("#live.live")`)
 			p.Click(`form[action="/logout"] button`)
 			p.Wait(`location.pathname === "/login" && document.querySelector("#token")`)
+			// Who wanted to see something else comes there.
+			p.Go(url + "/map?q=%EA%B5%AD%EB%B0%A5")
+			p.Fill("#token", token)
+			p.Click(`.login button`)
+			p.Wait(`location.pathname === "/map" && document.querySelector("input[name=q]").value === "국밥"`)
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"sumbi/adapters"
 	"sumbi/jobs"
 	"sumbi/queue"
 	"sumbi/queue/bigtest"
@@ -98,6 +99,124 @@ func TestOverview(t *testing.T) {
 	}
 	if r := ho.ask("GET", "/", "", local); !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") {
 		t.Errorf("a program gets %s", r.Header.Get("Content-Type"))
+	}
+}
+
+// finderOf is a finder by its name.
+type finderOf string
+
+func (f finderOf) Name() string { return string(f) }
+
+func (finderOf) Find(context.Context, string) ([]adapters.Candidate, error) {
+	return nil, errors.New("nobody is asked here")
+}
+
+// TestMatchingLeft has a crawl that is over, and restaurants that are still to be matched: how long that takes is what the finder
+// was asked lately. While it is not asked nobody knows.
+func TestMatchingLeft(t *testing.T) {
+	t.Parallel()
+	seconds := make([]int, 300)
+	w, _, _ := serve(t, "")
+	s := overviewOf(w.Store)
+	s.Pipelines[0].Find.Finders = []jobs.Finder{finderOf("naver"), finderOf("kakao")}
+	s.Rates = func() []web.Rate { return []web.Rate{{Upstream: "naver", Limit: 5, Seconds: seconds}} }
+	ho := &house{t: t, clock: clock{at: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}, Server: s}
+	ho.SetClock(ho.clock.now)
+	ho.h = ho.Handler()
+	t.Cleanup(ho.CloseLive)
+	extracted(t, s.Store, "p1", "식당", restaurants(200), nil)
+	end := func(walk int64) {
+		if err := s.Store.Tx(t.Context(), func(tx *queue.Tx) error {
+			w, err := tx.Walk(walk)
+			if err != nil {
+				return err
+			}
+			w.State = queue.WalkIdle
+			return tx.Advance(&w)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wants := func(when, want, not string) {
+		t.Helper()
+		s.Forget()
+		if b := text(ho.ask("GET", "/", "", browser, local)); !strings.Contains(b, want) || strings.Contains(b, not) {
+			t.Errorf("%s: it says not %q or %q: %s", when, want, not, b)
+		}
+	}
+	for i := range 20 {
+		seconds[280+i] = 1 + i%2
+	}
+	wants("while it crawls", "Crawl time left", "Matching time left")
+	end(1)
+	wants("after the crawl", "Matching time left</dt><dd>about 2 min 13 s", "Crawl time left")
+	clear(seconds)
+	wants("while nobody is asked", "Crawl time left</dt><dd>–", "Matching time left")
+}
+
+// TestOverviewSaysWhy has a key that the upstream refuses, and a run that waits because of it. In both languages the overview and the
+// run say in plain words what is wrong and what to do, and no time at which it would be done.
+func TestOverviewSaysWhy(t *testing.T) {
+	t.Parallel()
+	w, _, _ := serve(t, "")
+	s := overviewOf(w.Store)
+	ho := &house{t: t, clock: clock{at: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}, Server: s}
+	ho.SetClock(ho.clock.now)
+	ho.h = ho.Handler()
+	t.Cleanup(ho.CloseLive)
+	const why = "instagram: stopped until the next start: instagram/1: GET /posts: status 401: Invalid <b>API key"
+	err := s.Store.Tx(t.Context(), func(tx *queue.Tx) error {
+		run, _, err := tx.AskRun("matzip", false, nil)
+		if err != nil {
+			return err
+		}
+		if err := tx.StartRun(run.ID); err != nil {
+			return err
+		}
+		if _, err := tx.Begin(run, "을지로골목", []string{"posts"}); err != nil {
+			return err
+		}
+		if _, err = tx.Add(queue.Job{Pipeline: "matzip", Lane: "instagram", Kind: queue.KindPage, Key: "page:1"}); err != nil {
+			return err
+		}
+		return tx.StopRun(run.ID, why)
+	})
+	if err == nil {
+		err = s.Store.SaveLimit(t.Context(), queue.Limit{Name: "instagram/1", Stopped: true, Reason: adapters.ReasonKey})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	worker := &queue.Worker{
+		Store: s.Store, Log: slog.New(slog.DiscardHandler), Grace: time.Second, Lanes: []queue.Lane{{Name: "instagram", Workers: 1, Deadline: time.Minute}},
+		Handlers: map[queue.Kind]queue.Handler{queue.KindPage: func(context.Context, queue.Job) (queue.Commit, error) {
+			return nil, &adapters.Error{Kind: adapters.NeedsHuman, Err: errors.New(why)}
+		}},
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctx) }()
+	until(t, "the lane goes on", func() bool { stops, err := s.Store.Stops(t.Context()); return err == nil && len(stops) == 1 })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	for lang, wants := range map[string][]string{
+		"en": {"Set right what is wrong, then start sumbi again.", "The upstream does not accept the key.", "Crawl time left</dt><dd>–"},
+		"ko": {"원인을 해결한 뒤 sumbi를 다시 시작하세요.", "외부 서비스가 키를 받아들이지 않습니다.", "남은 크롤링 시간</dt><dd>–"},
+	} {
+		b := text(ho.ask("GET", "/", "", browser, local, with("Accept-Language", lang)))
+		for _, want := range wants {
+			if !strings.Contains(b, want) {
+				t.Errorf("the overview does not say %q: %s", want, b)
+			}
+		}
+		if n := strings.Count(b, wants[1]); n != 3 || strings.Contains(b, "<bdi>key</bdi>") || strings.Contains(b, "<b>API") {
+			t.Errorf("what is wrong is said %d times: %s", n, b)
+		}
+		if b := text(ho.ask("GET", "/runs/1", "", browser, local, with("Accept-Language", lang))); !strings.Contains(b, wants[1]) {
+			t.Errorf("the run does not say %q: %s", wants[1], b)
+		}
 	}
 }
 

@@ -61,7 +61,7 @@ func (s *Server) place(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, r, err)
 		return
 	}
-	s.render(w, r, http.StatusOK, "place", say("Place"), v)
+	s.render(w, r, http.StatusOK, "place", "%s", v, v.Name)
 }
 
 func (s *Server) placeView(r *http.Request) (v placeView, err error) {

@@ -57,7 +57,7 @@ func TestProvenance(t *testing.T) {
 		"/posts/post/p1#mention-0": {`id="mention-0"`, "낱말 p1", "을밀대 1호점", "을밀대 2호점", "branch 을지로점 against none", "before that", "two candidates fit about equally"},
 		"/posts/post/p1#line":      {`id="line"`, "batch_p1_1", "v1-p1", "gpt-5-mini", "&#34;branch&#34;: &#34;마포점&#34;", `href="/batches/1"`},
 		"/posts/post/p1#item":      {`id="item"`, "&#34;text&#34;: &#34;오늘은 을밀대 마포점!&#34;"},
-		"/posts/post/p1#request":   {`id="request"`, `href="/accounts/matzip/%EC%9D%84%EC%A7%80%EB%A1%9C%EA%B3%A8%EB%AA%A9"`, `href="/runs/1"`, "<td>posts</td>"},
+		"/posts/post/p1#request":   {`id="request"`, `href="/accounts/matzip/%EC%9D%84%EC%A7%80%EB%A1%9C%EA%B3%A8%EB%AA%A9"`, `href="/runs/1"`, ">posts</td>"},
 	}
 	for link, wants := range parts {
 		if !strings.Contains(b, `href="`+link+`"`) {
@@ -70,6 +70,9 @@ func TestProvenance(t *testing.T) {
 				t.Errorf("%s does not say %q:\n%s", link, want, post)
 			}
 		}
+	}
+	if want := "<title>\u2068을지로골목, 2026-11-20\u2069 · sumbi</title>"; !strings.Contains(text(ask("GET", "/posts/post/p1", nil)), want) {
+		t.Errorf("the post is not called %q", want)
 	}
 	r := ask("GET", "/posts/post/p1/raw", nil)
 	if b := text(r); r.StatusCode != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), "text/plain") || !strings.Contains(b, `"text": "오늘은 을밀대 마포점!"`) {

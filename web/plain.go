@@ -1,13 +1,18 @@
 package web
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+
+	"sumbi/adapters"
+)
 
 // plainWords say what an error means for who does not know the code. The first that fits is taken.
 var plainWords = []struct {
 	when *regexp.Regexp
 	text string
 }{
-	{regexp.MustCompile(`^budget: `), say("What may be spent is used up. It goes on when there is room again.")},
+	{regexp.MustCompile(`^budget: |^the budget of .* (is|was) used up`), say("What may be spent is used up: [budget] in sumbi.toml says how much that is.")},
 	{regexp.MustCompile(`^panic: `), say("This is a mistake in sumbi itself. The other jobs go on; the log has the details.")},
 	{regexp.MustCompile(`the process ended while this job ran alone`), say("Each time this job ran alone, the process died. It is left alone so that the others can go on.")},
 	{regexp.MustCompile(`^the process stopped|the state did not answer`), say("sumbi stopped before it was done. It is done again.")},
@@ -37,7 +42,7 @@ var plainWords = []struct {
 	{regexp.MustCompile(`connection refused|no such host|connection reset|network is unreachable|no route to host|not reached|dial tcp|certificate|: EOF$`), say("The upstream cannot be reached.")},
 	{regexp.MustCompile(`\b5\d\d\b`), say("The upstream has trouble of its own.")},
 	{regexp.MustCompile(`cut short|breaks off|unexpected EOF|no answer came`), say("The answer came incomplete.")},
-	{regexp.MustCompile(`not the JSON expected|not what was asked for|has no |is not valid|has an unknown|is none of|invalid character|none of \d+ items|is no `), say("The answer is not what was asked for.")},
+	{regexp.MustCompile(`not the JSON expected|not what was asked for|has no |: no status$|is not valid|has an unknown|is none of|invalid character|none of \d+ items|is no `), say("The answer is not what was asked for.")},
 	{regexp.MustCompile(`\b400\b|\b422\b|[Bb]ad [Rr]equest`), say("The upstream did not understand the request.")},
 	{regexp.MustCompile(`duplicate key|E11000`), say("The sink has another record where this one belongs.")},
 }
@@ -48,6 +53,27 @@ func inWords(lang, err string) string {
 		return word(lang, p) + " (" + err + ")"
 	}
 	return err
+}
+
+// reasonWords say what the words mean that a limit keeps of why it is held.
+var reasonWords = map[string]string{
+	adapters.ReasonRate:  say("The upstream asks for fewer calls. It is tried again later and counts as no attempt."),
+	adapters.ReasonQuota: say("What the key may ask for is used up."),
+	adapters.ReasonKey:   say("The upstream does not accept the key."),
+	adapters.ReasonPlan:  say("The key may not ask for this. Look at its plan and its rights."),
+	adapters.ReasonPath:  say("The address of the upstream is wrong. Correct base_url."),
+}
+
+// meaning is plain for what stands still: why a credential is stopped, and not that it is. What is all in the words needs no detail.
+func meaning(reason string) (words, detail string) {
+	if w := reasonWords[reason]; w != "" {
+		return w, ""
+	}
+	_, why, stopped := strings.Cut(reason, "stopped until the next start: ")
+	if !stopped {
+		why = reason
+	}
+	return plain(why), reason
 }
 
 // plain says in plain words what an error means; "" when only the error itself does.

@@ -81,7 +81,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, r, err)
 		return
 	}
-	s.render(w, r, http.StatusOK, "post", say("Post"), v)
+	s.render(w, r, http.StatusOK, "post", "%s", v, v.Target+", "+day(v.Time))
 }
 
 func (s *Server) postView(r *http.Request) (v postView, err error) {

@@ -504,6 +504,15 @@ func TestMergeInBrowser(t *testing.T) {
 		}
 	}
 	one := placeOf(t, s, ids[0])
+	phone := browsertest.Open(t, url+"/places/"+one, browsertest.Options{Language: "en", Width: 390})
+	for _, path := range []string{"/places/" + one, "/posts/post/p1"} {
+		phone.Go(url + path)
+		beyond := browsertest.Eval[[]string](phone, `[...document.querySelectorAll("main a, main button, main tbody th, main tbody td")].filter((e) => !e.closest("#request")).filter((e) => e.getBoundingClientRect().right > innerWidth).map((e) => e.innerText)`)
+		if len(beyond) > 0 {
+			t.Errorf("on a telephone these of %s are beyond the edge: %q", path, beyond)
+		}
+		phone.Screenshot("merge-phone" + strings.ReplaceAll(path, "/", "-"))
+	}
 	p := browsertest.Open(t, url+"/places/"+one, browsertest.Options{Language: "en"})
 	p.Do(chromedp.Focus(chromedp.CSS(`a[data-dialog]`)))
 	p.Press("\r")
@@ -530,6 +539,43 @@ func TestMergeInBrowser(t *testing.T) {
 	if placeOf(t, s, ids[1]) == placeOf(t, s, ids[0]) {
 		t.Error("not taken apart")
 	}
+}
+
+// TestReviewLeft wants the number of what is left to be that of all who review, and one way back to what was skipped.
+func TestReviewLeft(t *testing.T) {
+	t.Parallel()
+	s, url := smallPage(t)
+	ids := posted(t, s, "p1", "식당", restaurants(12), candidates(2))
+	p := browsertest.Open(t, fmt.Sprintf("%s/review?after=%d", url, ids[0]), browsertest.Options{Language: "en"})
+	shows(p, "식당 1")
+	const left = `document.getElementById("review-left").textContent === "To review: `
+	p.Wait(left + `12"`)
+	// Somebody else decides what is not among the cards that are here already.
+	for _, n := range []int{0, 10, 11} {
+		m, err := s.Mention(t.Context(), ids[n])
+		if err != nil {
+			t.Fatal(err)
+		}
+		choices, _, err := jobs.Choices(t.Context(), s, m)
+		if err == nil {
+			err = jobs.Label(t.Context(), s, ids[n], choices, jobs.None, "김", jobs.Together(jobs.DefaultFinders(), false))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Press("1")
+	shows(p, "식당 2")
+	p.Wait(left + `8"`)
+	for i := 2; i < 10; i++ {
+		shows(p, fmt.Sprint("식당 ", i))
+		p.Press("s")
+	}
+	p.Wait(`!document.getElementById("review-end").hidden`)
+	if n := browsertest.Eval[int](p, `[...document.querySelectorAll("#review-end a")].filter((a) => a.checkVisibility()).length`); n != 1 {
+		t.Errorf("%d ways lead back to what was skipped", n)
+	}
+	p.Wait(left + `8"`)
 }
 
 // TestReviewWithoutServer loses the server in the middle: what is not stored is said, and nothing is taken for the end.

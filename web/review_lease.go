@@ -101,7 +101,8 @@ func (s *Server) reviewer(r *http.Request) string {
 // mostAhead is how many mentions a script may ask about at a time.
 const mostAhead = 64
 
-// reviewWaiting tells a script which of the mentions that it has ahead still wait for a person, and in which version.
+// reviewWaiting tells a script which of the mentions that it has ahead still wait for a person, and in which version; and how many
+// wait in all.
 func (s *Server) reviewWaiting(w http.ResponseWriter, r *http.Request) {
 	s.reviewed.others(s.reviewer(r), 0, s.now()) // he is still there
 	waiting := map[string]string{}
@@ -119,6 +120,11 @@ func (s *Server) reviewWaiting(w http.ResponseWriter, r *http.Request) {
 			waiting[text] = d.Version()
 		}
 	}
+	left, err := s.Store.CountReviews(r.Context(), queue.ReviewFilter{Pipeline: r.FormValue("pipeline")})
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"waiting": waiting}) // an error means that the visitor has gone
+	_ = json.NewEncoder(w).Encode(map[string]any{"waiting": waiting, "left": left}) // an error means that the visitor has gone
 }

@@ -42,9 +42,17 @@ func found(name string, n int) adapters.Candidate {
 	}
 }
 
-// posted writes a post of account 을지로골목 that names these restaurants, whose answer stands on a line of a batch, and
-// whose mentions wait for a person to choose from the candidates. It returns the mentions.
+// posted writes a post whose mentions wait for a person to choose from the candidates. It returns the mentions.
 func posted(t testing.TB, s *queue.Store, key, caption string, all []told, candidates []adapters.Candidate) []int64 {
+	t.Helper()
+	ids := extracted(t, s, key, caption, all, candidates)
+	decide(t, s, key, ids, len(candidates))
+	return ids
+}
+
+// extracted writes a post of account 을지로골목 that names these restaurants, whose answer stands on a line of a batch, and whose
+// mentions are to be matched. It returns the mentions.
+func extracted(t testing.TB, s *queue.Store, key, caption string, all []told, candidates []adapters.Candidate) []int64 {
 	t.Helper()
 	ctx := t.Context()
 	data, err := json.Marshal(map[string]any{"caption": caption, "url": "https://www.instagram.com/p/" + key + "/", "account": "을지로골목", "location": map[string]any{"name": "을지로", "lat": 37.5665, "lng": 126.992}})
@@ -117,7 +125,6 @@ func posted(t testing.TB, s *queue.Store, key, caption string, all []told, candi
 	if err != nil {
 		t.Fatal(err)
 	}
-	decide(t, s, key, ids, len(candidates))
 	return ids
 }
 

@@ -15,7 +15,7 @@ import (
 func (s *Server) runsRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /runs", s.runList)
 	mux.HandleFunc("GET /runs/{id}", s.run)
-	s.watch("run", liveView{blocks: []string{"run-now"}, data: func(ctx context.Context, arg string) (any, error) {
+	s.watch("run", liveView{blocks: []string{"run-now", "run-parts"}, data: func(ctx context.Context, arg string) (any, error) {
 		id, err := strconv.ParseInt(arg, 10, 64)
 		if err != nil {
 			return nil, queue.ErrNotFound
@@ -29,11 +29,13 @@ type runLine struct {
 	queue.RunRow
 	Path  string
 	Badge badge
+	Plain string        // what its note means, marked with say
 	Took  time.Duration // until now while it is under way; 0: not begun
 }
 
 func (s *Server) runLine(r queue.RunRow) runLine {
 	l := runLine{RunRow: r, Path: runPath(r.ID), Badge: badgeOf(r.State)}
+	l.Plain, _ = meaning(r.Note)
 	if !r.Started.IsZero() {
 		end := r.Ended
 		if end.IsZero() {
@@ -154,6 +156,9 @@ type stretchBar struct {
 	X, Width, Height, Refused float64
 }
 
+// leastShare is what would be said as 0.0 %.
+const leastShare = 0.0005
+
 // leastRefused is the height at which few refusals among many requests are still seen.
 const leastRefused = 100
 
@@ -161,13 +166,17 @@ const leastRefused = 100
 func (b stretchBar) Top() float64        { return 1000 - b.Height }
 func (b stretchBar) RefusedTop() float64 { return 1000 - b.Refused }
 
-// bars draws what was asked over the time of a run. All upstreams share the axis of time, each has its own height.
+// bars draws what was asked over the time of a run. All upstreams share the axis of time, each has its own height. A run within one
+// stretch has no picture: all its bars would be full.
 func bars(st queue.RunStory, of func(string) *laneUse) {
 	if len(st.Stretches) == 0 {
 		return
 	}
 	byTime := func(a, b queue.Stretch) int { return a.At.Compare(b.At) }
 	first, last := slices.MinFunc(st.Stretches, byTime).At, slices.MaxFunc(st.Stretches, byTime).At.Add(st.Stretch)
+	if last.Sub(first) <= st.Stretch {
+		return
+	}
 	for _, x := range st.Stretches {
 		l := of(x.Upstream)
 		l.Most = max(l.Most, x.Requests)
@@ -219,6 +228,9 @@ func lanes(st queue.RunStory) []laneUse {
 		}
 	}
 	for _, x := range st.Slots {
+		if x.Share < leastShare {
+			continue
+		}
 		l := of(x.Lane)
 		end := 0.0
 		if n := len(l.Slices); n > 0 {
@@ -328,7 +340,7 @@ func (s *Server) runFacts(ctx context.Context, id int64) (runFacts, error) {
 		f.Failures = append(f.Failures, failureLine{x, plain(x.Err), kindWord(x.Kind), jobPath(x.Job)})
 	}
 	for _, b := range st.Batches {
-		f.Batches = append(f.Batches, lineOfBatch(queue.BatchRow{Batch: b}))
+		f.Batches = append(f.Batches, lineOfBatch(b))
 	}
 	if st.State != queue.RunDone {
 		counts, err := s.Store.JobCounts(ctx, st.Pipeline)
@@ -352,5 +364,5 @@ func (s *Server) run(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, r, err)
 		return
 	}
-	s.render(w, r, http.StatusOK, "run", say("Run"), f)
+	s.render(w, r, http.StatusOK, "run", say("Run %d"), f, f.ID)
 }

@@ -91,6 +91,9 @@ func TestRunsLooks(t *testing.T) {
 			if korean != strings.HasSuffix(o.name, "ko") {
 				t.Errorf("%s at %s: Korean is %v", name, o.name, korean)
 			}
+			if o.Width < 600 && !browsertest.Eval[bool](p, `(() => { const b = document.querySelector(".top [aria-current]").getBoundingClientRect(); return b.left >= 0 && b.right < innerWidth + 1 })()`) {
+				t.Errorf("%s at %s: where one is cannot be seen above", name, o.name)
+			}
 			if n := browsertest.Eval[int](p, `document.querySelectorAll("h1").length`); n != 1 {
 				t.Errorf("%s has %d headings", name, n)
 			}
@@ -308,6 +311,11 @@ func TestRunIsLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.Wait(`document.querySelector("#run-now .facts")?.innerText.includes("4,240")`)
+	// What it cost, too: the parts below do not stay behind the figures above.
+	if err := s.Tx(t.Context(), func(tx *queue.Tx) error { return tx.Book(runs[0].ID, "국물집", queue.UsedRequests, 7_654, 0) }); err != nil {
+		t.Fatal(err)
+	}
+	p.Wait(`document.querySelector("#run-parts").innerText.includes("7,654")`)
 	if !browsertest.Eval[bool](p, `window.same === true`) {
 		t.Error("the page was loaded anew")
 	}

@@ -252,6 +252,14 @@ func TestRunsAreThere(t *testing.T) {
 			t.Errorf("%s of an empty state: %s", path, b)
 		}
 	}
+	for path, want := range map[string]string{
+		"/jobs": "There is nothing to be done just now.", "/jobs?state=dead": "There is no such job.", "/accounts": "No account was looked at yet.", "/accounts?name=x": "There is no such account.",
+		"/batches": "No batch was made yet.", "/batches?state=done": "There is no such batch.", "/map": "No place yet.", "/map?q=x": "No place fits.",
+	} {
+		if b := ho.look(path, 200); !strings.Contains(b, want) {
+			t.Errorf("%s of an empty state does not say %q: %s", path, want, b)
+		}
+	}
 	for _, path := range []string{"/runs/1", "/runs/x", "/runs/-1", "/runs/99999999999999999999", "/jobs/1", "/jobs/x", "/batches/1", "/accounts/matzip/x", "/accounts/matzip"} {
 		ho.look(path, 404)
 	}
@@ -270,9 +278,16 @@ func TestRunsAreThere(t *testing.T) {
 			return err
 		}
 		_, err = tx.Add(queue.Job{Pipeline: "마켓/11번가", Lane: "인스타", Kind: queue.KindPage, Key: "page:마켓/11번가:" + target + ":posts", Args: fmt.Appendf(nil, `{"walk":%d}`, ws[0].ID)})
-		return errors.Join(err, tx.AddSlots(run.ID, "인스타", map[string]float64{"call": 3, "<b>": 1}), tx.Book(run.ID, "인스타", queue.UsedRequests, 12, 0), tx.Waste(run.ID, "인스타", queue.WasteRefused, 3, 0), jobs.WantBatch(tx, "마켓/11번가"))
+		return errors.Join(err, tx.SeeCount("마켓/11번가", target, 1), tx.AddSlots(run.ID, "인스타", map[string]float64{"call": 3, "<b>": 1, queue.LostOwn: -0.01, "held": 0.001}), tx.Book(run.ID, "인스타", queue.UsedRequests, 12, 0), tx.Waste(run.ID, "인스타", queue.WasteRefused, 3, 0), jobs.WantBatch(tx, "마켓/11번가"))
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if b := ho.look("/runs/1", 200); strings.Contains(b, `class="stretches"`) {
+		t.Errorf("a run of one minute has a picture of full bars: %s", b)
+	}
+	ho.Store.Now = func() time.Time { return time.Now().Add(2 * time.Minute) }
+	if err := ho.Store.Tx(t.Context(), func(tx *queue.Tx) error { return tx.Book(1, "인스타", queue.UsedRequests, 9, 0) }); err != nil {
 		t.Fatal(err)
 	}
 	path := "/accounts/" + url.PathEscape("마켓/11번가") + "/" + url.PathEscape(target)
@@ -281,13 +296,44 @@ func TestRunsAreThere(t *testing.T) {
 			t.Errorf("%s does not lead to %s: %s", from, path, b)
 		}
 	}
-	if b := ho.look(path, 200); !strings.Contains(b, "a/b?c#d &amp; &#34;마라&#34; &lt;i&gt;") {
+	if b := ho.look(path, 200); !strings.Contains(b, "a/b?c#d &amp; &#34;마라&#34; &lt;i&gt;") || !strings.Contains(b, "/ 1</span>") {
 		t.Errorf("the account: %s", b)
 	}
 	b := ho.look("/runs/1", 200, with("Accept-Language", "ko"))
 	for _, want := range []string{"실행 1", "목록 준비", "인스타: 한도가", "&lt;b&gt;", "75.0 %", "인스타 요청(", "1분에 최대 12건", `height="1000.0"`, `class="refused" x="0.00" y="750.0"`, `data-events="view=run&arg=1"`} {
 		if !strings.Contains(b, want) {
 			t.Errorf("the run does not say %q: %s", want, b)
+		}
+	}
+	// Several of a kind are told apart by the names of their tabs.
+	for path, want := range map[string]string{"/runs/1": "Run 1", "/jobs/1": "Job 1", path: "\u2068" + html.EscapeString(target) + "\u2069", "/runs": "Runs"} {
+		if b := ho.look(path, 200); !strings.Contains(b, "<title>"+want+" · sumbi</title>") {
+			t.Errorf("%s is not called %q: %s", path, want, b)
+		}
+	}
+	if strings.Contains(b, `width="-`) || strings.Contains(b, "0.0 %") {
+		t.Errorf("what is nothing, or less by a rounding, is shown: %s", b)
+	}
+}
+
+// TestMoreThanCounted has more posts of an account than the upstream counts: some were deleted. That is not shown as "2 / 1".
+func TestMoreThanCounted(t *testing.T) {
+	t.Parallel()
+	ho := newHouse(t, token)
+	posted(t, ho.Store, "p1", "을밀대", []told{{Name: "을밀대"}}, candidates(1))
+	accounts, err := ho.Store.Accounts(t.Context(), queue.AccountFilter{}, queue.AccountID{}, 2)
+	if err != nil || len(accounts) != 1 {
+		t.Fatal(accounts, err)
+	}
+	a := accounts[0]
+	for total, want := range map[int]bool{5: true, 1: false} {
+		if err := ho.Store.Tx(t.Context(), func(tx *queue.Tx) error { return tx.SeeCount(a.Pipeline, a.Target, total) }); err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range []string{"/accounts", "/accounts/" + url.PathEscape(a.Pipeline) + "/" + url.PathEscape(a.Target)} {
+			if b := ho.look(path, 200); strings.Contains(b, fmt.Sprintf("/ %d</span>", total)) != want {
+				t.Errorf("%d counted, %s: %s", total, path, b)
+			}
 		}
 	}
 }
@@ -324,31 +370,32 @@ func TestPages(t *testing.T) {
 func TestPlain(t *testing.T) {
 	t.Parallel()
 	for err, want := range map[string]string{
-		"instagram: GET /v1.2/posts: 503 Service Unavailable":                                 "trouble of its own",
-		"instagram: GET /v1.2/posts: no answer within 30s: context deadline exceeded":         "did not answer in time",
-		"naver: GET /v1/search/local.json: dial tcp 127.0.0.1:1: connect: connection refused": "cannot be reached",
-		"naver: GET /v1/search/local.json: 429 Too Many Requests":                             "fewer calls",
-		"instagram: GET /v1.2/posts: 404 Not Found":                                           "is not there",
-		"openai: POST /v1/files: 401 Unauthorized: Incorrect API key provided":                "does not accept the key",
-		"instagram: GET /v1.2/posts: 403 Forbidden: You are not subscribed to this API.":      "may not ask for this",
-		"budget: the budget of this month is used up, $5 of $5":                               "What may be spent is used up",
-		"panic: runtime error: index out of range [3]\ngoroutine 7":                           "a mistake in sumbi itself",
-		"the process ended while this job ran alone":                                          "the process died",
-		"the process stopped: context canceled":                                               "stopped before it was done",
-		"dropped by hand":                                                                     "Somebody has dropped it",
-		"instagram: the account is private: 404":                                              "is private",
-		"instagram: the page is refused: 400 Bad Request":                                     "no longer knows where",
-		"instagram: GET /posts: the answer is not the JSON expected: invalid character '<'":   "not what was asked for",
-		"openai: file file-1 breaks off after 12 bytes: unexpected EOF":                       "came incomplete",
-		"openai: the model refused: no":                                                       "The model refused",
-		"openai: the content filter stopped the answer":                                       "stopped by a filter",
-		"pipeline matzip no longer delivers to mongo; drop its jobs":                          "configuration no longer has",
-		"kakao: it does not answer; `sumbi status` says since when":                           "does not answer anybody",
-		"mongo: write exception: E11000 duplicate key error":                                  "another record where",
-		"job 3 cannot live again: job 4 already does the same work; drop this one":            "Another job does the same",
-		"this text cannot be put into a batch":                                                "cannot be put to the model",
-		"국물이 식었다":                                                                             "",
-		"":                                                                                    "",
+		"instagram: GET /v1.2/posts: 503 Service Unavailable":                                   "trouble of its own",
+		"instagram: GET /v1.2/posts: no answer within 30s: context deadline exceeded":           "did not answer in time",
+		"naver: GET /v1/search/local.json: dial tcp 127.0.0.1:1: connect: connection refused":   "cannot be reached",
+		"naver: GET /v1/search/local.json: 429 Too Many Requests":                               "fewer calls",
+		"instagram: GET /v1.2/posts: 404 Not Found":                                             "is not there",
+		"openai: POST /v1/files: 401 Unauthorized: Incorrect API key provided":                  "does not accept the key",
+		"instagram: GET /v1.2/posts: 403 Forbidden: You are not subscribed to this API.":        "may not ask for this",
+		"budget: the budget of this month is used up, $5 of $5":                                 "What may be spent is used up",
+		"the budget of run 1 is used up, $0.02 of $0.02; goes on with a higher run in [budget]": "What may be spent is used up",
+		"panic: runtime error: index out of range [3]\ngoroutine 7":                             "a mistake in sumbi itself",
+		"the process ended while this job ran alone":                                            "the process died",
+		"the process stopped: context canceled":                                                 "stopped before it was done",
+		"dropped by hand":                                                                       "Somebody has dropped it",
+		"instagram: the account is private: 404":                                                "is private",
+		"instagram: the page is refused: 400 Bad Request":                                       "no longer knows where",
+		"instagram: GET /posts: the answer is not the JSON expected: invalid character '<'":     "not what was asked for",
+		"openai: file file-1 breaks off after 12 bytes: unexpected EOF":                         "came incomplete",
+		"openai: the model refused: no":                                                         "The model refused",
+		"openai: the content filter stopped the answer":                                         "stopped by a filter",
+		"pipeline matzip no longer delivers to mongo; drop its jobs":                            "configuration no longer has",
+		"kakao: it does not answer; `sumbi status` says since when":                             "does not answer anybody",
+		"mongo: write exception: E11000 duplicate key error":                                    "another record where",
+		"job 3 cannot live again: job 4 already does the same work; drop this one":              "Another job does the same",
+		"this text cannot be put into a batch":                                                  "cannot be put to the model",
+		"국물이 식었다":                                                                               "",
+		"":                                                                                      "",
 	} {
 		if got := web.Plain(err); !strings.Contains(got, want) || (want == "") != (got == "") {
 			t.Errorf("%q is said as %q, want %q", err, got, want)

@@ -51,11 +51,12 @@ var korea = time.FixedZone("KST", 9*60*60)
 // page is what the layout shows around a view. Templates of views get it, too.
 type page struct {
 	Lang, Theme string // "en" or "ko"; "light", "dark" or "" as the browser likes
-	Path, Title string // of the request; the title in English
+	Path        string // of the request
+	Title       string // in the visitor's language
 	LoggedIn    bool   // there is a session that can be ended
 	Nav         []link // nil: the visitor is outside
 	Said        string // what was just done, for once
-	Back        string // where who chooses a language goes from here; "" where he came from
+	Back        string // where who chooses a language, or logs in, goes from here; "" where he came from
 	Data        any    // the view's own
 	Body        template.HTML
 }
@@ -83,16 +84,12 @@ func (l link) In(path string) bool {
 	return path == l.Path || (l.Path != "/" && strings.HasPrefix(path, l.Path+"/"))
 }
 
-// render answers with a view: the template name inside the layout, with data as .Data. The title is marked with say.
-func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name, title string, data any) {
-	p := s.pageOf(r, title, data)
+// render answers with a view: the template name inside the layout, with data as .Data. The title is marked with say, or "%s" for a
+// name; of fills its %d and %s.
+func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name, title string, data any, of ...any) {
+	p := s.pageOf(r, title, data, of...)
 	p.Nav, p.Said = s.nav, s.said(w, r)
 	s.write(w, r, status, p, name)
-}
-
-// renderOutside is render for who is not let in.
-func (s *Server) renderOutside(w http.ResponseWriter, r *http.Request, status int, name, title string, data any) {
-	s.write(w, r, status, s.pageOf(r, title, data), name)
 }
 
 // fragment answers with the template name alone, for a script that puts it into a page that is shown.
@@ -105,8 +102,8 @@ func (s *Server) fragment(w http.ResponseWriter, r *http.Request, name string, d
 	writeHTML(w, http.StatusOK, text)
 }
 
-func (s *Server) pageOf(r *http.Request, title string, data any) page {
-	p := page{Lang: language(r), Theme: theme(r), Path: r.URL.Path, Title: title, LoggedIn: s.Token != "" && s.cookie(r) != "", Data: data}
+func (s *Server) pageOf(r *http.Request, title string, data any, of ...any) page {
+	p := page{Lang: language(r), Theme: theme(r), Path: r.URL.Path, Title: clipped(named(language(r), title, of...), mostTitle), LoggedIn: s.Token != "" && s.cookie(r) != "", Data: data}
 	if r.Method == http.MethodPost && isHere(r.PostFormValue("back")) {
 		p.Back = r.PostFormValue("back")
 	}
@@ -182,6 +179,9 @@ func (s *Server) done(w http.ResponseWriter, r *http.Request, path, text string,
 
 // mostSaid is how much of a text fits into the cookie that carries it, in bytes: a browser takes no cookie above 4 KB.
 const mostSaid = 1024
+
+// mostTitle is how much of a title a browser is given, in bytes.
+const mostTitle = 256
 
 // clipped is the beginning of a text: at most n bytes, and whole characters.
 func clipped(text string, n int) string {
@@ -503,6 +503,8 @@ func span(lang string, d time.Duration) string {
 		return word(lang, "%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 	case d < 48*time.Hour:
 		return word(lang, "%d h", int(d.Hours()))
+	case d < 10*24*time.Hour && d.Truncate(time.Hour)%(24*time.Hour) != 0:
+		return word(lang, "%d days %d h", int(d.Hours()/24), int(d.Hours())%24)
 	default:
 		return word(lang, "%d days", int(d.Hours()/24))
 	}

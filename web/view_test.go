@@ -112,8 +112,8 @@ func TestFailures(t *testing.T) {
 	if b := text(r); r.StatusCode != 404 || strings.Contains(b, "<html") {
 		t.Errorf("a script: %s\n%s", r.Status, b)
 	}
-	if r := ho.ask("GET", "/", "", browser, with("HX-Request", "true")); r.StatusCode != 401 || r.Header.Get("HX-Redirect") != "/login" {
-		t.Errorf("a script without a session: %s to %q", r.Status, r.Header.Get("HX-Redirect"))
+	if r := ho.ask("GET", "/", "", browser, with("HX-Request", "true")); r.StatusCode != 401 {
+		t.Errorf("a script without a session: %s", r.Status)
 	}
 	ho.Store.Close()
 	if r := ho.ask("GET", "/", "", browser, bearer(token)); r.StatusCode != 500 || !strings.Contains(text(r), "sumbi doctor") {

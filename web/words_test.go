@@ -200,7 +200,9 @@ func TestTimes(t *testing.T) {
 		{59 * time.Minute, "59 min ago", "59분 전"},
 		{90 * time.Minute, "1 h 30 min ago", "1시간 30분 전"},
 		{26 * time.Hour, "26 h ago", "26시간 전"},
+		{72*time.Hour - time.Second, "2 days 23 h ago", "2일 23시간 전"},
 		{72 * time.Hour, "3 days ago", "3일 전"},
+		{260 * time.Hour, "10 days ago", "10일 전"},
 		{-2 * time.Hour, "in 2 h", "2시간 후"},
 	} {
 		if got := web.Ago("en", now, now.Add(-tt.d)); got != tt.en {

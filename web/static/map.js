@@ -31,7 +31,7 @@ function filter() {
 
 async function ask(path, query) {
   const answer = await fetch(path + "?" + query, { headers: { Accept: "text/html", "HX-Request": "true" } });
-  if (answer.headers.get("HX-Redirect")) location.href = answer.headers.get("HX-Redirect");
+  if (answer.status === 401) location.reload(); // to the form that lets in
   return answer;
 }
 
@@ -112,9 +112,11 @@ function tiles() {
 }
 
 // load asks for the places that the filter leaves and puts them into clusters.
+let loaded; // the filter of those that are shown
 async function load() {
   const mine = ++wanted;
-  const answer = await ask("/map/points", filter());
+  const q = filter();
+  const answer = await ask("/map/points", q);
   if (!answer.ok) throw new Error(answer.status);
   const { points } = await answer.json();
   if (mine !== wanted) return;
@@ -128,6 +130,7 @@ async function load() {
   }
   clusters = new Supercluster({ radius: 84, minZoom: 5, maxZoom: 17, minPoints: 2 }).load(features);
   performance.measure("map-clusters", "map-points");
+  loaded = String(q);
   draw(true);
   element.dataset.shown = features.length;
 }
@@ -170,12 +173,15 @@ async function names() {
   const q = filter();
   q.set("at", bare.join(","));
   for (const k of bare) called.set(k, "");
-  const answer = await ask("/map/names", q);
-  if (!answer.ok) {
-    for (const k of bare) called.delete(k);
-    return;
+  let all;
+  try {
+    const answer = await ask("/map/names", q);
+    if (!answer.ok) throw new Error(answer.status);
+    all = (await answer.json()).names;
+  } catch (error) {
+    for (const k of bare) called.delete(k); // with the next move
+    throw error;
   }
-  const all = (await answer.json()).names;
   for (let i = 0; i < all.length; i += 3) {
     const k = all[i] + "," + all[i + 1];
     called.set(k, all[i + 2]);
@@ -241,13 +247,13 @@ async function open({ lat, lng }) {
   try {
     await show(await ask("/map/at", q));
   } catch (error) {
-    failed(error, words.lost);
+    failed(error);
   }
 }
 
 async function show(answer) {
   if (!answer.ok && answer.status !== 404) throw new Error(answer.status);
-  element.querySelector(".map-failed")?.remove();
+  works();
   panel.innerHTML = await answer.text();
   panel.hidden = false;
   mark();
@@ -275,11 +281,11 @@ function close() {
   remember();
 }
 
-// The list shows what is in view, once the map stands still.
+// The list shows what is in view, once the map stands still. What was not answered before is asked for again.
 let timer;
 function later() {
   clearTimeout(timer);
-  timer = setTimeout(() => fill(1).catch(() => {}), 150);
+  timer = setTimeout(() => Promise.all([fill(1), loaded !== String(filter()) && load()]).then(works, failed), 150);
 }
 
 let listed = 0;
@@ -303,23 +309,25 @@ async function refilter() {
   history.pushState(null, "", location.pathname + (q.size ? "?" + q : "") + location.hash);
   for (const link of document.querySelectorAll("[data-file]")) link.href = link.dataset.file + (q.size ? "?" + q : "");
   close();
-  await Promise.all([load(), fill(1)]);
+  await Promise.all([load(), fill(1)]).then(works, failed);
 }
 
-function failed(error, said = words.failed) {
+function works() { element.querySelector(".map-failed")?.remove(); }
+
+function failed(error, said = words.lost) {
   console.warn(error);
-  element.querySelector(".map-failed")?.remove();
+  works();
   const line = text("p", "alert bad map-failed", said);
   line.setAttribute("role", "alert");
   element.append(line);
 }
 
-form.addEventListener("change", () => refilter().catch(failed));
+form.addEventListener("change", refilter);
 form.addEventListener("submit", (e) => {
   e.preventDefault();
-  refilter().catch(failed);
+  refilter();
 });
-document.querySelector(".map-view").addEventListener("click", (e) => press(e).catch((error) => failed(error, words.lost)));
+document.querySelector(".map-view").addEventListener("click", (e) => press(e).catch((error) => failed(error)));
 
 async function press(e) {
   if (e.ctrlKey || e.metaKey || e.shiftKey) return;
@@ -337,6 +345,7 @@ async function press(e) {
   } else if (link.closest(".pager")) {
     e.preventDefault();
     await fill(Number(new URL(link.href).searchParams.get("page")));
+    works();
     list.parentElement.scrollTop = 0;
     if (narrow.matches) list.scrollIntoView({ block: "start" });
     list.querySelector("a")?.focus({ preventScroll: true });
@@ -344,10 +353,10 @@ async function press(e) {
 }
 addEventListener("popstate", () => location.reload());
 
-if (narrow.matches && !location.search) document.querySelector(".map-filter").open = false;
+if (narrow.matches && !filter().size) document.querySelector(".map-filter").open = false;
 try {
   begin();
   await Promise.all([load(), fill(1)]);
 } catch (error) {
-  failed(error);
+  failed(error, words.failed);
 }

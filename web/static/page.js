@@ -36,6 +36,10 @@ function enter(e) {
   if (inside !== within) e.preventDefault();
 }
 
+// On a narrow screen the views do not fit beside each other: the one that is shown is in sight.
+const shown = document.querySelector(".top nav [aria-current]");
+if (shown) shown.closest("nav").scrollLeft = shown.offsetLeft + (shown.offsetWidth - innerWidth) / 2;
+
 // Who chooses a language or a theme comes back to where he stands on the page: what follows the # stays through the answer.
 document.addEventListener("submit", (e) => {
   if (e.target.matches('form[action^="/look"]')) e.target.action = "/look" + location.hash;
@@ -53,12 +57,11 @@ function watch() {
     const { id, html } = JSON.parse(e.data);
     const target = document.getElementById(id);
     if (target) htmx.swap({ sourceElement: target, target, text: html, swap: "innerMorph" });
+    say("live");
     document.dispatchEvent(new CustomEvent("sumbi:block", { detail: { id } }));
   });
-  source.onopen = () => {
-    wait = 2000;
-    say("live");
-  };
+  source.addEventListener("lost", () => say("lost")); // the server is there, but cannot read
+  source.onopen = () => { wait = 2000; };
   source.onerror = () => {
     say("lost");
     if (source?.readyState === EventSource.CLOSED) later();

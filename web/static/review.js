@@ -57,22 +57,22 @@ function fill() {
   return fetching;
 }
 
-// check drops what somebody else has decided meanwhile from the cards that come next.
+// check drops what somebody else has decided meanwhile from the cards that come next, and counts what is left for all.
 let checking;
 async function check() {
-  if (single || checking || ahead.length === 0) return;
+  if (single || checking) return;
   checking = true;
+  await sending;
   const asked = [...ahead];
   try {
-    const r = await fetch("/review/waiting?" + new URLSearchParams({ ids: asked.map(id).join(",") }), { headers: html });
+    const r = await fetch("/review/waiting?" + new URLSearchParams({ ids: asked.map(id).join(","), pipeline }), { headers: html });
     if (!r.ok) return;
-    const { waiting } = await r.json();
+    const { waiting, left: all } = await r.json();
     for (const c of asked) {
       const i = ahead.indexOf(c);
-      if (i < 0 || waiting[id(c)] === c.querySelector("input[name=seen]").value) continue;
-      ahead.splice(i, 1);
-      if (!waiting[id(c)]) count(-1);
+      if (i >= 0 && waiting[id(c)] !== c.querySelector("input[name=seen]").value) ahead.splice(i, 1);
     }
+    count(all - open - Number(left.dataset.left));
   } catch { /* an answer to a decided one is refused, and says so */ } finally {
     checking = false;
   }
