@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -63,6 +64,36 @@ func TestWorkerDrains(t *testing.T) {
 		}
 		rows(t, s, `select id from job`)
 		rows(t, s, `select run, upstream, what, n from usage`, "1|인스타|request|10")
+	})
+}
+
+// TestClockSetBack checks that nothing waits for an instant of a clock that was ahead and is right by now.
+func TestClockSetBack(t *testing.T) {
+	fileOnly(t)
+	bubble(t, func(t *testing.T, s *queue.Store) {
+		var ahead atomic.Int64
+		ahead.Store(int64(9 * time.Hour))
+		s.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		var done sync.Map
+		work(t, s, func(_ context.Context, j queue.Job) (queue.Commit, error) {
+			done.Store(j.Key, true)
+			return nil, nil
+		}, queue.Lane{Name: "인스타"})
+		later := pageJob("in its row")
+		later.At = s.Now().Add(time.Minute)
+		add(t, s, later)
+		settle(3 * time.Second)
+		soon := pageJob("announced")
+		soon.At = s.Now().Add(1500 * time.Millisecond)
+		add(t, s, soon)
+		check(t, s.Exec(t.Context(), `update goqite set timeout = ?`, s.Now().UTC().Format("2006-01-02T15:04:05.000Z")))
+		ahead.Store(0)
+		settle(5 * time.Second)
+		for _, key := range []string{later.Key, soon.Key} {
+			if _, ok := done.Load(key); !ok {
+				t.Errorf("the job %q waits", key)
+			}
+		}
 	})
 }
 
