@@ -339,6 +339,13 @@ func wasteOf(cause error) Waste {
 	}
 }
 
+// A job has few errors, which are found by its number and then sorted. While PostgreSQL has no statistics it would rather walk
+// those of all jobs in the order that is asked for.
+const (
+	storyBegan = `select min(at || '') from job_error where job = ? and at >= ?`
+	storyName  = `select kind, coalesce(key, '') from job_error where job = ? order by id + 0 desc limit 1`
+)
+
 // spared says that a job which has used up its attempts goes on: its upstream has answered nobody since the job began to
 // fail, and that is not long ago.
 func (tx *Tx) spared(l Lane, j Job, v verdict) (bool, error) {
@@ -346,7 +353,7 @@ func (tx *Tx) spared(l Lane, j Job, v verdict) (bool, error) {
 		return false, nil
 	}
 	var first time.Time
-	if err := tx.one(`select min(at) from job_error where job = ? and at >= ?`, []any{j.ID, j.created}, instant{&first}); err != nil {
+	if err := tx.one(storyBegan, []any{j.ID, j.created}, instant{&first}); err != nil {
 		return false, err
 	}
 	return !v.answered.After(first) && tx.now.Sub(first) < l.patience(), nil
