@@ -254,6 +254,10 @@ func (b Backoff) delay(attempt int) time.Duration {
 	return time.Duration(rand.Int64N(int64(top) + 1))
 }
 
+// mostAfter is how long an upstream in trouble is left alone that asks for longer: what it says of its own repair is a guess,
+// and a day's work may wait for it.
+const mostAfter = time.Hour
+
 // putBack returns a job that did not come to its end: later, or dead.
 func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adapters.Meter, v verdict) error {
 	e := adapters.Classify(cause)
@@ -294,8 +298,9 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		case adapters.Permanent:
 			return tx.bury(j, cause)
 		}
+		after := min(e.After, mostAfter)
 		if v.free {
-			j.At = tx.now.Add(e.After)
+			j.At = tx.now.Add(after)
 			if v.at.After(j.At) {
 				j.At = v.at
 			}
@@ -311,7 +316,7 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		if _, err := tx.exec(`update job set attempt = ? where id = ?`, j.Attempt, j.ID); err != nil {
 			return err
 		}
-		j.At = tx.now.Add(max(e.After, l.Backoff.delay(j.Attempt-1)))
+		j.At = tx.now.Add(max(after, l.Backoff.delay(j.Attempt-1)))
 		if v.at.After(j.At) {
 			j.At = v.at
 		}

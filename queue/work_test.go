@@ -167,6 +167,26 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
+// TestLongPause checks that an upstream in trouble is asked again within the hour, however long it wants to be left alone.
+func TestLongPause(t *testing.T) {
+	bubble(t, func(t *testing.T, s *queue.Store) {
+		var calls atomic.Int32
+		add(t, s, pageJob("ig:을지로골목:posts"))
+		work(t, s, func(context.Context, queue.Job) (queue.Commit, error) {
+			if calls.Add(1) == 1 {
+				return nil, kind(adapters.Temporary, 30*24*time.Hour)
+			}
+			return note("끝", "예"), nil
+		}, queue.Lane{Name: "인스타", Attempts: 12})
+		settle(59 * time.Minute)
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d calls within the hour", n)
+		}
+		settle(2 * time.Minute)
+		meta(t, s, "끝", "예")
+	})
+}
+
 // TestRetries checks that the pauses grow, are jittered below their bounds, and end in death with the whole story.
 func TestRetries(t *testing.T) {
 	bubble(t, func(t *testing.T, s *queue.Store) {
