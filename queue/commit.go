@@ -209,6 +209,7 @@ func (s *file) begin() (*sql.Tx, error) {
 		if !s.owner || !busy(s.explain(err)) || time.Since(began) > awayLimit {
 			return t, err
 		}
+		sleep(context.Background(), awayPause/10) // SQLite does not always wait itself
 	}
 }
 
