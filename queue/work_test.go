@@ -167,6 +167,35 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
+// TestStoreTakesTooLong checks that a step whose answer could not be stored in time is made again at once, and that this is no
+// attempt: its job is not left in flight.
+func TestStoreTakesTooLong(t *testing.T) {
+	fileOnly(t)
+	bubble(t, func(t *testing.T, s *queue.Store) {
+		var calls atomic.Int32
+		add(t, s, pageJob("ig:을지로골목:posts"))
+		work(t, s, func(context.Context, queue.Job) (queue.Commit, error) {
+			if calls.Add(1) > 1 {
+				return note("끝", "예"), nil
+			}
+			begun := make(chan struct{})
+			go func() {
+				_ = s.Tx(context.Background(), func(*queue.Tx) error {
+					close(begun)
+					time.Sleep(40 * time.Second)
+					return nil
+				})
+			}()
+			<-begun
+			return note("끝", "아니요"), nil
+		}, queue.Lane{Name: "인스타", Deadline: 10 * time.Minute, Attempts: 1})
+		settle(45 * time.Second)
+		meta(t, s, "끝", "예")
+		rows(t, s, `select id from job`)
+		rows(t, s, `select err from job_error`)
+	})
+}
+
 // TestLongPause checks that an upstream in trouble is asked again within the hour, however long it wants to be left alone.
 func TestLongPause(t *testing.T) {
 	bubble(t, func(t *testing.T, s *queue.Store) {
