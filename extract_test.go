@@ -111,7 +111,7 @@ func TestExtract(t *testing.T) {
 func TestExtractTrouble(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sim.Options{Seed: 42, Accounts: 1, Posts: 20, BatchStep: 20_000_000, Faults: sim.Faults{OpenAI: sim.OpenAIFaults{
-		HTTPFaults: sim.HTTPFaults{Error500: sim.Times(1)}, CreateLost: sim.Times(1), CutDownload: sim.Times(1), LineError500: sim.Times(1), Refusal: sim.Times(1),
+		HTTPFaults: sim.HTTPFaults{Error500: sim.Times(1)}, CreateLost: sim.Times(1), CutDownload: sim.Times(1), CutLine: sim.Times(1), LineError500: sim.Times(1), Refusal: sim.Times(1),
 	}}}, "")
 	n := w.labelled("captions.jsonl", func(m *sim.Mention) {
 		if m.Name == "" {

@@ -247,7 +247,7 @@ func TestUpstreamAway(t *testing.T) {
 			}
 			sv := w.serve()
 			w.until("status says it", func() bool {
-				return strings.Contains(w.mustRun("status"), "waits: instagram does not answer since ")
+				return strings.Contains(w.mustRun("status"), "waits: instagram has not answered since ")
 			})
 			time.Sleep(2 * time.Second) // ten of the longest pauses
 			if n := w.Stats().Calls["instagram"].Requests; n > 60 {

@@ -55,18 +55,18 @@ type App struct {
 }
 
 type flags struct {
-	Config  string `default:"sumbi.toml" env:"SUMBI_CONFIG" help:"What to collect." placeholder:"FILE"`
+	Config  string `default:"sumbi.toml" env:"SUMBI_CONFIG" help:"The configuration: what to collect, and how." placeholder:"FILE"`
 	State   string `env:"SUMBI_STATE" help:"The state file, instead of the one that the configuration names." placeholder:"FILE"`
 	Verbose bool   `short:"v" help:"Log every step."`
 	JSON    bool   `name:"log-json" help:"Log as JSON, for machines."`
 
-	Demo        demoCmd        `cmd:"" help:"Run the whole main job against built-in imitations of the upstreams: no keys, no cost."`
-	Serve       serveCmd       `cmd:"" help:"Run the pipelines by their schedules, and listen."`
+	Demo        demoCmd        `cmd:"" help:"Run the whole job against built-in imitations of the upstreams: no keys, no cost."`
+	Serve       serveCmd       `cmd:"" help:"Run the pipelines by their schedules, and serve the page."`
 	Run         runCmd         `cmd:"" help:"Run a pipeline now, or go on with its unfinished run."`
 	Login       loginCmd       `cmd:"" help:"Hand in the log-in of a user, for pipelines whose users log in."`
 	Logout      logoutCmd      `cmd:"" help:"Forget the log-in of a user; what was collected stays."`
 	Plan        planCmd        `cmd:"" help:"Forecast a run: requests, time, tokens and money, before anything is called."`
-	Replay      replayCmd      `cmd:"" help:"Read what is stored again by today's code; calls nobody."`
+	Replay      replayCmd      `cmd:"" help:"Read what is stored again with this version; calls nobody."`
 	Review      reviewCmd      `cmd:"" help:"Decide what sumbi is not certain of, or correct a wrong place."`
 	Places      placesCmd      `cmd:"" help:"List places, make two of them one, or take one apart."`
 	Status      statusCmd      `cmd:"" help:"Show what is going on and what waits for a person."`
@@ -78,7 +78,7 @@ type flags struct {
 	Doctor      doctorCmd      `cmd:"" help:"Check configuration, keys, upstreams, state file and clock."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running serve whether it is well."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
-	Completion  completionCmd  `cmd:"" help:"Print what lets a shell complete verbs, flags and names."`
+	Completion  completionCmd  `cmd:"" help:"Print the script that lets a shell complete verbs, flags and names."`
 	Complete    completeCmd    `cmd:"" hidden:"" help:"What the scripts of completion ask."`
 }
 

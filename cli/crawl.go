@@ -39,7 +39,7 @@ func crawlReport(ctx context.Context, w *screen, s *queue.Store, r queue.Run, pe
 	}
 	w.say("crawl: %.0f requests in %s, %.1f%% of what %g a second allow; the least is about %s (%s)", calls, short(took), 100*calls/total, perSecond, short(min(bound, took)), why)
 	if wall := r.Crawled.Sub(r.Started); wall > took+took/10 {
-		w.say("from its begin to its end it took %s: for %s no process worked on it", short(wall), short(wall-took))
+		w.say("from its beginning to its end it took %s: for %s no process worked on it", short(wall), short(wall-took))
 	}
 	var lost []string
 	for _, what := range slices.SortedFunc(maps.Keys(slots), func(a, b string) int { return int(slots[b]*1000) - int(slots[a]*1000) }) {

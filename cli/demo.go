@@ -22,8 +22,8 @@ type demoCmd struct {
 	World string `arg:"" optional:"" enum:"matzip,velog" default:"matzip" help:"Which pipeline: matzip or velog."`
 
 	Accounts int    `default:"6" help:"Influencers in the imitated world."`
-	Posts    int    `default:"90" help:"Mean posts of an account."`
-	Seed     uint64 `default:"7" help:"Which world."`
+	Posts    int    `default:"90" help:"Average number of posts of an account."`
+	Seed     uint64 `default:"7" help:"Which invented world; the same number gives the same one."`
 	Hard     bool   `help:"A world of namesakes, branches, closed shops and misleading first results; the report tells the kinds apart."`
 	Finder   string `enum:"naver,kakao" default:"naver" help:"Who finds the places: naver or kakao."`
 	Listen   string `default:"127.0.0.1:0" help:"Address of the page; \"-\" for none. Port 0 is any that is free." placeholder:"HOST:PORT"`

@@ -18,7 +18,7 @@ type evalCmd struct {
 
 type evalMatchCmd struct {
 	Files       []string `arg:"" optional:"" name:"file" help:"Labelled cases, one JSON object a line."`
-	FromReviews bool     `help:"The decisions of people in the state file (--state), too."`
+	FromReviews bool     `help:"Also the decisions of people in the state file (--state)."`
 	Predictions string   `help:"Write what was chosen, place or none, one JSON object a line." placeholder:"FILE"`
 	Train       bool     `help:"Fit the weights to the cases, cross-validated by place."`
 	CV          bool     `name:"cv" help:"With --train: cross-validate without each part of the method, too."`

@@ -13,7 +13,7 @@ import (
 type jobsCmd struct {
 	List  jobsListCmd  `cmd:"" help:"List jobs, the dead first."`
 	Show  jobsShowCmd  `cmd:"" help:"Show a job with its whole story, or what was decided about a post and why."`
-	Retry jobsRetryCmd `cmd:"" help:"Let dead jobs live again, and waiting ones come at once."`
+	Retry jobsRetryCmd `cmd:"" help:"Try dead jobs again, and waiting ones at once."`
 	Drop  jobsDropCmd  `cmd:"" help:"Remove jobs for good."`
 }
 

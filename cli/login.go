@@ -18,7 +18,7 @@ import (
 // loginCmd has no argument for what is secret: everybody on a machine can read those.
 type loginCmd struct {
 	Pipeline string `arg:"" help:"Name of the pipeline."`
-	User     string `arg:"" optional:"" help:"Whose log-in it is to be; another one is refused."`
+	User     string `arg:"" optional:"" help:"Whose log-in it must be; another one is refused."`
 }
 
 // mostLogin is more than two cookies can have.

@@ -8,14 +8,14 @@ import (
 )
 
 type placesCmd struct {
-	List  placesListCmd  `cmd:"" help:"List places, those that are named most first."`
+	List  placesListCmd  `cmd:"" help:"List places, the most often named first."`
 	Merge placesMergeCmd `cmd:"" help:"Make the second place a part of the first, for good."`
-	Split placesSplitCmd `cmd:"" help:"Take a place apart that is two, for good."`
+	Split placesSplitCmd `cmd:"" help:"Take apart a place that is really two, for good."`
 }
 
 type placesListCmd struct {
 	Name   string `arg:"" optional:"" help:"Only those whose name has this in it."`
-	Merged bool   `help:"Only those that several entries of the finders were taken for, with these."`
+	Merged bool   `help:"Only places of several entries, with these entries."`
 	Limit  int    `default:"50" help:"At most so many."`
 	jsonFlag
 }

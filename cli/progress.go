@@ -243,7 +243,7 @@ func (e *env) summary(ctx context.Context, s *queue.Store, r queue.Run, perSecon
 	if gaps, err := s.Gaps(ctx, r.ID); err != nil {
 		return err
 	} else if gaps > 0 {
-		e.out.say("%s could not be walked to the end; the next run comes by again, `select * from v_gaps` shows why", plural(gaps, "list", "lists"))
+		e.out.say("%s could not be walked to the end; the next run reads them again, `select * from v_gaps` shows why", plural(gaps, "list", "lists"))
 	}
 	if p.Dead > 0 {
 		e.out.say("%d pieces of work were given up; `sumbi jobs list` shows them and why", p.Dead)

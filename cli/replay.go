@@ -15,7 +15,7 @@ import (
 
 type replayCmd struct {
 	Pipeline string `arg:"" help:"Name of the pipeline."`
-	From     string `enum:"records,extractions" required:"" help:"records: read the kept items again, and ask about captions that are other ones now. extractions: choose the places again by the searches that are remembered."`
+	From     string `enum:"records,extractions" required:"" help:"records: read the kept posts again, and ask about captions that have changed. extractions: choose the places again from the remembered searches."`
 }
 
 // Run brings what is stored up to today's code without a call to anybody.

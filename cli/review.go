@@ -16,14 +16,14 @@ import (
 )
 
 type reviewCmd struct {
-	Ask reviewAskCmd `cmd:"" default:"withargs" hidden:"" help:"Go through what is not certain."`
+	Ask reviewAskCmd `cmd:"" default:"withargs" help:"Go through what is not certain, one after the other; the word ask may be left out."`
 	Set reviewSetCmd `cmd:"" help:"Decide one mention, for scripts."`
 }
 
 type reviewAskCmd struct {
 	Pipeline string  `help:"Only of this pipeline." placeholder:"NAME"`
 	Post     *string `help:"Only of this post: its number, address or code." placeholder:"POST"`
-	All      bool    `help:"What is decided, too: to correct a wrong place."`
+	All      bool    `help:"Also what is decided: to correct a wrong place."`
 	List     bool    `help:"List, and ask nothing."`
 	JSON     bool    `name:"json" help:"With --list: print one JSON document, for programs."`
 	By       string  `env:"USER" help:"Who decides."`

@@ -279,7 +279,7 @@ func (st *status) printAccounts(w *screen) {
 	case g.Missing > 0:
 		w.mark(yellow, "the worst gap:", " %s, at least %d posts were never seen (%s); `sumbi run --full %s %s` walks its whole lists", g.Target, g.Missing, g.Note, g.Pipeline, g.Target)
 	default:
-		w.mark(yellow, "the worst gap:", " %s of %s, from %s down to %s, left by %s (%s); `sumbi run %s %s` comes by again",
+		w.mark(yellow, "the worst gap:", " %s of %s, from %s down to %s, left by %s (%s); `sumbi run %s %s` reads it again",
 			g.List, g.Target, when(g.From), when(g.To), plural(g.Runs, "run", "runs"), g.Note, g.Pipeline, g.Target)
 	}
 }
@@ -344,11 +344,11 @@ func (st *status) printWaits(w *screen) {
 		if st.now.Sub(o.Next) > time.Minute { // no job needs it, or no process works
 			next = "with the next call"
 		}
-		w.mark(yellow, "waits:", " %s does not answer since %s (%s); looks again %s", o.Upstream, when(o.Since), oneLine(o.Reason), next)
+		w.mark(yellow, "waits:", " %s has not answered since %s (%s); looks again %s", o.Upstream, when(o.Since), oneLine(o.Reason), next)
 	}
 	for _, l := range st.Limits {
 		if l.Guard > wideGuard && l.PerSecond > 0 {
-			w.mark(yellow, "slow:", " %s refused faster calls, so they are made at %.1f a second (its limit is %g); if that is over, `sumbi run --release` forgets it",
+			w.mark(yellow, "slow:", " %s refused faster calls, so they are made at %.1f a second (its limit is %g); if that is over, `sumbi run --release PIPELINE` forgets it",
 				l.Name, l.PerSecond/(1+l.Guard.Seconds()), l.PerSecond)
 		}
 		switch {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"sumbi/adapters"
 	"sumbi/queue"
@@ -24,7 +25,7 @@ const (
 )
 
 const (
-	maxBroken = 3 // times that answers which came incomplete are fetched or looked for anew
+	maxBroken = 3 // times that answers which came incomplete are fetched or looked for anew, see brokenPause
 	maxLine   = 16 << 20
 )
 
@@ -106,41 +107,40 @@ func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 	if err != nil {
 		return nil, err
 	}
-	answers, pos, eof, cut, err := s.lines(path)
+	answers, pos, eof, broken, err := s.lines(path)
 	if err != nil {
 		return nil, err
-	}
-	if cut && s.b.Broken < maxBroken {
-		s.b.Broken++
-		if err := os.Remove(path); err != nil {
-			return nil, err
-		}
-		eof = false
 	}
 	s.b.Position = pos
 	return func(tx *queue.Tx) error {
 		if err := s.take(tx, answers); err != nil {
 			return err
 		}
-		if eof && !cut {
-			short, err := s.short(tx)
-			if err != nil {
+		if eof && !broken {
+			if broken, err = s.short(tx); err != nil {
 				return err
 			}
-			if short && s.b.Broken < maxBroken {
-				s.b.Broken++
-				if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-					return err
-				}
-				eof = false
-			}
 		}
-		if eof {
+		switch {
+		case broken && s.b.Broken < maxBroken:
+			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			tx.Again(s.brokenPause())
+			return tx.SaveBatch(s.b)
+		case eof:
 			return s.nextFile()(tx)
 		}
 		tx.Again(0)
 		return tx.SaveBatch(s.b)
 	}, nil
+}
+
+// brokenPause counts answers that came incomplete and says when to look for them again: what comes instead of them may come for
+// minutes, and to ask the model again costs money.
+func (s *batchStep) brokenPause() time.Duration {
+	s.b.Broken++
+	return s.p.Ask.Poll << (2 * (s.b.Broken - 1)) // 1, 4 and 16 times
 }
 
 // short reports whether the only file of a completed batch ends before its last line: it may have been cut behind a whole one.
@@ -338,8 +338,9 @@ func (s batchStep) spool(ctx context.Context, file string) (string, error) {
 	return path, s.e.Store.SpoolError(os.Rename(path+".part", path))
 }
 
-// lines reads up to chunk answers from the batch's position. cut says that the file ends in the middle of a line.
-func (s batchStep) lines(path string) (answers []adapters.Answer, pos int64, eof, cut bool, err error) {
+// lines reads up to chunk answers from the batch's position. broken says that the file is not what was asked for: nothing is at that
+// position, or a line that cannot be read. Fetched often enough, such lines are passed over.
+func (s batchStep) lines(path string) (answers []adapters.Answer, pos int64, eof, broken bool, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, 0, false, false, err
@@ -350,25 +351,26 @@ func (s batchStep) lines(path string) (answers []adapters.Answer, pos int64, eof
 		return nil, 0, false, false, err
 	}
 	r := bufio.NewReaderSize(f, 1<<16)
-	for len(answers) < chunk {
+	if _, err := r.Peek(1); errors.Is(err, io.EOF) {
+		return nil, pos, true, true, nil // it was longer when it was read up to here
+	}
+	for len(answers) < chunk && !eof {
 		line, err := r.ReadBytes('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, 0, false, false, err
 		}
-		end := errors.Is(err, io.EOF)
 		if text := bytes.TrimSpace(line); len(text) > 0 && len(line) <= maxLine {
 			a, err := s.p.Ask.Batcher.Answer(text)
 			switch {
 			case err == nil:
 				answers = append(answers, a)
-			case end:
+			case s.b.Broken < maxBroken:
 				return answers, pos, true, true, nil
 			}
 		}
 		pos += int64(len(line))
-		if end {
-			return answers, pos, true, false, nil
-		}
+		_, err = r.Peek(1)
+		eof = errors.Is(err, io.EOF)
 	}
-	return answers, pos, false, false, nil
+	return answers, pos, eof, false, nil
 }

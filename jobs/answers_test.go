@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"sumbi/adapters"
 	"sumbi/jobs"
@@ -138,6 +139,15 @@ func TestAnswerFiles(t *testing.T) {
 			return mangle(text, n)
 		}
 	}
+	// Of an expired batch nobody can tell by its status that lines are missing.
+	expired := func(m *model) {
+		m.ending = func(b *fakeBatch) adapters.Batch {
+			if b.id == "batch_1" {
+				b.answer.Status = "expired"
+			}
+			return b.answer
+		}
+	}
 	tests := []struct {
 		name  string
 		set   func(m *model)
@@ -166,12 +176,30 @@ func TestAnswerFiles(t *testing.T) {
 		{"cut for ever", func(m *model) {
 			only(m, func(text string, _ int) string { return text[:len(text)-9] })
 		}, "3 1", 4},
+		{"cut once, then a page of something else", func(m *model) {
+			expired(m)
+			only(m, func(text string, n int) string { return []string{text[:len(text)-9], "점검 중", text}[min(n, 3)-1] })
+		}, "3", 3},
+		{"a page of something else, whole", func(m *model) {
+			expired(m)
+			only(m, func(text string, n int) string { return []string{"<html>\n점검 중\n</html>\n", text}[min(n, 2)-1] })
+		}, "3", 2},
+		{"cut once, then empty", func(m *model) {
+			expired(m)
+			only(m, func(text string, n int) string { return []string{text[:len(text)-9], "", text}[min(n, 3)-1] })
+		}, "3", 3},
+		{"cut once, then behind the last whole line", func(m *model) {
+			expired(m)
+			only(m, func(text string, n int) string {
+				return []string{text[:len(text)-9], strings.Join(strings.SplitAfter(text, "\n")[:2], ""), text}[min(n, 3)-1]
+			})
+		}, "3", 3},
 		{"without a last newline", func(m *model) {
 			only(m, func(text string, _ int) string { return strings.TrimSuffix(text, "\n") })
 		}, "3", 1},
 		{"with a line of noise", func(m *model) {
 			only(m, func(text string, _ int) string { return "<html>\n\n" + text })
-		}, "3", 1},
+		}, "3", 4},
 		{"with every line twice", func(m *model) {
 			only(m, func(text string, _ int) string { return text + text })
 		}, "3", 1},
@@ -198,10 +226,15 @@ func TestAnswerFiles(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
-				w.tune = func(p *jobs.Pipeline) { p.Find.Finders = []jobs.Finder{w.naver} }
+				w.limit = time.Hour
+				w.tune = func(p *jobs.Pipeline) { p.Find.Finders, p.Ask.Poll = []jobs.Finder{w.naver}, time.Minute }
 				w.feed.put("mat", "posts", naming(posts(1, 3)))
 				tt.set(w.model)
+				began := time.Now()
 				w.run()
+				if tt.loads > 3 && time.Since(began) < 21*time.Minute { // something else may be sent for minutes
+					t.Errorf("given up after %s", time.Since(began))
+				}
 				equal(t, "sizes", w.model.sizes(), tt.sizes)
 				equal(t, "downloads", w.model.loads["out-batch_1"], tt.loads)
 				w.is(`select post, n, name, state from v_mentions order by post`, "p1|0|p1식당|place\np2|0|p2식당|place\np3|0|p3식당|place")

@@ -403,9 +403,9 @@ func (s batchStep) look(ctx context.Context) (queue.Commit, error) {
 	case adapters.BatchEnded:
 		// The names of the files are now and then missing although lines have answers. They are paid for: look again.
 		if ub.OutputFile == "" && (ub.Completed > 0 || ub.ErrorFile == "") && s.b.Broken < maxBroken {
-			s.b.Broken++
 			s.b.Note = "ended without the name of its answers"
-			return s.save(ask.Poll), nil
+			wait := s.brokenPause()
+			return s.save(wait), nil
 		}
 		s.b.Broken = 0
 		s.b.State, s.b.OutputFile, s.b.ErrorFile = queue.BatchReading, ub.OutputFile, ub.ErrorFile

@@ -1,14 +1,12 @@
 package jobs
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"sumbi/adapters"
@@ -133,35 +131,46 @@ func (x *Extractor) Answers(ctx context.Context, b adapters.Batch, do func(adapt
 		if file == "" {
 			continue
 		}
+		var all []adapters.Answer
 		var body bytes.Buffer
-		err := x.persist(ctx, func() error {
+		loads := 0
+		err := x.persist(ctx, func() (err error) {
 			body.Reset()
-			_, err := x.Batcher.Download(ctx, file, &body)
+			if _, err = x.Batcher.Download(ctx, file, &body); err != nil {
+				return err
+			}
+			all, err = x.parse(body.Bytes())
+			if loads++; loads > maxBroken {
+				return nil // a line that cannot be read has no answer, as if it were not there
+			}
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		lines := bufio.NewReader(&body)
-		for {
-			line, err := lines.ReadBytes('\n')
-			if len(bytes.TrimSpace(line)) > 0 {
-				// A line that cannot be read has no answer, as if it were not there.
-				if a, err := x.Batcher.Answer(line); err == nil {
-					if err := do(a); err != nil {
-						return err
-					}
-				}
-			}
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
+		for _, a := range all {
+			if err := do(a); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// parse reads the lines of a file. The error is for those that cannot be read: it may have been cut, or be something else.
+func (x *Extractor) parse(body []byte) (all []adapters.Answer, err error) {
+	for line := range bytes.Lines(body) {
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		a, bad := x.Batcher.Answer(line)
+		if bad != nil {
+			err = &adapters.Error{Kind: adapters.Temporary, Upstream: batchLane, Err: bad}
+			continue
+		}
+		all = append(all, a)
+	}
+	return all, err
 }
 
 // persist repeats a call that may be repeated until it is answered, ctx ends, or it has been tried for long.

@@ -395,7 +395,7 @@ func (s *Server) selected(ctx context.Context, x selection, n int) (ids []string
 func (s *Server) askJobs(w http.ResponseWriter, r *http.Request) {
 	x, ok := selectionOf(r)
 	if !ok {
-		s.fail(w, r, http.StatusBadRequest, say("This is not how to ask for it."), say("Go to the overview and take the way from there."))
+		s.fail(w, r, http.StatusBadRequest, say("This page cannot be asked for in this way."), say("Go back to the overview and start from there."))
 		return
 	}
 	if x.all && x.f.Most == 0 && x.what != queue.DeadQuestion {
@@ -418,7 +418,7 @@ func (s *Server) askJobs(w http.ResponseWriter, r *http.Request) {
 	}
 	c := confirmation{Title: say("Retry?"), Text: say("%d selected. Each goes on where it was; that may ask the upstreams, and cost, again."), Args: n, Action: "/jobs/do", Button: say("Retry"), Back: x.back}
 	if x.do == "drop" {
-		c.Title, c.Text, c.Button, c.Danger = say("Drop for good?"), say("%d selected. They are never done: a page that was still to come leaves a gap that the next run makes good, a match ends without a place, a question is never asked again."), say("Drop"), true
+		c.Title, c.Text, c.Button, c.Danger = say("Drop for good?"), say("%d selected. They will never be done: a page that was still to come leaves a gap that the next run makes good, a match ends without a place, a question is never asked again."), say("Drop"), true
 	}
 	c.Facts = append(c.Facts, fact{say("How many"), grouped(n)})
 	if x.all {
@@ -454,7 +454,7 @@ type unableLine struct{ Plain, Err string }
 func (s *Server) doJobs(w http.ResponseWriter, r *http.Request) {
 	x, ok := selectionOf(r)
 	if !ok || (x.all && x.count == 0) {
-		s.fail(w, r, http.StatusBadRequest, say("This is not how to ask for it."), say("Go to the overview and take the way from there."))
+		s.fail(w, r, http.StatusBadRequest, say("This page cannot be asked for in this way."), say("Go back to the overview and start from there."))
 		return
 	}
 	ids, _, err := s.selected(r.Context(), x, x.count)

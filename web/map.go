@@ -276,7 +276,7 @@ func (s *Server) mapAt(w http.ResponseWriter, r *http.Request) {
 	lat, errLat := strconv.Atoi(q.Get("lat"))
 	lng, errLng := strconv.Atoi(q.Get("lng"))
 	if errLat != nil || errLng != nil {
-		s.fail(w, r, http.StatusBadRequest, say("This is no position."), say("Go back to the map and choose a place."))
+		s.fail(w, r, http.StatusBadRequest, say("This is not a position."), say("Go back to the map and choose a place."))
 		return
 	}
 	d := mapTogetherData{Filter: mapFilterOf(q)}

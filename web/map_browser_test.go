@@ -108,7 +108,7 @@ func TestMapInBrowser(t *testing.T) {
 	if got := p.Text("#map-panel"); !strings.Contains(got, name) {
 		t.Errorf("the dot is called %q, the place says %q", name, got)
 	}
-	if got := p.Text("#map-panel"); !strings.Contains(got, "이 장소를 고른 이유") || !strings.Contains(got, "후보, 점수가 높은 순") {
+	if got := p.Text("#map-panel"); !strings.Contains(got, "이 장소를 고른 이유") || !strings.Contains(got, "후보(점수 높은 순)") {
 		if !strings.Contains(got, "이 자리에 있는 장소") {
 			t.Errorf("the place says %q", got)
 		}

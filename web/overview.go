@@ -362,7 +362,7 @@ func (s *Server) broke(ctx context.Context) (all []sentence, err error) {
 		return nil, err
 	}
 	for _, x := range stops {
-		all = append(all, sentence{Level: "bad", Tag: say("Stopped"), Text: say("%s waits for you since %s."), Args: []any{x.Lane, x.At}, Detail: x.Reason})
+		all = append(all, sentence{Level: "bad", Tag: say("Stopped"), Text: say("%s has been waiting for you since %s."), Args: []any{x.Lane, x.At}, Detail: x.Reason})
 	}
 	return all, nil
 }
@@ -397,7 +397,7 @@ func (s *Server) waits(ctx context.Context) (all []sentence, err error) {
 		return nil, err
 	}
 	for _, o := range outages {
-		all = append(all, sentence{Level: "warn", Tag: say("Outage"), Text: say("%s does not answer since %s."), Args: []any{o.Upstream, o.Since}, Detail: o.Reason})
+		all = append(all, sentence{Level: "warn", Tag: say("Outage"), Text: say("%s has not answered since %s."), Args: []any{o.Upstream, o.Since}, Detail: o.Reason})
 	}
 	return all, nil
 }
@@ -416,7 +416,7 @@ func (s *Server) limits(ctx context.Context) (all []sentence, err error) {
 			all = append(all, sentence{Level: "warn", Tag: say("Limit"), Text: say("No calls with %s until %s."), Args: []any{l.Name, l.HeldUntil}, Detail: l.Reason})
 		case l.Guard > slowGuard && l.PerSecond > 0:
 			all = append(all, sentence{
-				Level: "idle", Tag: say("Slow"), Text: say("%s refused faster calls: %.1f a second are made, its limit is %g. If that is over, `sumbi run --release` forgets it."),
+				Level: "idle", Tag: say("Slow"), Text: say("%s refused faster calls: %.1f a second are made, its limit is %g. If that is over, `sumbi run --release PIPELINE` forgets it."),
 				Args: []any{l.Name, l.PerSecond / (1 + l.Guard.Seconds()), l.PerSecond},
 			})
 		}
@@ -475,7 +475,7 @@ func (s *Server) leftovers(ctx context.Context) (all []sentence, err error) {
 		all = append(all, sentence{Level: "warn", Tag: say("Given up"), Text: say("Work that was given up: %s"), Args: []any{n}, Path: "/dead/retry", More: say("Try again"), Ask: true})
 	}
 	if a.Gaps > 0 {
-		x := sentence{Level: "warn", Tag: say("Gaps"), Text: say("Lists or accounts that were not seen whole: %s. The next run comes by again."), Args: []any{a.Gaps}, Path: "/accounts?state=gap", More: say("Show")}
+		x := sentence{Level: "warn", Tag: say("Gaps"), Text: say("Lists or accounts that were not seen whole: %s. The next run reads them again."), Args: []any{a.Gaps}, Path: "/accounts?state=gap", More: say("Show")}
 		if g, err := s.Store.WorstGap(ctx); err == nil {
 			x.Detail = strings.TrimSpace(g.Target+" "+g.List) + ": " + g.Note
 		}

@@ -91,7 +91,7 @@ func TestOverview(t *testing.T) {
 		t.Errorf("the large state has nothing to look at: %+v %+v", a, totals)
 	}
 	b = text(ho.ask("GET", "/", "", browser, local, korean))
-	for _, want := range []string{"개요", "실행 중", "초당 요청", "결정을 기다리는 식당: " + web.Grouped(totals.Review) + "곳", "kakao이(가) 11월\u00a029일\u00a011:48부터", "100,000"} {
+	for _, want := range []string{"개요", "실행 중", "초당 요청", "결정을 기다리는 식당: " + web.Grouped(totals.Review) + "곳", "kakao: 11월\u00a029일\u00a011:48부터", "100,000"} {
 		if !strings.Contains(b, want) {
 			t.Errorf("in Korean nothing says %q", want)
 		}

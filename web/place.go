@@ -220,7 +220,7 @@ func (s *Server) askSplit(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.confirm(w, r, confirmation{
-		Title: say("Take it apart"), Text: say("The entry becomes a place of its own, with the mentions that chose it. The two are not taken for one again, but by hand."),
+		Title: say("Take it apart"), Text: say("The entry becomes a place of its own, with the mentions that chose it. Only a person can make them one again."),
 		Facts: []fact{
 			{say("Place"), placeFact(v.Place)},
 			{say("Entry that leaves"), placeFact(e.Place)},
@@ -279,7 +279,7 @@ func (s *Server) split(w http.ResponseWriter, r *http.Request) {
 func (s *Server) unsplit(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, errWhole):
-		s.fail(w, r, http.StatusBadRequest, say("This entry cannot be taken out."), say("The place goes by its id, or is of this entry alone. Take out the other entries."))
+		s.fail(w, r, http.StatusBadRequest, say("This entry cannot be taken out."), say("The place has its id from this entry, or has no other entry. Take out the others instead."))
 	default:
 		s.broken(w, r, err)
 	}

@@ -32,7 +32,7 @@ var plainWords = []struct {
 	{regexp.MustCompile(`\b402\b|insufficient_quota|quota`), say("What the key may ask for is used up.")},
 	{regexp.MustCompile(`\b403\b|[Ff]orbidden`), say("The key may not ask for this. Look at its plan and its rights.")},
 	{regexp.MustCompile(`\b404\b|[Nn]ot [Ff]ound`), say("What was asked for is not there.")},
-	{regexp.MustCompile(`\b413\b|too large|larger than|context_length`), say("It is larger than is taken.")},
+	{regexp.MustCompile(`\b413\b|too large|larger than|context_length`), say("It is larger than the limit.")},
 	{regexp.MustCompile(`no answer within|deadline exceeded|[Tt]imeout|\b504\b|\b408\b`), say("The upstream did not answer in time.")},
 	{regexp.MustCompile(`connection refused|no such host|connection reset|network is unreachable|no route to host|not reached|dial tcp|certificate|: EOF$`), say("The upstream cannot be reached.")},
 	{regexp.MustCompile(`\b5\d\d\b`), say("The upstream has trouble of its own.")},

@@ -48,7 +48,7 @@ func (s *Server) reviewSearch(w http.ResponseWriter, r *http.Request) {
 	case err != nil && r.Context().Err() != nil:
 		return
 	case errors.Is(err, errWords):
-		f.Alert = word(lang, "At most %d characters are searched. Put in less, or a link.", mostWords)
+		f.Alert = word(lang, "At most %d characters are searched. Enter fewer, or a link.", mostWords)
 	case err != nil:
 		s.Log.Warn("search for a review", "err", err)
 		f.Alert = word(lang, "Not everything could be searched: %s", err)

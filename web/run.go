@@ -15,7 +15,7 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 	lang, name := language(r), r.URL.Query().Get("pipeline")
 	p := s.pipeline(name)
 	if p == nil {
-		s.fail(w, r, http.StatusNotFound, say("There is no such pipeline."), say("Pipelines are named in sumbi.toml; a start reads it."))
+		s.fail(w, r, http.StatusNotFound, say("There is no such pipeline."), say("Pipelines are named in sumbi.toml, which is read at the start."))
 		return
 	}
 	last, err := s.Store.LastRun(r.Context(), name)
@@ -58,7 +58,7 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 		}
 		c.Facts = append(c.Facts, fact{say("Cost"), cost})
 		c.Note = word(lang, "Only what is new, and all of accounts that are new.")
-		c.Check = fact{"full", say("Walk whole lists: what was changed or left out before is found, for far more requests than above.")}
+		c.Check = fact{"full", say("Walk whole lists: finds what was changed or missed before, with far more requests than above.")}
 		if f.Full {
 			c.Check = fact{}
 			c.Note = word(lang, "Whole lists are walked.")
@@ -71,7 +71,7 @@ func (s *Server) askRun(w http.ResponseWriter, r *http.Request) {
 func (s *Server) startRun(w http.ResponseWriter, r *http.Request) {
 	name := r.PostFormValue("pipeline")
 	if !s.configured(name) {
-		s.fail(w, r, http.StatusNotFound, say("There is no such pipeline."), say("Pipelines are named in sumbi.toml; a start reads it."))
+		s.fail(w, r, http.StatusNotFound, say("There is no such pipeline."), say("Pipelines are named in sumbi.toml, which is read at the start."))
 		return
 	}
 	var run queue.Run
@@ -114,7 +114,7 @@ func (s *Server) askRetry(w http.ResponseWriter, r *http.Request) {
 func (s *Server) retryDead(w http.ResponseWriter, r *http.Request) {
 	until := numberOf(r, "until")
 	if until == 0 {
-		s.fail(w, r, http.StatusBadRequest, say("This is not how to ask for it."), say("Go to the overview and take the way from there."))
+		s.fail(w, r, http.StatusBadRequest, say("This page cannot be asked for in this way."), say("Go back to the overview and start from there."))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), doTime)

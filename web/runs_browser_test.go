@@ -211,12 +211,12 @@ func TestDeadByCause(t *testing.T) {
 	g := groups[0]
 	p.Click(`tbody tr:nth-child(1) a[href*="do=retry"]`)
 	p.Wait(`document.querySelector("dialog[open]")`)
-	if q := p.Text("dialog"); !strings.Contains(q, fmt.Sprint(g.N, "개를 선택했습니다")) || !strings.Contains(q, g.Cause) {
+	if q := p.Text("dialog"); !strings.Contains(q, fmt.Sprint(g.N, "건을 선택했습니다")) || !strings.Contains(q, g.Cause) {
 		t.Errorf("the question: %s", q)
 	}
 	p.Screenshot("runs-question-390-light-ko")
 	p.Press(kb.Enter)
-	p.Wait(`document.querySelector(".said")?.innerText === "다시 시도한 작업: ` + fmt.Sprint(g.N) + `개"`)
+	p.Wait(`document.querySelector(".said")?.innerText === "다시 시도한 작업: ` + fmt.Sprint(g.N) + `건"`)
 	left, err := s.DeadGroups(t.Context())
 	if err != nil || len(left) != len(groups)-1 {
 		t.Errorf("%d groups of %d are left (%v)", len(left), len(groups), err)
@@ -231,9 +231,9 @@ func TestDeadByCause(t *testing.T) {
 	}
 	p.Click(`.questions li:nth-child(2) input`)
 	p.Click(`button[value="drop"]`)
-	p.Wait(`document.querySelector("dialog[open]")?.innerText.includes("1개를 선택했습니다")`)
+	p.Wait(`document.querySelector("dialog[open]")?.innerText.includes("1건을 선택했습니다")`)
 	p.Click(`dialog .danger`)
-	p.Wait(`document.querySelector(".said")?.innerText === "버린 작업: 1개"`)
+	p.Wait(`document.querySelector(".said")?.innerText === "버린 작업: 1건"`)
 }
 
 // TestJobsHeldEnter holds down the Enter that asks, a second time, too: it answers nothing. Nor does the one that leaves the question

@@ -114,7 +114,7 @@ func TestVelogViews(t *testing.T) {
 	for path, want := range map[string][]string{
 		"/velog":              {"<bdi>dubu</bdi>", "<bdi>hodu</bdi>", "log-in dead since 2026-11-29", "6,120", "statistics of 3 read", "/velog-login"},
 		"/velog?lang=ko":      {"일별 조회수", "로그인 만료", "글 목록을 읽음; 통계 3개를 읽음, 2개는 실패하여 마지막 수치를 유지(느림), 1개는 잠시 쉬는 중; 목록에서 사라진 9개는 절반이 넘어 그대로 유지"},
-		"/velog/velog/hodu":   {"The log-in is not accepted since", "세션이 끝났다"},
+		"/velog/velog/hodu":   {"The log-in has not been accepted since", "세션이 끝났다"},
 		"/velog/velog/dubu":   {"6,120", "고루틴 &lt;b&gt;이해하기", `class="unknown"`, `aria-sort="descending"`, "60 views from 2026-10-31 to 2026-11-29, at most 60 a day"},
 		"/velog/velog/dubu/b": {"<bdi>커서</bdi>", "2,040", "20 views from", `href="https://velog.io/@dubu/b"`},
 		"/velog/velog/dubu/b?from=2026-11-26&to=2026-11-27": {"20 views from 2026-11-26 to 2026-11-27"},
@@ -155,7 +155,7 @@ func TestVelogOnTheOverview(t *testing.T) {
 			[]string{"Captions read", "Restaurants matched", "All is well"},
 		},
 		"/?lang=ko": {
-			[]string{"더 이상 인정되지 않는 로그인: 1건.", `<span class="badge bad">로그인<`, "<span>페이지</span>"},
+			[]string{"만료된 로그인: 1건.", `<span class="badge bad">로그인<`, "<span>페이지</span>"},
 			[]string{"읽은 캡션", "찾은 식당"},
 		},
 		"/runs/new?pipeline=velog":         {[]string{"Requests to velog", "about 34", "Accounts", "Cost"}, []string{"nstagram", "Captions", "Searches"}},

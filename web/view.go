@@ -257,10 +257,10 @@ func (s *Server) missing(mux *http.ServeMux) http.Handler {
 		probe := &statusOnly{header: w.Header()}
 		mux.ServeHTTP(probe, r)
 		if probe.status == http.StatusMethodNotAllowed {
-			s.fail(w, r, probe.status, say("This is not how to ask for it."), say("Go to the overview and take the way from there."))
+			s.fail(w, r, probe.status, say("This page cannot be asked for in this way."), say("Go back to the overview and start from there."))
 			return
 		}
-		s.fail(w, r, http.StatusNotFound, say("There is no such page."), say("Go to the overview and take the way from there."))
+		s.fail(w, r, http.StatusNotFound, say("There is no such page."), say("Go back to the overview and start from there."))
 	})
 }
 

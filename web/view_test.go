@@ -105,7 +105,7 @@ func TestFailures(t *testing.T) {
 		t.Errorf("a browser: %s\n%s", r.Status, b)
 	}
 	r = ho.ask("DELETE", "/", "", browser, bearer(token))
-	if b := text(r); r.StatusCode != 405 || !strings.Contains(b, "This is not how to ask for it.") || r.Header.Get("Allow") == "" {
+	if b := text(r); r.StatusCode != 405 || !strings.Contains(b, "This page cannot be asked for in this way.") || r.Header.Get("Allow") == "" {
 		t.Errorf("another method: %s, Allow %s\n%s", r.Status, r.Header.Get("Allow"), b)
 	}
 	r = ho.ask("GET", "/nothing", "", browser, bearer(token), with("HX-Request", "true"))

@@ -21,7 +21,8 @@ import (
 	"sumbi/web"
 )
 
-// TestWords wants a Korean word for every text of the page, with the same arguments, and none that nothing says.
+// TestWords wants a Korean word for every text of the page, with the same arguments and without particles behind them, and none
+// that nothing says.
 func TestWords(t *testing.T) {
 	t.Parallel()
 	said := map[string]string{} // text → where
@@ -61,6 +62,9 @@ func TestWords(t *testing.T) {
 			}
 			if diff := cmp.Diff(verbs(english), verbs(korean)); diff != "" {
 				t.Errorf("%s: the arguments of %q and %q differ: %s", name, english, korean, diff)
+			}
+			if p := particle.FindString(korean); p != "" {
+				t.Errorf("%s: %q in %q does not fit every argument", name, p, korean)
 			}
 		}
 	}
@@ -163,6 +167,9 @@ func wordsOfSource(t *testing.T, name string, said map[string]string) {
 		return true
 	})
 }
+
+// particle is a Korean particle whose form depends on how the argument before it ends, and one that gives both forms.
+var particle = regexp.MustCompile(`%(\[\d+\])?[.\d]*[a-z](은|는|이|가|을|를|과|와|으로|로)([^가-힣]|$)|(은|이|을|과|으)\((는|가|를|와|로)\)`)
 
 var verb = regexp.MustCompile(`%(\[\d+\])?[.\d]*[a-z]`)
 
