@@ -137,10 +137,14 @@ const (
 	searchLatency = 3 * time.Second
 	velogLatency  = 3 * time.Second
 	mostSearches  = 64 // in flight, whatever a finder allows
+	unlimited     = 64 // in flight where no rate says how many
 )
 
-// inFlight is how many calls are in flight at a rate when each takes so long.
+// inFlight is how many calls are in flight at a rate, of which 0 is unlimited, when each takes so long.
 func inFlight(perSecond float64, latency time.Duration) int {
+	if perSecond == 0 {
+		return unlimited
+	}
 	return int(perSecond*latency.Seconds()) + 1
 }
 

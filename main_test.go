@@ -57,6 +57,19 @@ var binary = sync.OnceValues(func() (string, error) {
 	return exe, err
 })
 
+// TestInFlight checks that a lane has as many workers as its rate needs, and that an unlimited one does not call one by one.
+func TestInFlight(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		perSecond float64
+		want      int
+	}{{8, 121}, {0.01, 1}, {0, unlimited}} {
+		if got := inFlight(test.perSecond, pageLatency); got != test.want {
+			t.Errorf("%g a second: %d in flight, want %d", test.perSecond, got, test.want)
+		}
+	}
+}
+
 // world is an imitated world with a directory and a configuration that point to it.
 type world struct {
 	*sim.Server

@@ -194,6 +194,9 @@ func TestServe(t *testing.T) {
 		if status != 1 || !strings.Contains(errs, "another sumbi process already works on") {
 			t.Errorf("second serve: status %d, %s", status, errs)
 		}
+		if status, _, errs := w.run("run", "--release", "matzip"); status != 1 || !strings.Contains(errs, "--release forgets nothing while another sumbi works") {
+			t.Errorf("--release beside serve: status %d, %s", status, errs)
+		}
 	}
 	w.Publish(w.Accounts()[0], 3)
 	out := w.mustRun("run", "matzip")

@@ -155,7 +155,7 @@ func (c jobsDropCmd) Run(e *env) error {
 	return e.each(c.IDs, c.All, jobs.DropOne, "dropped")
 }
 
-// each does f for every id, each in a transaction of its own, and says so.
+// each does f for every id, some together in one transaction, and says so.
 func (e *env) each(ids []string, all bool, f func(*queue.Tx, string) error, done string) error {
 	if (len(ids) == 0) != all {
 		return usageError{fmt.Errorf("name the jobs, or say --all for everything that is dead")}
@@ -174,13 +174,15 @@ func (e *env) each(ids []string, all bool, f func(*queue.Tx, string) error, done
 			ids = append(ids, d.ID)
 		}
 	}
+	looked, unable, err := jobs.DoMany(e.ctx, s, ids, f)
 	var errs []error
-	for _, id := range ids {
-		if err := s.Tx(e.ctx, func(tx *queue.Tx) error { return f(tx, id) }); err != nil {
-			errs = append(errs, err)
+	for _, id := range ids[:looked] {
+		if len(unable) > 0 && unable[0].ID == id {
+			errs = append(errs, unable[0].Err)
+			unable = unable[1:]
 			continue
 		}
 		fmt.Fprintf(e.Stdout, "%s %s\n", id, done)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, err, e.ctx.Err())...)
 }

@@ -39,6 +39,9 @@ func (r runCmd) Run(e *env) error {
 	}
 	s, err := e.open(c.State, queue.Owner)
 	if errors.Is(err, queue.ErrLocked) {
+		if r.Release {
+			return errors.New("--release forgets nothing while another sumbi works on this state file, which has it in its memory: stop that one first, then run this again")
+		}
 		return r.follow(e, c)
 	}
 	if err != nil {

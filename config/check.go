@@ -209,6 +209,19 @@ func notNegative(d *time.Duration) func() string {
 	}
 }
 
+// wholeDays refuses what would be cut off: half a day would be none, and none is for ever.
+func wholeDays(d *time.Duration) func() string {
+	return func() string {
+		if complaint := notNegative(d)(); complaint != "" {
+			return complaint
+		}
+		if *d%(24*time.Hour) != 0 {
+			return fmt.Sprintf("is %s: it must be whole days, such as \"730d\", or \"0s\" for ever", Duration(*d))
+		}
+		return ""
+	}
+}
+
 func oneOf(s *string, known []string) func() string {
 	return func() string {
 		if !slices.Contains(known, *s) {

@@ -76,7 +76,7 @@ func (c *Config) sections() []section {
 			{"timeout", &vl.Timeout, positive(&vl.Timeout)},
 			{"slow", &vl.Slow, positive(&vl.Slow)},
 			{"attempts", &vl.Attempts, within(&vl.Attempts, 1, 100)},
-			{"keep", &vl.Keep, notNegative(&vl.Keep)},
+			{"keep", &vl.Keep, wholeDays(&vl.Keep)},
 		}},
 		{"mongo", []field{
 			{"database", &mg.Database, mongoName(&mg.Database)},

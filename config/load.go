@@ -30,7 +30,7 @@ func Load(path string, getenv func(string) string) (*Config, error) {
 	if c.Secrets, err = ReadSecrets(getenv); err != nil {
 		return nil, err
 	}
-	d := &document{file: path, lines: indexLines(string(text))}
+	d := &document{file: path, lines: indexLines(strings.TrimPrefix(string(text), "\ufeff"))}
 	var root map[string]any
 	if _, err := toml.Decode(string(text), &root); err != nil {
 		return nil, syntaxError(path, err)

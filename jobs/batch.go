@@ -336,11 +336,17 @@ func (s batchStep) create(ctx context.Context) (queue.Commit, error) {
 	}
 	ub, err := s.p.Ask.Batcher.Create(ctx, s.b.InputFile, s.b.Shard, s.b.Lines)
 	if err != nil {
-		if c := adapters.Classify(err); c.Reason == adapters.ReasonTokenLimit {
+		switch c := adapters.Classify(err); {
+		case c.Reason == adapters.ReasonTokenLimit:
 			if len(ub.Problems) == 0 {
 				ub.Problems = []adapters.Problem{{Code: tokenLimitExceeded, Message: err.Error()}}
 			}
 			return s.refused(ub)
+		case c.Kind == adapters.Permanent && c.Reason == adapters.ReasonGone && s.b.Broken < maxBroken:
+			// Somebody has removed it, or the key is that of another project now. Another upload costs nothing.
+			s.b.Broken++
+			s.b.State, s.b.InputFile, s.b.Note = queue.BatchChosen, "", "the uploaded file is gone: "+err.Error()
+			return s.save(s.p.Ask.Poll), nil
 		}
 		return nil, forPeople(err)
 	}
@@ -372,7 +378,7 @@ func (s batchStep) find(ctx context.Context) (queue.Commit, error) {
 }
 
 func (s batchStep) adopt(ub adapters.Batch) queue.Commit {
-	s.b.State, s.b.UpstreamID, s.b.Status, s.b.Note = queue.BatchRunning, ub.ID, ub.Status, ""
+	s.b.State, s.b.UpstreamID, s.b.Status, s.b.Note, s.b.Broken = queue.BatchRunning, ub.ID, ub.Status, "", 0
 	return func(tx *queue.Tx) error {
 		s.b.Sent = tx.Now()
 		tx.Again(s.p.Ask.Poll)

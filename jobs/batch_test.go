@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -411,6 +412,37 @@ func TestHurriedBatch(t *testing.T) {
 				if hurry != (took < 10*time.Second) || took > 30*time.Second {
 					t.Errorf("took %v", took)
 				}
+			})
+		})
+	}
+}
+
+// A file that is no longer there when its batch is created, because somebody has removed it or the key is that of another project
+// by now, goes up again. One that never stays is for a person.
+func TestUploadIsGone(t *testing.T) {
+	for _, often := range []int{1, 3, 4} {
+		t.Run(fmt.Sprintf("%d times", often), func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				left := often
+				w.model.fault = func(call string, effect bool) error {
+					if call != "create" || effect || left == 0 {
+						return nil
+					}
+					left--
+					return &adapters.Error{Kind: adapters.Permanent, Reason: adapters.ReasonGone, Upstream: "openai", Err: errors.New("404: No such File object")}
+				}
+				w.feed.put("mat", "posts", naming(posts(1, 3)))
+				if often > 3 {
+					if _, err := w.try(false); err == nil || !strings.Contains(err.Error(), "the batch was not accepted: 404: No such File object") {
+						t.Errorf("got %v", err)
+					}
+					equal(t, "uploads", w.model.count("upload"), often)
+					return
+				}
+				w.run()
+				equal(t, "uploads", w.model.count("upload"), often+1)
+				equal(t, "sizes", w.model.sizes(), "3")
+				w.is(`select state, answered from v_batches`, "done|3")
 			})
 		})
 	}

@@ -186,10 +186,11 @@ func (s *matchStep) run(ctx context.Context, e *Engine) (queue.Commit, error) {
 		}
 	}
 	cs, err := f.Find(ctx, q)
-	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
-		cs, err = nil, nil // words that the finder does not take find nothing; the other queries are still asked
+	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent && c.Reason == adapters.ReasonInvalid {
+		e.Log.Warn("a finder does not take these words, so they find nothing; the other searches are still made", "mention", s.m.ID, "err", err)
+		cs, err = nil, nil
 	}
-	if err != nil {
+	if err != nil { // also a refusal for good that is not for the words: it says nothing of the place
 		return nil, err
 	}
 	return func(tx *queue.Tx) error {

@@ -232,6 +232,25 @@ func TestFinderFails(t *testing.T) {
 	})
 }
 
+// Words that a finder does not take find nothing. Any other refusal for good says nothing of the place: it is seen by a person.
+func TestFinderRefusesForGood(t *testing.T) {
+	for reason, want := range map[string]string{adapters.ReasonInvalid: "none|the search found nothing", "": "waiting|"} {
+		t.Run("reason "+reason, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.naver.find = func(string) ([]adapters.Candidate, error) {
+					return nil, &adapters.Error{Kind: adapters.Permanent, Reason: reason, Upstream: "naver", Err: errors.New("status 410: 종료된 서비스")}
+				}
+				w.ask(restaurants("을지면옥"))
+				w.is(`select state, coalesce(reason, '') from v_mentions`, want)
+				if reason == "" {
+					w.is(`select count(*) from search`, "0")
+					w.is(`select what, reason from v_dead`, "job|naver: status 410: 종료된 서비스")
+				}
+			})
+		})
+	}
+}
+
 // A finder that panics is a failed attempt like any other; nobody waits for it for ever.
 func TestFinderPanics(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

@@ -233,8 +233,11 @@ func (e *Engine) round(ctx context.Context, schedule bool, only int64) (next tim
 // process was down is one run.
 func (e *Engine) due(ctx context.Context, p *Pipeline) (time.Time, error) {
 	known, err := e.Store.Schedule(ctx, p.Name)
-	if err != nil || (known.Spec == p.Spec && (known.Next.IsZero() || known.Next.After(e.Store.Now()))) {
+	if err != nil {
 		return known.Next, err
+	}
+	if now := e.Store.Now(); known.Spec == p.Spec && (known.Next.IsZero() || (known.Next.After(now) && !p.tooFar(known.Next, now))) {
+		return known.Next, nil
 	}
 	err = e.Store.Tx(ctx, func(tx *queue.Tx) error {
 		sc, err := tx.Schedule(p.Name)
@@ -242,7 +245,7 @@ func (e *Engine) due(ctx context.Context, p *Pipeline) (time.Time, error) {
 			return err
 		}
 		now := tx.Now()
-		if sc.Spec != p.Spec {
+		if sc.Spec != p.Spec || p.tooFar(sc.Next, now) {
 			sc.Spec, sc.Next = p.Spec, time.Time{}
 			if p.Next != nil {
 				sc.Next = p.Next(now)
@@ -269,6 +272,14 @@ func (e *Engine) due(ctx context.Context, p *Pipeline) (time.Time, error) {
 		return tx.SetSchedule(sc)
 	})
 	return known.Next, err
+}
+
+// clockSlack is by how much clocks may differ, or be set, that are taken for the same.
+const clockSlack = time.Minute
+
+// tooFar says that a turn was reckoned by a clock that was set back since: from now on, no schedule leads so far.
+func (p *Pipeline) tooFar(next, now time.Time) bool {
+	return p.Next != nil && !next.IsZero() && next.After(p.Next(now.Add(clockSlack)))
 }
 
 // follow moves one run on: start, seed, end, or say why it stands still. Delivery belongs to a run that somebody waits for;

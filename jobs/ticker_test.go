@@ -92,6 +92,18 @@ func TestChangedSchedule(t *testing.T) {
 	})
 }
 
+// A turn that was reckoned by a clock which was set back since comes as if the clock had always been right.
+func TestTurnOfAClockThatWasSetBack(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.tune = every(20 * time.Second)
+		w.serve(4 * time.Second)
+		equal(t, "runs", w.began(), "0")
+		w.exec(`update schedule set next_at = '2009-01-01T00:00:00.000Z'`)
+		w.serve(30 * time.Second)
+		equal(t, "runs", w.began(), "0 24")
+	})
+}
+
 // Now and then a scheduled run walks whole lists; one that names its accounts does not.
 func TestFullEvery(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

@@ -60,6 +60,30 @@ func TestBackupBesideAWriter(t *testing.T) {
 	}
 }
 
+// TestRestoreBesideAnOldLog checks that a copy is not mixed with what a killed process had left in the log of its own file.
+func TestRestoreBesideAnOldLog(t *testing.T) {
+	fileOnly(t)
+	t.Parallel()
+	s := fresh(t)
+	within(t, s, note2("식당", "옛날 국밥"))
+	copied := filepath.Join(t.TempDir(), "사본.db")
+	_, err := s.Backup(t.Context(), copied, false)
+	check(t, err)
+	within(t, s, note2("식당", "새 국밥"))
+	killed := copyFile(t, s.Path(), t.TempDir())
+	b, err := os.ReadFile(copied)
+	check(t, err)
+	check(t, os.WriteFile(killed, b, 0o600))
+	for _, mode := range []queue.Mode{queue.Owner, queue.Guest} {
+		if _, err = queue.Open(t.Context(), killed, schema, mode); !queue.Fatal(err) {
+			t.Fatalf("opened beside another file's log: %v", err)
+		}
+		sentence(t, err.Error(), killed, "is a copy", killed+"-wal", killed+"-shm")
+	}
+	check(t, os.Remove(killed+"-wal"))
+	meta(t, open(t, killed, queue.Owner), "식당", "옛날 국밥")
+}
+
 // left checks what a directory holds.
 func left(t *testing.T, dir string, want ...string) {
 	t.Helper()

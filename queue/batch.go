@@ -39,7 +39,7 @@ type Batch struct {
 	ErrorFile  string
 	Reading    string // output or errors: the file being read; rest or back: the lines without an answer
 	Position   int64  // bytes of it taken
-	Broken     int    // times its answers came incomplete
+	Broken     int    // times its answers came incomplete, or, before it was created, its file was gone
 	Polls      int
 	Answered   int
 	Failed     int

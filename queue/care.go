@@ -189,7 +189,7 @@ func (s *file) care(ctx context.Context, w *Worker, fail context.CancelCauseFunc
 
 // tend looks after the files: are they still there, does the log stay small, has another process written.
 func (s *file) tend(ctx context.Context, w *Worker) (changed bool, err error) {
-	if err := errors.Join(s.present(), s.shorten(ctx, w)); err != nil {
+	if err := errors.Join(s.present(), s.shorten(ctx, w), s.setBack(ctx, w)); err != nil {
 		return false, err
 	}
 	if s.watching == nil { // the version is told to a connection
@@ -204,6 +204,28 @@ func (s *file) tend(ctx context.Context, w *Worker) (changed bool, err error) {
 	changed = version != s.version
 	s.version = version
 	return changed, nil
+}
+
+// setBack makes due what waits for an instant of a clock that was set back since the last look, as it may be when the machine
+// learns the time only after its start: else it waited for as long as the clock was ahead.
+func (s *file) setBack(ctx context.Context, w *Worker) error {
+	wall, looked := s.wall, s.looked
+	s.wall, s.looked = s.Now().Round(0), time.Now()
+	if wall.IsZero() {
+		return nil
+	}
+	by := s.looked.Sub(looked) - s.wall.Sub(wall)
+	if by <= near {
+		return nil
+	}
+	w.Log.Warn("the clock was set back; what waits is looked at anew", "by", by.Round(time.Second))
+	return s.Tx(ctx, func(tx *Tx) (err error) {
+		if _, err := tx.exec(`update goqite set timeout = ? where timeout > ? and id not in (select message from job where taken_at is not null and message is not null)`, stamp(tx.now), stamp(tx.now)); err != nil {
+			return err
+		}
+		s.later, err = tx.hasten(newest)
+		return err
+	})
 }
 
 // shorten empties a log that has grown long.

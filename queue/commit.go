@@ -162,7 +162,7 @@ func (s *file) transaction(w weight, group []*pending, more func() []*pending) (
 		fail(err)
 		return nil
 	}
-	t, err := s.write.conn.BeginTx(context.Background(), nil)
+	t, err := s.begin()
 	if err != nil {
 		ran = group
 		fail(err)
@@ -199,6 +199,18 @@ func (s *file) transaction(w weight, group []*pending, more func() []*pending) (
 	}
 	s.groups.committed.Add(1)
 	return nil
+}
+
+// begin begins a transaction. While another program holds the file an owner has the patience of a step that has its answer: what
+// it could not store would be asked, and paid, for again.
+func (s *file) begin() (*sql.Tx, error) {
+	for began := time.Now(); ; {
+		t, err := s.write.conn.BeginTx(context.Background(), nil)
+		if !s.owner || !busy(s.explain(err)) || time.Since(began) > awayLimit {
+			return t, err
+		}
+		sleep(context.Background(), awayPause/10) // SQLite does not always wait itself
+	}
 }
 
 // runInside runs p behind a savepoint of its own. An error means that the whole transaction is lost.

@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"sumbi/queue"
 )
@@ -74,6 +76,44 @@ func TestGroup(t *testing.T) {
 		rows(t, s, `select substr(key, 3) from job order by 1`, want...)
 		rows(t, s, `select count(*) from goqite`, strconv.Itoa(len(want)))
 	})
+}
+
+// TestFileIsHeld checks that an answer is stored when another program holds the file for longer than SQLite waits: it is not
+// asked, and paid, for again.
+func TestFileIsHeld(t *testing.T) {
+	fileOnly(t)
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.Exec(t.Context(), `pragma busy_timeout = 50`))
+	other := open(t, s.Where(), queue.Guest)
+	held, ended := make(chan struct{}), make(chan error, 1)
+	var calls atomic.Int32
+	add(t, s, pageJob("ig:을지로골목:posts"))
+	work(t, s, func(context.Context, queue.Job) (queue.Commit, error) {
+		if calls.Add(1) > 1 {
+			return nil, nil
+		}
+		go func() {
+			ended <- other.Tx(context.Background(), func(*queue.Tx) error {
+				close(held)
+				time.Sleep(500 * time.Millisecond)
+				return nil
+			})
+		}()
+		<-held
+		return note("끝", "예"), nil
+	}, queue.Lane{Name: "인스타"})
+	check(t, <-ended)
+	for n := 1; n > 0; {
+		time.Sleep(5 * time.Millisecond)
+		got, err := s.Rows(t.Context(), `select id from job`)
+		check(t, err)
+		n = len(got)
+	}
+	meta(t, s, "끝", "예")
+	if n := calls.Load(); n != 1 {
+		t.Errorf("%d calls", n)
+	}
 }
 
 // TestGroupGone checks that a caller that has gone is not served, and that those behind it are.

@@ -264,3 +264,8 @@ func (tx *Tx) Exec(query string, args ...any) error {
 	_, err := tx.exec(query, args...)
 	return err
 }
+
+// StoryTexts are the statements that read a job's errors; their first value is its number.
+func StoryTexts() map[string][]any {
+	return map[string][]any{storyBegan: {7, "2026"}, storyName: {7}}
+}

@@ -18,7 +18,9 @@ import (
 type file struct {
 	*Store
 	watching *sql.Conn
-	version  int64 // of the data, as that connection has seen it
+	version  int64     // of the data, as that connection has seen it
+	wall     time.Time // what the clock showed at the last look
+	looked   time.Time // when that was, by the monotonic one
 }
 
 // work gives each lane its workers.

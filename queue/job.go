@@ -254,6 +254,10 @@ func (b Backoff) delay(attempt int) time.Duration {
 	return time.Duration(rand.Int64N(int64(top) + 1))
 }
 
+// mostAfter is how long an upstream in trouble is left alone that asks for longer: what it says of its own repair is a guess,
+// and a day's work may wait for it.
+const mostAfter = time.Hour
+
 // putBack returns a job that did not come to its end: later, or dead.
 func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adapters.Meter, v verdict) error {
 	e := adapters.Classify(cause)
@@ -294,8 +298,9 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		case adapters.Permanent:
 			return tx.bury(j, cause)
 		}
+		after := min(e.After, mostAfter)
 		if v.free {
-			j.At = tx.now.Add(e.After)
+			j.At = tx.now.Add(after)
 			if v.at.After(j.At) {
 				j.At = v.at
 			}
@@ -311,7 +316,7 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		if _, err := tx.exec(`update job set attempt = ? where id = ?`, j.Attempt, j.ID); err != nil {
 			return err
 		}
-		j.At = tx.now.Add(max(e.After, l.Backoff.delay(j.Attempt-1)))
+		j.At = tx.now.Add(max(after, l.Backoff.delay(j.Attempt-1)))
 		if v.at.After(j.At) {
 			j.At = v.at
 		}
@@ -339,6 +344,13 @@ func wasteOf(cause error) Waste {
 	}
 }
 
+// A job has few errors, which are found by its number and then sorted. While PostgreSQL has no statistics it would rather walk
+// those of all jobs in the order that is asked for.
+const (
+	storyBegan = `select min(at || '') from job_error where job = ? and at >= ?`
+	storyName  = `select kind, coalesce(key, '') from job_error where job = ? order by id + 0 desc limit 1`
+)
+
 // spared says that a job which has used up its attempts goes on: its upstream has answered nobody since the job began to
 // fail, and that is not long ago.
 func (tx *Tx) spared(l Lane, j Job, v verdict) (bool, error) {
@@ -346,7 +358,7 @@ func (tx *Tx) spared(l Lane, j Job, v verdict) (bool, error) {
 		return false, nil
 	}
 	var first time.Time
-	if err := tx.one(`select min(at) from job_error where job = ? and at >= ?`, []any{j.ID, j.created}, instant{&first}); err != nil {
+	if err := tx.one(storyBegan, []any{j.ID, j.created}, instant{&first}); err != nil {
 		return false, err
 	}
 	return !v.answered.After(first) && tx.now.Sub(first) < l.patience(), nil

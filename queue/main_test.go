@@ -45,6 +45,21 @@ func TestMain(m *testing.M) {
 	}))
 }
 
+// openForParent opens a file for the test that started this process and prints what came of it.
+func openForParent(path string) {
+	mode := queue.Owner
+	if os.Getenv("QUEUE_TEST_MODE") == "guest" {
+		mode = queue.Guest
+	}
+	s, err := queue.Open(context.Background(), path, os.Getenv("QUEUE_TEST_SCHEMA"), mode)
+	if err != nil {
+		fmt.Print(err)
+		return
+	}
+	defer s.Close()
+	fmt.Print("opened")
+}
+
 // server is PostgreSQL, when that is the engine to be tested; like is the database there that holds nothing yet.
 var (
 	server *pgtest.Server

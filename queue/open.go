@@ -106,7 +106,7 @@ func newStore(mode Mode) *Store {
 	return &Store{owner: mode == Owner, Now: time.Now, wakes: map[string]chan struct{}{}, changed: make(chan struct{})}
 }
 
-// looksRight refuses what is no SQLite file before SQLite touches it.
+// looksRight refuses what is no SQLite file, and a log that belongs to another one, before SQLite touches it.
 func looksRight(path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -116,13 +116,20 @@ func looksRight(path string) error {
 		return &FileError{Path: path, Text: "cannot be read: " + err.Error(), Err: err}
 	}
 	defer f.Close()
-	head := make([]byte, 16)
+	head := make([]byte, 20)
 	n, _ := f.Read(head)
-	if n > 0 && string(head[:n]) != "SQLite format 3\x00" {
+	if n > 0 && string(head[:min(n, 16)]) != "SQLite format 3\x00" {
 		return &FileError{Path: path, Text: "is not a SQLite file or is damaged; restore a copy or name another file with --state"}
+	}
+	// A copy has no log of its own. SQLite would write the pages of the one that lies there over it.
+	if log, err := os.Stat(path + "-wal"); err == nil && log.Size() > 0 && n == len(head) && head[18] == noLog {
+		return &FileError{Path: path, Text: fmt.Sprintf("is a copy, but beside it lies the log of the file that was there before; remove %[1]s-wal and %[1]s-shm, then start again", path)}
 	}
 	return nil
 }
+
+// noLog is byte 18 of a SQLite file that keeps no write-ahead log, as `sumbi backup` writes it. With one it is 2.
+const noLog = 1
 
 func (s *file) lock() error {
 	before, err := os.Stat(s.path + ".lock")

@@ -3,9 +3,7 @@
 package queue_test
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,24 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"sumbi/queue"
 )
-
-// openForParent opens a file for the test that started this process and prints what came of it.
-func openForParent(path string) {
-	mode := queue.Owner
-	if os.Getenv("QUEUE_TEST_MODE") == "guest" {
-		mode = queue.Guest
-	}
-	s, err := queue.Open(context.Background(), path, os.Getenv("QUEUE_TEST_SCHEMA"), mode)
-	if err != nil {
-		fmt.Print(err)
-		return
-	}
-	defer s.Close()
-	fmt.Print("opened")
-}
 
 func TestOpenWithoutPermission(t *testing.T) {
 	fileOnly(t)

@@ -180,7 +180,7 @@ type JobName struct{ Kind, Key string }
 
 // JobName reads what a job was from its story; ErrNotFound when it has none.
 func (s *Store) JobName(ctx context.Context, id int64) (n JobName, err error) {
-	err = one(ctx, s.read, `select kind, coalesce(key, '') from job_error where job = ? order by id desc limit 1`, []any{id}, &n.Kind, &n.Key)
+	err = one(ctx, s.read, storyName, []any{id}, &n.Kind, &n.Key)
 	return n, s.explain(err)
 }
 

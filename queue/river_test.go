@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -377,4 +378,21 @@ func TestConnectionIsLost(t *testing.T) {
 	}
 	within(t, s, func(tx *queue.Tx) error { return tx.SetMeta("국물", "뜨겁다") })
 	meta(t, s, "국물", "뜨겁다")
+}
+
+// TestStoryWithoutStatistics checks that the errors of a job are found by its number before PostgreSQL knows the table, too.
+func TestStoryWithoutStatistics(t *testing.T) {
+	if server == nil {
+		t.Skip("about PostgreSQL")
+	}
+	t.Parallel()
+	s := fresh(t)
+	check(t, s.Exec(t.Context(), `insert into job_error (job, kind, key, attempt, at, err) select i, 'page', 'ig:떡볶이', 1, '2026-11-29T00:00:00.000Z', '504' from generate_series(1, 20000) i`))
+	for text, args := range queue.StoryTexts() {
+		plan, err := s.Rows(t.Context(), "explain "+text, args...)
+		check(t, err)
+		if p := strings.Join(plan, "\n"); !strings.Contains(p, "job_error_job") {
+			t.Errorf("%s walks another way:\n%s", text, p)
+		}
+	}
 }

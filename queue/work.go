@@ -395,11 +395,13 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 	// What the step has learnt is written even if the process is stopping.
 	end, done := context.WithTimeout(context.WithoutCancel(ctx), storeTime)
 	defer done()
+	// Whoever stands behind a commit that takes too long has not been heard either.
+	unheard := func(err error) bool { return busy(err) || (err != nil && errors.Is(err, end.Err())) }
 	if err == nil {
 		if c := w.Store.pg; c != nil {
 			defer c.unwritten.storing()()
 		}
-		if err = w.Store.finish(end, j, commit, meter); busy(err) {
+		if err = w.Store.finish(end, j, commit, meter); unheard(err) {
 			err = fmt.Errorf("%w: %w", errAway, err)
 		}
 	} else if hard.Err() != nil {
@@ -428,13 +430,13 @@ func (w *Worker) step(ctx, soft, hard context.Context, release func(), l Lane, j
 		return
 	}
 	perr := w.Store.putBack(end, l, j, err, meter, v)
-	for busy(perr) && hard.Err() == nil && time.Since(start) < forgetAfter { // else the job would stay in flight
+	for unheard(perr) && hard.Err() == nil && time.Since(start) < forgetAfter { // else the job would stay in flight
 		sleep(hard, poll)
 		perr = w.Store.putBack(context.WithoutCancel(end), l, j, err, meter, v)
 	}
 	switch {
 	case errors.Is(perr, ErrStale): // somebody else has the job; the calls were made all the same
-		perr = w.Store.Tx(end, func(tx *Tx) error { return tx.BookCalls(j.Pipeline, meter, WasteRepeated) })
+		perr = w.Store.Tx(context.WithoutCancel(end), func(tx *Tx) error { return tx.BookCalls(j.Pipeline, meter, WasteRepeated) })
 		if perr != nil {
 			w.trouble(perr, fail)
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -63,6 +64,36 @@ func TestWorkerDrains(t *testing.T) {
 		}
 		rows(t, s, `select id from job`)
 		rows(t, s, `select run, upstream, what, n from usage`, "1|인스타|request|10")
+	})
+}
+
+// TestClockSetBack checks that nothing waits for an instant of a clock that was ahead and is right by now.
+func TestClockSetBack(t *testing.T) {
+	fileOnly(t)
+	bubble(t, func(t *testing.T, s *queue.Store) {
+		var ahead atomic.Int64
+		ahead.Store(int64(9 * time.Hour))
+		s.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		var done sync.Map
+		work(t, s, func(_ context.Context, j queue.Job) (queue.Commit, error) {
+			done.Store(j.Key, true)
+			return nil, nil
+		}, queue.Lane{Name: "인스타"})
+		later := pageJob("in its row")
+		later.At = s.Now().Add(time.Minute)
+		add(t, s, later)
+		settle(3 * time.Second)
+		soon := pageJob("announced")
+		soon.At = s.Now().Add(1500 * time.Millisecond)
+		add(t, s, soon)
+		check(t, s.Exec(t.Context(), `update goqite set timeout = ?`, s.Now().UTC().Format("2006-01-02T15:04:05.000Z")))
+		ahead.Store(0)
+		settle(5 * time.Second)
+		for _, key := range []string{later.Key, soon.Key} {
+			if _, ok := done.Load(key); !ok {
+				t.Errorf("the job %q waits", key)
+			}
+		}
 	})
 }
 
@@ -133,6 +164,55 @@ func TestDeadline(t *testing.T) {
 		settle(30 * time.Second)
 		rows(t, s, `select state, attempt, err from job`, "dead|2|context deadline exceeded")
 		rows(t, s, `select attempt, err from job_error`, "1|context deadline exceeded", "2|context deadline exceeded")
+	})
+}
+
+// TestStoreTakesTooLong checks that a step whose answer could not be stored in time is made again at once, and that this is no
+// attempt: its job is not left in flight.
+func TestStoreTakesTooLong(t *testing.T) {
+	fileOnly(t)
+	bubble(t, func(t *testing.T, s *queue.Store) {
+		var calls atomic.Int32
+		add(t, s, pageJob("ig:을지로골목:posts"))
+		work(t, s, func(context.Context, queue.Job) (queue.Commit, error) {
+			if calls.Add(1) > 1 {
+				return note("끝", "예"), nil
+			}
+			begun := make(chan struct{})
+			go func() {
+				_ = s.Tx(context.Background(), func(*queue.Tx) error {
+					close(begun)
+					time.Sleep(40 * time.Second)
+					return nil
+				})
+			}()
+			<-begun
+			return note("끝", "아니요"), nil
+		}, queue.Lane{Name: "인스타", Deadline: 10 * time.Minute, Attempts: 1})
+		settle(45 * time.Second)
+		meta(t, s, "끝", "예")
+		rows(t, s, `select id from job`)
+		rows(t, s, `select err from job_error`)
+	})
+}
+
+// TestLongPause checks that an upstream in trouble is asked again within the hour, however long it wants to be left alone.
+func TestLongPause(t *testing.T) {
+	bubble(t, func(t *testing.T, s *queue.Store) {
+		var calls atomic.Int32
+		add(t, s, pageJob("ig:을지로골목:posts"))
+		work(t, s, func(context.Context, queue.Job) (queue.Commit, error) {
+			if calls.Add(1) == 1 {
+				return nil, kind(adapters.Temporary, 30*24*time.Hour)
+			}
+			return note("끝", "예"), nil
+		}, queue.Lane{Name: "인스타", Attempts: 12})
+		settle(59 * time.Minute)
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d calls within the hour", n)
+		}
+		settle(2 * time.Minute)
+		meta(t, s, "끝", "예")
 	})
 }
 

@@ -65,7 +65,7 @@ func classify(status int, f fault) *adapters.Error {
 		return is(adapters.NeedsHuman, adapters.ReasonPlan, "switch Kakao Map on for this app in the console of developers.kakao.com")
 	case status == http.StatusForbidden:
 		return is(adapters.NeedsHuman, adapters.ReasonPlan, "the app may not make this call: look at its settings in developers.kakao.com")
-	case status == http.StatusNotFound:
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status == http.StatusGone:
 		return is(adapters.NeedsHuman, adapters.ReasonPath, "look at base_url of [kakao]")
 	case code == codeMaintenance:
 		e := is(adapters.Temporary, "maintenance", "")
@@ -73,7 +73,7 @@ func classify(status int, f fault) *adapters.Error {
 		return e
 	case status >= 500:
 		return is(adapters.Temporary, "", "")
-	case status >= 400:
+	case status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge, status == http.StatusRequestURITooLong:
 		return is(adapters.Permanent, adapters.ReasonInvalid, "")
 	case status == http.StatusOK && (code != "" || text != ""):
 		return is(adapters.Temporary, "", "")

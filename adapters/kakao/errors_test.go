@@ -41,6 +41,8 @@ func TestClassify(t *testing.T) {
 		{"429 without a word", 429, "", ``, adapters.Throttled, adapters.ReasonRate, 30 * time.Second, ""},
 		{"429 with a header", 429, "5", ``, adapters.Throttled, adapters.ReasonRate, 5 * time.Second, ""},
 		{"path", 404, "", `{"errorType":"ResourceNotFound","message":"없음"}`, adapters.NeedsHuman, adapters.ReasonPath, 0, "base_url"},
+		{"no such method", 405, "", "", adapters.NeedsHuman, adapters.ReasonPath, 0, "base_url"},
+		{"switched off for good", 410, "", `<html>서비스 종료`, adapters.NeedsHuman, adapters.ReasonPath, 0, "base_url"},
 		{"maintenance", 503, "", `{"code":-9798,"msg":"서비스 점검 중"}`, adapters.Temporary, "maintenance", 10 * time.Minute, "점검"},
 		{"maintenance with a header", 503, "3600", `{"code":-9798}`, adapters.Temporary, "maintenance", time.Hour, ""},
 		{"busy", 503, "7", ``, adapters.Temporary, "", 7 * time.Second, ""},
@@ -73,8 +75,10 @@ func TestClassify(t *testing.T) {
 			}
 		})
 	}
-	if e := kakao.Classify(http.StatusFound, http.Header{}, nil); e != nil {
-		t.Errorf("302 is not Kakao's: %v", e)
+	for _, status := range []int{http.StatusFound, http.StatusRequestTimeout} {
+		if e := kakao.Classify(status, http.Header{}, nil); e != nil {
+			t.Errorf("%d is not Kakao's: %v", status, e)
+		}
 	}
 }
 

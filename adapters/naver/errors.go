@@ -91,8 +91,10 @@ func classify(status int, f fault) *adapters.Error {
 	case status == http.StatusForbidden:
 		return is(adapters.NeedsHuman, adapters.ReasonPlan,
 			"the call is not allowed: base_url must be https, and the local search be switched on for the application")
-	case status == http.StatusNotFound, code == "SE05":
+	case status == http.StatusNotFound, status == http.StatusMethodNotAllowed, status == http.StatusGone, code == "SE05":
 		return is(adapters.NeedsHuman, adapters.ReasonPath, "look at base_url and dialect of [naver]")
+	case code == "SE02", code == "SE03", code == "SE04": // whatever the words are
+		return is(adapters.NeedsHuman, adapters.ReasonPath, "the search takes other parameters than this sumbi sends: is there a newer one?")
 	case strings.HasPrefix(code, "SE"), status == http.StatusBadRequest, status == http.StatusRequestEntityTooLarge:
 		return is(adapters.Permanent, adapters.ReasonInvalid, "")
 	case status == http.StatusOK && (code != "" || text != ""):

@@ -39,9 +39,9 @@ func TestClassify(t *testing.T) {
 		says   string
 	}{
 		{"legacy: bad query", 400, legacy("SE01", "Incorrect query request (잘못된 쿼리요청입니다.)"), adapters.Permanent, adapters.ReasonInvalid, 0, "잘못된 쿼리"},
-		{"legacy: display", 400, legacy("SE02", "Invalid display value"), adapters.Permanent, adapters.ReasonInvalid, 0, "SE02"},
-		{"legacy: start", 400, legacy("SE03", "Invalid start value"), adapters.Permanent, adapters.ReasonInvalid, 0, "SE03"},
-		{"legacy: sort", 400, legacy("SE04", "Invalid sort value"), adapters.Permanent, adapters.ReasonInvalid, 0, "SE04"},
+		{"legacy: display", 400, legacy("SE02", "Invalid display value"), adapters.NeedsHuman, adapters.ReasonPath, 0, "newer one"},
+		{"legacy: start", 400, legacy("SE03", "Invalid start value"), adapters.NeedsHuman, adapters.ReasonPath, 0, "newer one"},
+		{"legacy: sort", 400, legacy("SE04", "Invalid sort value"), adapters.NeedsHuman, adapters.ReasonPath, 0, "newer one"},
 		{"legacy: encoding", 400, legacy("SE06", "Malformed encoding"), adapters.Permanent, adapters.ReasonInvalid, 0, "SE06"},
 		{"legacy: key", 401, legacy("024", "Authentication failed (인증에 실패하였습니다.)"), adapters.Unauthorized, adapters.ReasonKey, 0, "NAVER_CLIENT_ID"},
 		{"legacy: unknown client", 401, legacy("024", "Not Exist Client ID : Authentication failed. (인증에 실패했습니다.)"), adapters.Unauthorized, adapters.ReasonKey, 0, hint},
@@ -49,6 +49,8 @@ func TestClassify(t *testing.T) {
 		{"legacy: search not switched on", 401, legacy("024", "요청한 API는 이 Application에서 활성화되어 있지 않습니다."), adapters.Unauthorized, adapters.ReasonPlan, 0, "Search API"},
 		{"legacy: http", 403, "", adapters.NeedsHuman, adapters.ReasonPlan, 0, "https"},
 		{"legacy: no such search", 404, legacy("SE05", "Invalid search api"), adapters.NeedsHuman, adapters.ReasonPath, 0, "base_url"},
+		{"no such method", 405, "", adapters.NeedsHuman, adapters.ReasonPath, 0, "base_url"},
+		{"switched off for good", 410, "<html>서비스 종료", adapters.NeedsHuman, adapters.ReasonPath, 0, "base_url"},
 		{"legacy: day used up", 429, legacy("010", "Query limit exceeded (허용된 쿼리를 초과하였습니다.)"), adapters.Throttled, adapters.ReasonQuota, quota, ""},
 		{"legacy: per second", 429, legacy("012", "Rate limit exceeded (속도 제한을 초과했습니다.)"), adapters.Throttled, adapters.ReasonRate, time.Second, ""},
 		{"legacy: system", 500, legacy("SE99", "System Error (시스템 에러)"), adapters.Temporary, "", 0, "시스템"},

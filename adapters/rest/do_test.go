@@ -223,8 +223,8 @@ func TestTransportErrors(t *testing.T) {
 		{"post without answer", "POST", adapters.ReasonUnknown, serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			panic(http.ErrAbortHandler)
 		}), rest.Options{})},
-		{"post timed out", "POST", adapters.ReasonUnknown, serve(t, adaptertest.Hang(), rest.Options{Timeout: 50 * time.Millisecond})},
-		{"get timed out", "GET", "", serve(t, adaptertest.Hang(), rest.Options{Timeout: 50 * time.Millisecond})},
+		{"post timed out", "POST", adapters.ReasonUnknown, serve(t, adaptertest.Hang(), rest.Options{Timeout: 500 * time.Millisecond})},
+		{"get timed out", "GET", "", serve(t, adaptertest.Hang(), rest.Options{Timeout: 500 * time.Millisecond})},
 		{"post, bad gateway", "POST", adapters.ReasonUnknown, serve(t, adaptertest.Status(502, ""), rest.Options{})},
 		{"post, unavailable", "POST", "", serve(t, adaptertest.Status(503, ""), rest.Options{})},
 	} {

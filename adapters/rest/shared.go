@@ -126,6 +126,8 @@ type joint struct {
 	shared Shared
 	bell   *bell
 
+	loading chan struct{} // takes one of whoever makes the row this process's
+
 	// The lock of Limit guards these, and no statement is made under it.
 	last   Row       // as it was adopted
 	at     time.Time // when that was
@@ -138,7 +140,7 @@ type joint struct {
 }
 
 func newJoint(l *Limit, shared Shared) *joint {
-	j := &joint{Limit: l, shared: shared, bell: newBell(), lead: leastLead}
+	j := &joint{Limit: l, shared: shared, bell: newBell(), loading: make(chan struct{}, 1), lead: leastLead}
 	l.attach(j.bell)
 	return j
 }
@@ -430,13 +432,19 @@ func (j *joint) window() time.Duration {
 	return j.guard.second
 }
 
-// load makes the row that of this credential. What others have learnt with it holds; a stop is forgotten at the start of any
-// process.
+// load makes the row that of this credential, once. What others have learnt with it holds; a stop is forgotten at the start of
+// any process.
 func (j *joint) load(ctx context.Context) error {
-	j.mu.Lock()
-	loaded := j.loaded
-	j.mu.Unlock()
-	if loaded {
+	if j.isLoaded() {
+		return nil
+	}
+	select {
+	case j.loading <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-j.loading }()
+	if j.isLoaded() { // by whoever was here before
 		return nil
 	}
 	asked := time.Now()
@@ -479,6 +487,12 @@ func (j *joint) load(ctx context.Context) error {
 	j.loaded = true
 	j.mu.Unlock()
 	return nil
+}
+
+func (j *joint) isLoaded() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.loaded
 }
 
 // learn runs f on the newest row. When the row cannot be reached, what f does holds for this process all the same, and the

@@ -575,6 +575,28 @@ func TestSharedStart(t *testing.T) {
 	})
 }
 
+// Of many calls at the start one makes the row this process's: another one might take back a stop that was learnt since.
+func TestSharedStartIsOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tab := newTable()
+		tab.way = 20 * ms
+		m := join(tab, &upstream{}, rest.LimitOptions{PerSecond: 80})
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if err := get(t.Context(), m.Client); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if tab.learned != 1 {
+			t.Errorf("the row was made this process's %d times", tab.learned)
+		}
+	})
+}
+
 func TestSharedStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

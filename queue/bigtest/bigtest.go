@@ -127,8 +127,10 @@ func Schema() (string, error) {
 	}
 }
 
-// fileOf returns the file that tests copy. It is made once for all packages and stays in the user's cache until the schema, or
-// how it is made, changes.
+// unusedAfter is how long a file stays in the cache that no test has used.
+const unusedAfter = 24 * time.Hour
+
+// fileOf returns the file that tests copy. It is made once for all packages and stays in the user's cache while it is used.
 func (m *templates) fileOf(ctx context.Context, schema string) (string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -148,13 +150,17 @@ func (m *templates) fileOf(ctx context.Context, schema string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "big-"+sum+".db")
-	if _, err := os.Stat(path); err == nil {
+	// Its time says when it was used last: what another checkout uses stays.
+	now := time.Now()
+	if err := os.Chtimes(path, now, now); err == nil {
 		m.file = path
 		return path, nil
 	}
 	old, _ := filepath.Glob(filepath.Join(dir, "big-*.db")) // the pattern is good
 	for _, o := range old {
-		_ = os.Remove(o)
+		if info, err := os.Stat(o); err == nil && now.Sub(info.ModTime()) > unusedAfter {
+			_ = os.Remove(o)
+		}
 	}
 	work, err := os.MkdirTemp(dir, "making-")
 	if err != nil {

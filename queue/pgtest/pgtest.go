@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -84,11 +83,7 @@ func programs() (string, error) {
 
 func (s *Server) start() error {
 	if os.Getuid() == 0 { // it refuses to run as root
-		u, err := user.Lookup("nobody")
-		if err != nil {
-			return err
-		}
-		id, err := strconv.Atoi(u.Uid)
+		id, err := nobody()
 		if err != nil {
 			return err
 		}
@@ -101,6 +96,15 @@ func (s *Server) start() error {
 		return err
 	}
 	return s.Restart()
+}
+
+// nobody is the number of the user that the server runs as when the tests are root's.
+func nobody() (int, error) {
+	u, err := user.Lookup("nobody")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(u.Uid)
 }
 
 // Restart starts the server again after Stop.
@@ -129,15 +133,11 @@ func (s *Server) run(name string, args ...string) error {
 	cmd := exec.CommandContext(context.Background(), filepath.Join(s.bin, name), args...)
 	cmd.Dir = s.dir
 	if os.Getuid() == 0 {
-		u, err := user.Lookup("nobody")
+		id, err := nobody()
 		if err != nil {
 			return err
 		}
-		id, err := strconv.Atoi(u.Uid)
-		if err != nil {
-			return err
-		}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}}
+		cmd.SysProcAttr = as(id)
 	}
 	// To a file: the server inherits it and would keep a pipe open.
 	log, err := os.Create(filepath.Join(s.dir, name+".log"))
