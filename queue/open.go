@@ -172,6 +172,10 @@ func (s *file) open(ctx context.Context, schema string) error {
 	}
 	s.read = openDB(s.dsn("query_only(1)", "cache_size(-4000)"))
 	s.read.SetMaxOpenConns(4)
+	// What is read whole passes through once: a cache would only hold memory, and so would the connection afterwards.
+	s.scan = openDB(s.dsn("query_only(1)", "cache_size(-500)"))
+	s.scan.SetMaxOpenConns(2)
+	s.scan.SetConnMaxIdleTime(10 * time.Second)
 	have, err := s.look(ctx)
 	if err != nil {
 		return s.explain(err)
@@ -380,7 +384,7 @@ func (s *file) closeAll() error {
 	if s.watching != nil {
 		errs = append(errs, s.watching.Close())
 	}
-	for _, db := range []*sql.DB{s.read, s.write.db} {
+	for _, db := range []*sql.DB{s.read, s.scan, s.write.db} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}

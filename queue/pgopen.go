@@ -113,6 +113,7 @@ func connect(ctx context.Context, d Database, mode Mode) (*cluster, error) {
 	c.read, c.write.db, c.quick = openPool(c.pool), openPool(c.pool), openPool(c.quickPool)
 	c.read.SetMaxOpenConns(int(max(config.MaxConns/3, 1)))
 	c.write.db.SetMaxOpenConns(int(max(config.MaxConns/2, 1)))
+	c.scan = c.read
 	if c.river, err = river.NewClient(riverpgxv5.New(c.pool), &river.Config{Logger: slog.New(slog.DiscardHandler), SkipUnknownJobCheck: true, MaxAttempts: riverAttempts}); err != nil {
 		c.closePools()
 		return nil, err

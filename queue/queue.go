@@ -51,6 +51,7 @@ type Store struct {
 	pg     *cluster // the engine over PostgreSQL; nil over a file
 	write  writer   // the file has one
 	read   *sql.DB
+	scan   *sql.DB // reads what is read whole
 	groups groups
 	path   string
 	dsn    func(pragmas ...string) string

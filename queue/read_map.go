@@ -18,20 +18,24 @@ type MapPlace struct {
 
 // MapMention is who names a place, and when.
 type MapMention struct {
-	ID       int64 // never that of another one later
-	Place    string
-	Pipeline string
-	Account  string
-	At       time.Time // of the post
-	Ad       bool      // the post says so
+	ID      int64 // never that of another one later
+	Account string
+	At      time.Time // of the post
+	Ad      bool      // the post says so
 }
 
 // mapRows is how many mentions are read at a time, so that the log of what is written meanwhile does not grow for long.
 const mapRows = 10_000
 
+// CountPlaces returns how many places there are.
+func (s *Store) CountPlaces(ctx context.Context) (n int, err error) {
+	err = one(ctx, s.scan, `select count(*) from place`, nil, &n)
+	return n, s.explain(err)
+}
+
 // MapPlaces calls f for every place, in no order: ids are random, and to follow them takes thrice as long.
 func (s *Store) MapPlaces(ctx context.Context, f func(MapPlace)) error {
-	_, err := list(ctx, s.read, `select id, name, category, case when road_address <> '' then road_address else address end, coalesce(lat, 0), coalesce(lng, 0) from place`, nil, func(r *sql.Rows) (none struct{}, err error) {
+	_, err := list(ctx, s.scan, `select id, name, category, case when road_address <> '' then road_address else address end, coalesce(lat, 0), coalesce(lng, 0) from place`, nil, func(r *sql.Rows) (none struct{}, err error) {
 		var p MapPlace
 		if err := r.Scan(&p.ID, &p.Name, &p.Category, &p.Address, &p.Lat, &p.Lng); err != nil {
 			return none, err
@@ -48,13 +52,13 @@ func (s *Store) MapMentions(ctx context.Context, after int64, f func(MapMention)
 	for {
 		n := 0
 		// Only a text with a true in it can say that anything is an advertisement: few have to be read.
-		_, err := list(ctx, s.read, `select m.id, coalesce(m.place, ''), m.pipeline, r.target, r.at,
+		_, err := list(ctx, s.scan, `select m.id, r.target, r.at,
 				case when instr(a.answer, 'true') > 0 and json_valid(a.answer)
 					then case when cast(json_extract(a.answer, '$.restaurants[' || m.entry || '].ad') as text) in ('1', 'true') then 1 else 0 end else 0 end
 			from mention m join record r on r.id = m.record left join question a on a.id = m.question
 			where m.id > ? order by m.id limit ?`, []any{after, mapRows}, func(r *sql.Rows) (none struct{}, err error) {
 			var m MapMention
-			if err := r.Scan(&m.ID, &m.Place, &m.Pipeline, &m.Account, instant{&m.At}, &m.Ad); err != nil {
+			if err := r.Scan(&m.ID, &m.Account, instant{&m.At}, &m.Ad); err != nil {
 				return none, err
 			}
 			n, after = n+1, m.ID
@@ -70,7 +74,7 @@ func (s *Store) MapMentions(ctx context.Context, after int64, f func(MapMention)
 // MapPlaced calls f for every mention that has a place, the places in the order of their ids and the mentions of one in that of
 // their numbers.
 func (s *Store) MapPlaced(ctx context.Context, f func(mention int64, place string)) error {
-	_, err := list(ctx, s.read, `select id, place from mention where place is not null order by place, id`, nil, func(r *sql.Rows) (none struct{}, err error) {
+	_, err := list(ctx, s.scan, `select id, place from mention where place is not null order by place, id`, nil, func(r *sql.Rows) (none struct{}, err error) {
 		var id int64
 		var place string
 		if err := r.Scan(&id, &place); err != nil {

@@ -38,6 +38,9 @@ func TestMap(t *testing.T) {
 	if diff := cmp.Diff(want, places); diff != "" {
 		t.Errorf("places (-want +got):\n%s", diff)
 	}
+	if n, err := s.CountPlaces(t.Context()); n != len(want) || err != nil {
+		t.Errorf("%d places are counted, want %d, %v", n, len(want), err)
+	}
 	all := func(after int64) (ms []queue.MapMention) {
 		check(t, s.MapMentions(t.Context(), after, func(m queue.MapMention) {
 			m.At = m.At.UTC()
@@ -45,11 +48,11 @@ func TestMap(t *testing.T) {
 		}))
 		return ms
 	}
-	mention := func(id int64, place string, at time.Time, ad bool) queue.MapMention {
-		return queue.MapMention{ID: id, Place: place, Pipeline: "matzip", Account: "을지로골목", At: at, Ad: ad}
+	mention := func(id int64, at time.Time, ad bool) queue.MapMention {
+		return queue.MapMention{ID: id, Account: "을지로골목", At: at, Ad: ad}
 	}
-	first := []queue.MapMention{mention(a[0], "naver:1", day(1), false), mention(a[1], "naver:2", day(1), false)}
-	later := []queue.MapMention{mention(b[0], "naver:1", day(2), true), mention(b[1], "", day(2), false), mention(b[2], "", day(2), true)}
+	first := []queue.MapMention{mention(a[0], day(1), false), mention(a[1], day(1), false)}
+	later := []queue.MapMention{mention(b[0], day(2), true), mention(b[1], day(2), false), mention(b[2], day(2), true)}
 	if diff := cmp.Diff(append(first, later...), all(0)); diff != "" {
 		t.Errorf("mentions (-want +got):\n%s", diff)
 	}

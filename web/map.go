@@ -158,8 +158,8 @@ type mapRow struct {
 func (x *mapIndex) row(i int32) mapRow {
 	p := &x.places[i]
 	return mapRow{
-		ID: p.id, Name: p.name, Category: strings.ReplaceAll(p.category, ">", " › "), Area: p.area, Lat: float64(p.lat) / degree, Lng: float64(p.lng) / degree, Placed: p.placed(),
-		Posts: int(p.to - p.from), Newest: time.Unix(int64(p.newest), 0),
+		ID: p.id(), Name: p.shown(), Category: strings.ReplaceAll(x.category.texts[p.category], ">", " › "), Area: x.area.texts[p.area], Lat: float64(p.lat) / degree, Lng: float64(p.lng) / degree, Placed: p.placed(),
+		Posts: int(p.posts), Newest: time.Unix(int64(p.newest), 0),
 	}
 }
 
@@ -171,7 +171,7 @@ func (x *mapIndex) list(q url.Values) mapListData {
 		l.Box = q.Get("box")
 	}
 	page, _ := strconv.Atoi(q.Get("page"))
-	page = min(max(page, 1), 1+len(x.places)/mapPage)
+	page = min(max(page, 1), 1+len(x.ranked)/mapPage)
 	chosen := x.chosen(l.Filter, x.ranked)
 	l.All, l.From = len(chosen), (page-1)*mapPage+1
 	for _, i := range chosen {
@@ -320,7 +320,7 @@ func (s *Server) mapNames(w http.ResponseWriter, r *http.Request) {
 	for _, i := range x.chosen(mapFilterOf(q), x.ranked) {
 		p := &x.places[i]
 		if at := (spot{p.lat, p.lng}); wanted[at] {
-			names = append(names, p.lat, p.lng, p.name)
+			names = append(names, p.lat, p.lng, p.shown())
 			delete(wanted, at) // the first one stands for those at the same spot
 		}
 	}
@@ -468,7 +468,7 @@ func (s *Server) mapFile(kind string, format func(w io.Writer) jobs.PlaceWriter)
 			s.broken(w, r, err)
 			return
 		}
-		chosen := x.chosen(mapFilterOf(r.URL.Query()), x.inOrder())
+		chosen := x.chosen(mapFilterOf(r.URL.Query()), x.byID)
 		control := http.NewResponseController(w)
 		out := bufio.NewWriterSize(w, 64<<10)
 		places := format(out)
@@ -476,7 +476,7 @@ func (s *Server) mapFile(kind string, format func(w io.Writer) jobs.PlaceWriter)
 			if n%100 == 0 {
 				_ = control.SetWriteDeadline(time.Now().Add(30 * time.Second)) // not every writer has one
 			}
-			if err := s.writePlace(r, places, x.places[i].id); err != nil {
+			if err := s.writePlace(r, places, x.places[i].id()); err != nil {
 				s.brokenOff(r, err)
 				// What is sent looks whole unless the connection ends in the middle.
 				panic(http.ErrAbortHandler)
@@ -508,13 +508,4 @@ func (s *Server) writePlace(r *http.Request, w jobs.PlaceWriter, id string) erro
 		return fmt.Errorf("place %s: %w", id, err)
 	}
 	return w.Write(d)
-}
-
-// inOrder are all places by their ids.
-func (x *mapIndex) inOrder() []int32 {
-	all := make([]int32, len(x.places))
-	for i := range all {
-		all[i] = int32(i)
-	}
-	return all
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"testing"
 	"time"
@@ -82,6 +83,47 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestMapMemory wants the places of a large state to take little memory while somebody looks, also when they are read again, and none
+// afterwards; and no garbage to pile up for them.
+func TestMapMemory(t *testing.T) {
+	s := bigtest.Open(t, postgres)
+	w := &web.Server{Store: s, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	srv := httptest.NewServer(w.Handler())
+	t.Cleanup(srv.Close)
+	look := func() {
+		t.Helper()
+		if code, body, _ := call(t, "GET", srv.URL+"/map", "", "Accept", "text/html"); code != http.StatusOK {
+			t.Fatal(code, body)
+		}
+	}
+	state := func() (heap int64, percent int) {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		percent = debug.SetGCPercent(100)
+		debug.SetGCPercent(percent)
+		return int64(m.HeapAlloc), percent
+	}
+	look()
+	w.MapForget()
+	before, usual := state()
+	for _, what := range []string{"read", "read again", "and again"} {
+		look()
+		heap, percent := state()
+		if held := heap - before; held > 9e6 {
+			t.Errorf("%s: %d places take %d bytes", what, bigtest.Places, held)
+		}
+		if percent >= usual*9/10 {
+			t.Errorf("%s: garbage may be %d %% of what is held, %d %% without places", what, percent, usual)
+		}
+		w.MapStale()
+	}
+	w.MapForget()
+	if heap, percent := state(); heap-before > 1e6 || percent != usual {
+		t.Errorf("forgotten: %d bytes are held, garbage may be %d %% of what is held, want %d %%", heap-before, percent, usual)
+	}
 }
 
 // TestMapSpeed tells how long the map takes to be there in a browser, and how long a filter takes. The machine may be busy: only

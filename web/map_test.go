@@ -4,10 +4,16 @@ import (
 	"compress/gzip"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
 	"io"
+	"log/slog"
 	"math"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +25,7 @@ import (
 	"sumbi/adapters"
 	"sumbi/jobs"
 	"sumbi/queue"
+	"sumbi/queue/bigtest"
 	"sumbi/web"
 )
 
@@ -276,6 +283,139 @@ func TestMapFresh(t *testing.T) {
 	_, body, _ := call(t, "GET", url+"/map/points?"+urlValues("area", "부산 중구"), "")
 	if diff := cmp.Diff([][2]int{{3510000, 12903000}}, points(t, body)); diff != "" {
 		t.Errorf("the new one (-want +got):\n%s", diff)
+	}
+}
+
+// TestMapOfMany compares the map of a large state with a look at every mention, also when some have come and gone since it was read.
+func TestMapOfMany(t *testing.T) {
+	t.Parallel()
+	s := bigtest.Open(t, postgres)
+	w := &web.Server{Store: s, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	srv := httptest.NewServer(w.Handler())
+	t.Cleanup(srv.Close)
+	mapAsRead(t, s, srv.URL)
+
+	// Some posts are read anew: their mentions go, others come, with places that nobody named, with known ones that are called
+	// otherwise now, or without one.
+	ms, err := s.Reviews(t.Context(), queue.ReviewFilter{All: true}, 50_000, 3000)
+	if err != nil || len(ms) != 3000 {
+		t.Fatal(len(ms), err)
+	}
+	one := jobs.Together(jobs.DefaultFinders(), false)
+	err = s.Tx(t.Context(), func(tx *queue.Tx) error {
+		for i, m := range ms {
+			if i%10 > 0 || m.N > 0 {
+				continue
+			}
+			ids, err := tx.Extracted(m.Record, fmt.Sprintf("v1-%020x", m.Record.ID), []int{0, 0})
+			if err != nil {
+				return err
+			}
+			name := "새집 " + strconv.Itoa(i)
+			id := "새집" + strconv.Itoa(i)
+			if i%20 == 0 && m.Place != "" {
+				id = m.Place
+			}
+			entry := &queue.Place{ID: id, Finder: "naver", Name: name, Compact: name, Category: "음식점>새것", Road: fmt.Sprintf("부산 중구 광복로 %d", i), Lat: 35.1 + float64(i)/1e4, Lng: 129.03}
+			if err := tx.Decide(queue.Mention{ID: ids[0], Pipeline: m.Pipeline, State: "place"}, entry, one); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.MapStale()
+	mapAsRead(t, s, srv.URL)
+}
+
+var mapRowText = regexp.MustCompile(`data-place="([^"]*)"|<bdi class="clamp">([^<]*)</bdi></a>|>(1 mention|[0-9,]+ mentions) `)
+
+// mapAsRead wants the map to show what is found by a look at everything.
+func mapAsRead(t *testing.T, s *queue.Store, url string) {
+	t.Helper()
+	type place struct {
+		queue.MapPlace
+		mentions []queue.MapMention
+		newest   int64
+	}
+	places, mentions := map[string]*place{}, map[int64]queue.MapMention{}
+	err := errors.Join(
+		s.MapPlaces(t.Context(), func(p queue.MapPlace) { places[p.ID] = &place{MapPlace: p} }),
+		s.MapMentions(t.Context(), 0, func(m queue.MapMention) { mentions[m.ID] = m }),
+		s.MapPlaced(t.Context(), func(m int64, id string) {
+			p := places[id]
+			p.mentions, p.newest = append(p.mentions, mentions[m]), max(p.newest, mentions[m].At.Unix())
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := func(m queue.MapMention) string {
+		return m.At.In(time.FixedZone("", 9*3600)).Format(time.DateOnly)
+	}
+	who := bigtest.Account(7)
+	for _, tt := range []struct {
+		name   string
+		filter []string
+		place  func(p *place) bool
+		said   func(m queue.MapMention) bool
+	}{
+		{"all", nil, nil, nil},
+		{"an account", []string{"account", who}, nil, func(m queue.MapMention) bool { return m.Account == who }},
+		{"advertising of an account", []string{"account", who, "ad", "yes"}, nil, func(m queue.MapMention) bool { return m.Account == who && m.Ad }},
+		{"no advertising in a month", []string{"ad", "no", "from", "2026-10-01", "to", "2026-10-31"}, nil, func(m queue.MapMention) bool { return !m.Ad && day(m) >= "2026-10-01" && day(m) <= "2026-10-31" }},
+		{"a city", []string{"area", "부산 중구"}, func(p *place) bool { return web.AreaOf(p.Address) == "부산 중구" }, nil},
+		{"a category", []string{"category", "새것"}, func(p *place) bool { return web.KindOf(p.Category) == "새것" }, nil},
+		{"a name", []string{"q", "새 집"}, func(p *place) bool { return strings.Contains(p.Name, "새집") }, nil},
+		{"a name and a day", []string{"q", "국밥", "from", "2026-11-11", "to", "2026-11-11"}, func(p *place) bool {
+			return strings.Contains(strings.ReplaceAll(p.Name, " ", ""), "국밥")
+		}, func(m queue.MapMention) bool { return day(m) == "2026-11-11" }},
+	} {
+		var want [][2]int
+		var ranked []*place
+		for _, p := range places {
+			if len(p.mentions) == 0 || (tt.place != nil && !tt.place(p)) || (tt.said != nil && !slices.ContainsFunc(p.mentions, tt.said)) {
+				continue
+			}
+			ranked = append(ranked, p)
+			if p.Lat != 0 {
+				want = append(want, [2]int{int(math.Round(p.Lat * 1e5)), int(math.Round(p.Lng * 1e5))})
+			}
+		}
+		query := "?" + urlValues(tt.filter...)
+		_, body, _ := call(t, "GET", url+"/map/points"+query, "")
+		got := points(t, body)
+		for _, ps := range [][][2]int{got, want} {
+			slices.SortFunc(ps, func(a, b [2]int) int { return slices.Compare(a[:], b[:]) })
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %d points, want %d, or they lie elsewhere", tt.name, len(got), len(want))
+		}
+		slices.SortFunc(ranked, func(p, q *place) int {
+			if n := len(q.mentions) - len(p.mentions); n != 0 {
+				return n
+			}
+			if n := q.newest - p.newest; n != 0 {
+				return int(n)
+			}
+			return strings.Compare(p.ID, q.ID)
+		})
+		_, body, _ = call(t, "GET", url+"/map/list"+query, "", "HX-Request", "true", "Accept-Language", "en")
+		var rows, wantRows []string
+		for _, m := range mapRowText.FindAllStringSubmatch(body, -1) {
+			rows = append(rows, m[1]+html.UnescapeString(m[2])+strings.ReplaceAll(m[3], ",", ""))
+		}
+		for _, p := range ranked[:min(len(ranked), 50)] {
+			n := strconv.Itoa(len(p.mentions)) + " mentions"
+			if len(p.mentions) == 1 {
+				n = "1 mention"
+			}
+			wantRows = append(wantRows, p.ID, p.Name, n)
+		}
+		if diff := cmp.Diff(wantRows, rows); diff != "" {
+			t.Errorf("%s: the first rows (-want +got):\n%s", tt.name, diff)
+		}
 	}
 }
 

@@ -20,12 +20,15 @@ import (
 	"sumbi/queue/pgtest"
 )
 
-// How much there is.
+// How much there is in the state that tests open.
 const (
 	Accounts = 200
 	Posts    = 100_000
 	Places   = 50_000
 )
+
+// Size is how much there is in a state. Somebody names each place: there are to be no more than half as many as posts.
+type Size struct{ Accounts, Posts, Places int }
 
 // Now is the moment at which the state stands: its newest post is from the day before, one of its runs is under way.
 func Now() time.Time { return time.Date(2026, 11, 29, 3, 0, 0, 0, time.UTC) }
@@ -168,7 +171,7 @@ func (m *templates) fileOf(ctx context.Context, schema string) (string, error) {
 	}
 	defer os.RemoveAll(work)
 	part := filepath.Join(work, "big.db")
-	if err := Make(ctx, part, schema, Now()); err != nil {
+	if err := Make(ctx, part, schema, Now(), Size{Accounts, Posts, Places}); err != nil {
 		return "", fmt.Errorf("make the large state: %w", err)
 	}
 	if err := os.Rename(part, path); err != nil {
@@ -240,8 +243,8 @@ func copyFile(from, to string) error {
 	return errors.Join(err, out.Close())
 }
 
-// Make makes the state, as it stands at a moment, in a new file.
-func Make(ctx context.Context, path, schema string, now time.Time) error {
+// Make makes a state of a size, as it stands at a moment, in a new file.
+func Make(ctx context.Context, path, schema string, now time.Time, size Size) error {
 	s, err := queue.Open(ctx, path, schema, queue.Owner)
 	if err != nil {
 		return err
@@ -252,5 +255,5 @@ func Make(ctx context.Context, path, schema string, now time.Time) error {
 	if err := os.Remove(path + ".lock"); err != nil {
 		return err
 	}
-	return write(ctx, path, newWorld(now).all)
+	return write(ctx, path, newWorld(now, size).all)
 }

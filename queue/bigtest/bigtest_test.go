@@ -83,7 +83,7 @@ func TestSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := t.TempDir() + "/또.db"
-	if err := bigtest.Make(t.Context(), again, schema, bigtest.Now()); err != nil {
+	if err := bigtest.Make(t.Context(), again, schema, bigtest.Now(), bigtest.Size{Accounts: bigtest.Accounts, Posts: bigtest.Posts, Places: bigtest.Places}); err != nil {
 		t.Fatal(err)
 	}
 	sample := func(path string) (all []queue.PlaceMentions) {

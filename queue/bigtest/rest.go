@@ -30,10 +30,10 @@ func (*world) wordings() []string {
 func (g *world) writeMention(t *mentionTables, post, n int, name naming) {
 	g.mentions++
 	id, p := g.mentions, g.places[name.place]
-	other := func() int { return 1 + g.rand.IntN(Places) }
+	other := func() int { return 1 + g.rand.IntN(g.Places) }
 	queries, _ := json.Marshal([][]any{{"naver", *name.says.Area + " " + p.Name, 3}, {"kakao", p.Name, 1}})
 	decided := stamp(g.postTime(post).Add(25 * time.Hour))
-	pipeline := pipelineOf((post - 1) % Accounts)
+	pipeline := pipelineOf((post - 1) % g.Accounts)
 	row := func(state string, place, score, reason, candidates, decided, found, label any) {
 		t.mention.add(id, post, n, pipeline, post, n, state, place, score, reason, candidates, string(queries), decided, found, label, 2)
 	}
@@ -200,7 +200,7 @@ func (g *world) writeJobs() {
 	causes := deadCauses()
 	for i := range 420 {
 		c := causes[i%len(causes)*i%len(causes)]
-		g.job(t, pipelineOf(i%Accounts), c[0], c[1], fmt.Sprintf("%s:dead:%d", c[1], i), fmt.Sprintf(`{"walk":%d}`, 1+i%400), "dead", false, false, g.now.Add(-time.Duration(i)*time.Hour), 1+i%12, c[2])
+		g.job(t, pipelineOf(i%g.Accounts), c[0], c[1], fmt.Sprintf("%s:dead:%d", c[1], i), fmt.Sprintf(`{"walk":%d}`, 1+i%400), "dead", false, false, g.now.Add(-time.Duration(i)*time.Hour), 1+i%12, c[2])
 	}
 	for _, t := range []*table{t.job, t.story, t.message} {
 		t.flush()

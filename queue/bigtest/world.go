@@ -42,6 +42,7 @@ func stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
 // world writes everything. What it draws is the same each time.
 type world struct {
 	*writer
+	Size
 	now      time.Time
 	rand     *rand.Rand
 	places   []queue.Place
@@ -55,8 +56,8 @@ type world struct {
 	mentions int
 }
 
-func newWorld(now time.Time) *world {
-	return &world{now: now, rand: rand.New(rand.NewPCG(7, 11)), taken: make([]int, Places)}
+func newWorld(now time.Time, size Size) *world {
+	return &world{Size: size, now: now, rand: rand.New(rand.NewPCG(7, 11)), taken: make([]int, size.Places)}
 }
 
 func (g *world) all(w *writer) {
@@ -92,7 +93,7 @@ func (g *world) makePlaces() {
 	entry := g.table("place_entry", "id, place, by_hand, finder, finder_id, name, compact, category, address, road_address, phone, link, lat, lng, spot, found_at")
 	candidate := g.table("candidate", "id, hash, finder, finder_id, name, category, address, road_address, phone, link, lat, lng, day")
 	nasty := Nasty()
-	for i := range Places {
+	for i := range g.Places {
 		t, k := pick(g, towns), pick(g, kinds)
 		name := pick(g, stem) + []string{"", "", " ", "네 "}[g.rand.IntN(4)] + k.sign
 		if g.rand.IntN(5) == 0 {
@@ -141,8 +142,8 @@ func round7(f float64) float64 { return math.Round(f*1e7) / 1e7 }
 func (g *world) writeAccounts() {
 	target := g.table("target", "pipeline, target, state, misses, total, checked_at, note, uid, name, shown, silent_since")
 	walk := g.table("walk", "id, pipeline, target, list, state, run, step, cursor, mark, clean, newest, oldest, last_key, pages, expected, ended_at, note, cuts")
-	for a := range Accounts {
-		state, note, misses, total := "ok", "", 0, Posts/Accounts
+	for a := range g.Accounts {
+		state, note, misses, total := "ok", "", 0, g.Posts/g.Accounts
 		var silent any
 		switch {
 		case a%40 == 39:
@@ -159,7 +160,7 @@ func (g *world) writeAccounts() {
 		if a%60 == 8 {
 			renamed = name + ".official"
 		}
-		target.add(pipelineOf(a), name, state, misses, total, g.ago(3*time.Hour), note, strconv.Itoa(15_000_000_000+a), renamed, Posts/Accounts, silent)
+		target.add(pipelineOf(a), name, state, misses, total, g.ago(3*time.Hour), note, strconv.Itoa(15_000_000_000+a), renamed, g.Posts/g.Accounts, silent)
 		for l, list := range []string{"posts", "reels"} {
 			id := 2*a + l + 1
 			newest := g.postTime(a + 1)
@@ -182,9 +183,9 @@ func (g *world) writeAccounts() {
 	walk.flush()
 }
 
-// postTime is when a post was published. Each account has one of Accounts posts in a row.
+// postTime is when a post was published. Each account has one of so many posts in a row as there are accounts.
 func (g *world) postTime(post int) time.Time {
-	n, account := (post-1)/Accounts, (post-1)%Accounts
+	n, account := (post-1)/g.Accounts, (post-1)%g.Accounts
 	return g.now.Add(-24*time.Hour - time.Duration(n)*33*time.Hour - time.Duration(account)*7*time.Minute).Truncate(time.Second)
 }
 
@@ -228,12 +229,12 @@ func code(key uint64) string {
 
 // choose draws the place that a post names: now and then one that nobody has named, when fresh, else a favourite.
 func (g *world) choose(fresh bool) int {
-	if fresh && g.next < Places && g.rand.IntN(10) < 6 {
+	if fresh && g.next < g.Places && g.rand.IntN(10) < 6 {
 		g.next++
 		return g.next - 1
 	}
 	f := g.rand.Float64()
-	return int(f * f * f * Places)
+	return int(f * f * f * float64(g.Places))
 }
 
 func (g *world) names(fresh bool) (all []naming) {
@@ -279,7 +280,7 @@ func caption(all []naming) string {
 func (g *world) postData(post int, text string) string {
 	key := g.key(post)
 	b, _ := json.Marshal(map[string]any{
-		"id": strconv.FormatUint(key, 10), "code": code(key), "url": "https://www.instagram.com/p/" + code(key) + "/", "account": Account((post - 1) % Accounts), "caption": text,
+		"id": strconv.FormatUint(key, 10), "code": code(key), "url": "https://www.instagram.com/p/" + code(key) + "/", "account": Account((post - 1) % g.Accounts), "caption": text,
 		"edited": post%90 == 0, "hashtags": []string{"맛집"}, "mentions": []string{}, "kind": []string{"post", "reel", "album"}[post%3], "paid": post%37 == 0,
 		"tagged": []string{}, "coauthors": []string{}, "likes": 100 + post%9000, "comments": post % 300,
 	})
@@ -300,9 +301,9 @@ func (g *world) writePosts() {
 		return
 	}
 	lines := map[int]int{}
-	for i := 1; i <= Posts; i++ {
-		account := (i - 1) % Accounts
-		q := questionOf(i)
+	for i := 1; i <= g.Posts; i++ {
+		account := (i - 1) % g.Accounts
+		q := g.questionOf(i)
 		named := g.names(q.state == "answered")
 		text := caption(named)
 		if i == 7 {
@@ -314,7 +315,7 @@ func (g *world) writePosts() {
 		}
 		fetched := stamp(g.postTime(i).Add(20 * time.Hour))
 		record.add(i, "post", strconv.FormatUint(g.key(i), 10), pipelineOf(account), Account(account), stamp(g.postTime(i)), g.postData(i, text), q.column(i), fetched, raw)
-		run := 1 + (Posts-i)*(runs-1)/Posts
+		run := 1 + (g.Posts-i)*(runs-1)/g.Posts
 		if i%4 > 0 {
 			listing.add(i, 2*account+1, run, max(run, runs-2))
 		}
@@ -346,8 +347,8 @@ func (g *world) writePosts() {
 			g.writeMention(m, i, n, name)
 		}
 	}
-	if g.next < Places && g.err == nil {
-		g.err = fmt.Errorf("nobody names the last %d places", Places-g.next)
+	if g.next < g.Places && g.err == nil {
+		g.err = fmt.Errorf("nobody names the last %d places", g.Places-g.next)
 	}
 	for _, t := range []*table{record, listing, question, m.mention, m.label} {
 		t.flush()
@@ -377,8 +378,8 @@ type asked struct {
 	unseen  bool
 }
 
-func questionOf(post int) asked {
-	inBatch := 1 + (Posts-post)*batches/Posts
+func (g *world) questionOf(post int) asked {
+	inBatch := 1 + (g.Posts-post)*batches/g.Posts
 	switch {
 	case post <= 40:
 		return asked{unseen: true}
