@@ -1,7 +1,8 @@
 // Bench measures sumbi from end to end against the simulated upstreams of package sim, and its engine by itself.
 //
-//	go run ./bench [crawl|steady|kill|engine|start|memory|size|machines|watch|all] [--short] [--peers=false] [--out FILE]
+//	go run ./bench [crawl|steady|kill|engine|start|memory|size|map|machines|watch|all] [--short] [--peers=false] [--out FILE]
 //	go run ./bench soak [--posts 1000000] --peers=false
+//	go run ./bench map [--than /path/of/another/sumbi] --peers=false
 //
 // It builds sumbi once as it is shipped, serves the upstream from a process of its own, runs `sumbi run` over a state file
 // on a real disk, and prints Markdown. What the server saw counts: times go from the first call that arrived to the last answer.
@@ -33,6 +34,7 @@ type bench struct {
 	dir   string // of this run's files, on a disk that keeps what is synced
 	sumbi string // the program
 	peers string // the program of the peers; "" leaves them out
+	than  string // another sumbi that the map is measured with, too; "" for none
 	short bool
 	posts int // of a soak
 	out   *report
@@ -55,6 +57,7 @@ func parts() []part {
 		{"start", (*bench).start},
 		{"memory", (*bench).memory},
 		{"size", (*bench).size},
+		{"map", (*bench).maps},
 		{"machines", (*bench).machines},
 		{"watch", (*bench).watch},
 	}
@@ -111,6 +114,7 @@ func run(ctx context.Context, args []string) error {
 	peers := fs.Bool("peers", true, "measure the peers, too")
 	out := fs.String("out", "", "`file` whose figures are replaced, instead of standard output")
 	posts := fs.Int("posts", 1_000_000, "of a soak")
+	than := fs.String("than", "", "`program` of another sumbi that the map is measured with, too")
 	dir := fs.String("dir", "", "`directory` on a real disk for the files of the run, which are removed at its end")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -118,7 +122,7 @@ func run(ctx context.Context, args []string) error {
 	if fs.NArg() > 0 {
 		return fmt.Errorf("%q stands behind the flags: what to measure comes first", fs.Arg(0))
 	}
-	b := &bench{short: *short, posts: *posts, out: &report{}}
+	b := &bench{short: *short, posts: *posts, than: *than, out: &report{}}
 	var err error
 	if b.root, err = moduleRoot(ctx); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -17,6 +18,8 @@ type project struct {
 	dir string
 	env []string
 	url string // of the page, once it is served
+
+	program string // instead of the bench's; "" is that one
 }
 
 // settings are what differs between the configurations.
@@ -101,7 +104,7 @@ func (p *project) state() string { return filepath.Join(p.dir, "sumbi.db") }
 
 // sumbi starts the program in the folder.
 func (p *project) sumbi(ctx context.Context, args ...string) (*proc, error) {
-	return launch(ctx, p.dir, p.env, p.b.sumbi, args...)
+	return launch(ctx, p.dir, p.env, cmp.Or(p.program, p.b.sumbi), args...)
 }
 
 // remove frees the disk.
