@@ -300,7 +300,7 @@ func TestRunsAreThere(t *testing.T) {
 		t.Errorf("the account: %s", b)
 	}
 	b := ho.look("/runs/1", 200, with("Accept-Language", "ko"))
-	for _, want := range []string{"실행 1", "목록 준비", "인스타: 한도가", "&lt;b&gt;", "75.0 %", "인스타 요청(", "1분에 최대 12건", `height="1000.0"`, `class="refused" x="0.00" y="750.0"`, `data-events="view=run&arg=1"`} {
+	for _, want := range []string{"실행 1", "가격 미설정", "목록 준비", "인스타: 한도가", "&lt;b&gt;", "75.0 %", "인스타 요청(", "1분에 최대 12건", `height="1000.0"`, `class="refused" x="0.00" y="750.0"`, `data-events="view=run&arg=1"`} {
 		if !strings.Contains(b, want) {
 			t.Errorf("the run does not say %q: %s", want, b)
 		}
