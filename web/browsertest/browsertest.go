@@ -322,10 +322,22 @@ func (p *Page) Wait(expression string) {
 	}
 }
 
-// Click clicks on the first element of a CSS selector, once it can be seen.
+// Click clicks on the first element of a CSS selector, once it can be seen. When the page has put another one in its place just
+// then, that one is clicked on.
 func (p *Page) Click(css string) {
 	p.t.Helper()
-	p.Do(chromedp.Click(chromedp.CSS(css)))
+	until := time.Now().Add(patience)
+	for {
+		ctx, cancel := context.WithDeadline(p.ctx, until)
+		err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(css)))
+		cancel()
+		if err == nil {
+			return
+		}
+		if !strings.Contains(err.Error(), "node with given id") || time.Now().After(until) {
+			p.t.Fatalf("click %s: %v\nthe page's problems: %q", css, err, p.problemsSoFar())
+		}
+	}
 }
 
 // Press presses keys, such as "a" or kb.Tab, one after the other, wherever the focus is. A page hears keys once its scripts run.

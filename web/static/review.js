@@ -57,14 +57,16 @@ function fill() {
   return fetching;
 }
 
-// check drops what somebody else has decided meanwhile from the cards that come next, and counts what is left for all.
-let checking;
+// check drops what somebody else has decided meanwhile from the cards that come next, and counts what is left for all, unless
+// something came to its end while it asked: then it asks again.
+let checking = false, settled = 0;
 async function check() {
   if (single || checking) return;
   checking = true;
-  await sending;
-  const asked = [...ahead];
+  const asked = [...ahead], before = settled;
+  const still = () => open === 0 && !undoing && settled === before;
   try {
+    const quiet = still();
     const r = await fetch("/review/waiting?" + new URLSearchParams({ ids: asked.map(id).join(","), pipeline }), { headers: html });
     if (!r.ok) return;
     const { waiting, left: all } = await r.json();
@@ -72,11 +74,18 @@ async function check() {
       const i = ahead.indexOf(c);
       if (i >= 0 && waiting[id(c)] !== c.querySelector("input[name=seen]").value) ahead.splice(i, 1);
     }
-    count(all - open - Number(left.dataset.left));
+    if (quiet && still()) count(all - Number(left.dataset.left));
   } catch { /* an answer to a decided one is refused, and says so */ } finally {
     checking = false;
   }
   fill();
+  if (settled !== before) check();
+}
+
+// settle follows what was sent, whatever came of it.
+function settle() {
+  settled++;
+  check();
 }
 
 // show puts a card where the last one was; none: that was all.
@@ -114,7 +123,6 @@ function forward(entry) {
   document.querySelector(".undo")?.remove();
   show(ahead.shift());
   fill();
-  check();
 }
 
 function count(by) {
@@ -141,6 +149,7 @@ function answer(c, form, choice) {
       failed(entry, `${root.dataset.failed} ${name(c)}`);
     } finally {
       open--;
+      settle();
     }
   });
   forward(entry);
@@ -178,6 +187,7 @@ function skip(c) {
   skipped = true;
   say(`${name(c)}: ${root.dataset.skipped}`);
   forward({ card: c, skipped: true });
+  check();
 }
 
 // undo brings the last card back, and takes its answer back if it had one.
@@ -208,6 +218,7 @@ async function undo() {
     problem(`${root.dataset.failed} ${name(entry.card)}`, "/review/" + id(entry.card));
   } finally {
     undoing = false;
+    settle();
   }
 }
 
