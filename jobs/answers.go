@@ -84,6 +84,11 @@ func (e *Engine) build(ctx context.Context, p *Pipeline, b queue.Batch) (f *os.F
 
 // read takes the next answers of an ended batch. The file is fetched once and kept beside the state until all of it is taken.
 func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
+	if left, err := s.pausing(ctx); err != nil {
+		return nil, err
+	} else if left > 0 {
+		return again(left), nil
+	}
 	file := s.b.OutputFile
 	switch s.b.Reading {
 	case readRest, readBack:
@@ -126,8 +131,7 @@ func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
-			tx.Again(s.brokenPause())
-			return tx.SaveBatch(s.b)
+			return s.broken(tx)
 		case eof:
 			return s.nextFile()(tx)
 		}
@@ -136,11 +140,36 @@ func (s batchStep) read(ctx context.Context) (queue.Commit, error) {
 	}, nil
 }
 
-// brokenPause counts answers that came incomplete and says when to look for them again: what comes instead of them may come for
-// minutes, and to ask the model again costs money.
-func (s *batchStep) brokenPause() time.Duration {
+// broken counts answers that came incomplete and lets some time pass until they are looked for again: what comes instead of them
+// may come for minutes, and to ask the model again costs money.
+func (s *batchStep) broken(tx *queue.Tx) error {
 	s.b.Broken++
+	wait := s.brokenPause()
+	tx.Again(wait)
+	return errors.Join(tx.SaveBatch(s.b), tx.SetMeta(pauseKey(s.b), tx.Now().Add(wait).UTC().Format(time.RFC3339Nano)))
+}
+
+func (s *batchStep) brokenPause() time.Duration {
 	return s.p.Ask.Poll << (2 * (s.b.Broken - 1)) // 1, 4 and 16 times
+}
+
+// pauseKey is where it is kept until when that lasts: a start makes every job due.
+func pauseKey(b queue.Batch) string { return fmt.Sprintf("batch.pause.%d", b.ID) }
+
+// pausing is how long a batch whose answers came incomplete is still to be left alone.
+func (s *batchStep) pausing(ctx context.Context) (time.Duration, error) {
+	if s.b.Broken == 0 {
+		return 0, nil
+	}
+	text, err := s.e.Store.Meta(ctx, pauseKey(s.b))
+	if err != nil {
+		return 0, err
+	}
+	until, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return 0, nil
+	}
+	return min(until.Sub(s.e.Store.Now()), s.brokenPause()), nil // the clock may have been set back
 }
 
 // short reports whether the only file of a completed batch ends before its last line: it may have been cut behind a whole one.
@@ -278,7 +307,7 @@ func (s batchStep) rest() queue.Commit {
 			s.b.State = queue.BatchRefused
 		}
 		s.b.Ended, s.b.Reserved = tx.Now(), 0
-		if err := tx.SaveBatch(s.b); err != nil {
+		if err := errors.Join(tx.SaveBatch(s.b), tx.DropMeta(pauseKey(s.b))); err != nil {
 			return err
 		}
 		if s.b.State == queue.BatchDone {
@@ -303,14 +332,18 @@ func (e *Engine) spoolPath(b queue.Batch, file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, fmt.Sprintf("batch-%d-%x.jsonl", b.ID, file)), nil
+	// Another machine may still have what came incomplete: it is fetched anew there, too.
+	return filepath.Join(dir, fmt.Sprintf("batch-%d-%x-%d.jsonl", b.ID, file, b.Broken)), nil
 }
 
 func (e *Engine) forgetSpool(b queue.Batch) {
-	for _, f := range []string{b.OutputFile, b.ErrorFile} {
-		if path, err := e.spoolPath(b, f); err == nil && f != "" {
-			_ = os.Remove(path)
-		}
+	dir, err := e.Store.SpoolDir()
+	if err != nil {
+		return
+	}
+	left, _ := filepath.Glob(filepath.Join(dir, fmt.Sprintf("batch-%d-*.jsonl", b.ID))) // the pattern is good
+	for _, path := range left {
+		_ = os.Remove(path)
 	}
 }
 
@@ -352,7 +385,8 @@ func (s batchStep) lines(path string) (answers []adapters.Answer, pos int64, eof
 	}
 	r := bufio.NewReaderSize(f, 1<<16)
 	if _, err := r.Peek(1); errors.Is(err, io.EOF) {
-		return nil, pos, true, true, nil // it was longer when it was read up to here
+		// It was longer when it was read up to here; and answers without a line are none. There may be no errors.
+		return nil, pos, true, pos > 0 || s.b.Reading == readOutput, nil
 	}
 	for len(answers) < chunk && !eof {
 		line, err := r.ReadBytes('\n')

@@ -9,6 +9,7 @@ import (
 
 	"sumbi/adapters"
 	"sumbi/jobs"
+	"sumbi/queue"
 )
 
 // The fate of single lines among good ones: what is asked again, how often, and what is dead in the end.
@@ -194,6 +195,13 @@ func TestAnswerFiles(t *testing.T) {
 				return []string{text[:len(text)-9], strings.Join(strings.SplitAfter(text, "\n")[:2], ""), text}[min(n, 3)-1]
 			})
 		}, "3", 3},
+		{"beside an empty file of errors", func(m *model) {
+			m.ending = func(b *fakeBatch) adapters.Batch {
+				b.answer.ErrorFile = "err-" + b.id
+				m.files[b.answer.ErrorFile] = ""
+				return b.answer
+			}
+		}, "3", 1},
 		{"without a last newline", func(m *model) {
 			only(m, func(text string, _ int) string { return strings.TrimSuffix(text, "\n") })
 		}, "3", 1},
@@ -232,8 +240,9 @@ func TestAnswerFiles(t *testing.T) {
 				tt.set(w.model)
 				began := time.Now()
 				w.run()
-				if tt.loads > 3 && time.Since(began) < 21*time.Minute { // something else may be sent for minutes
-					t.Errorf("given up after %s", time.Since(began))
+				// Something else may be sent for minutes.
+				if took := time.Since(began); tt.loads > 0 && tt.loads > 3 != (took >= 21*time.Minute) {
+					t.Errorf("it took %s", took)
 				}
 				equal(t, "sizes", w.model.sizes(), tt.sizes)
 				equal(t, "downloads", w.model.loads["out-batch_1"], tt.loads)
@@ -241,6 +250,34 @@ func TestAnswerFiles(t *testing.T) {
 			})
 		})
 	}
+}
+
+// However often the process is started while answers come incomplete, they are looked for as long as without.
+func TestAnswerFilesOverStarts(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		began := time.Now()
+		w.tune = func(p *jobs.Pipeline) { p.Find.Finders, p.Ask.Poll = []jobs.Finder{w.naver}, time.Minute }
+		w.feed.put("mat", "posts", naming(posts(1, 3)))
+		w.model.mangle = func(_, text string, _ int) string {
+			if time.Since(began) < 5*time.Minute {
+				return text[:len(text)-9]
+			}
+			return text
+		}
+		w.tx(func(tx *queue.Tx) error {
+			_, _, err := tx.AskRun(pipeline, false, nil)
+			return err
+		})
+		w.serveOn(90 * time.Second)
+		for range 5 {
+			w.serve(2 * time.Second)
+		}
+		equal(t, "downloads", w.model.loads["out-batch_1"], 1)
+		w.serve(20 * time.Minute)
+		equal(t, "downloads", w.model.loads["out-batch_1"], 3)
+		equal(t, "sizes", w.model.sizes(), "3")
+		w.is(`select count(*) from meta where key like 'batch.pause.%'`, "0")
+	})
 }
 
 // A batch that the upstream does not know for a moment is looked at again: its lines are paid for.

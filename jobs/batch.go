@@ -342,11 +342,18 @@ func (s batchStep) create(ctx context.Context) (queue.Commit, error) {
 				ub.Problems = []adapters.Problem{{Code: tokenLimitExceeded, Message: err.Error()}}
 			}
 			return s.refused(ub)
-		case c.Kind == adapters.Permanent && c.Reason == adapters.ReasonGone && s.b.Broken < maxBroken:
-			// Somebody has removed it, or the key is that of another project now. Another upload costs nothing.
-			s.b.Broken++
+		case c.Kind == adapters.Permanent && c.Reason == adapters.ReasonGone:
+			// Somebody has removed it, or the key is that of another project now. Another upload costs nothing. When that does not
+			// help, a person does, and then it begins anew.
+			given := s.b.Broken == maxBroken
+			s.b.Broken = (s.b.Broken + 1) % (maxBroken + 1)
 			s.b.State, s.b.InputFile, s.b.Note = queue.BatchChosen, "", "the uploaded file is gone: "+err.Error()
-			return s.save(s.p.Ask.Poll), nil
+			if !given {
+				return s.save(s.p.Ask.Poll), nil
+			}
+			if err := s.e.Store.Note(ctx, s.j, func(tx *queue.Tx) error { return tx.SaveBatch(s.b) }); err != nil {
+				return nil, err
+			}
 		}
 		return nil, forPeople(err)
 	}
@@ -388,6 +395,11 @@ func (s batchStep) adopt(ub adapters.Batch) queue.Commit {
 
 // look asks how the batch is getting on.
 func (s batchStep) look(ctx context.Context) (queue.Commit, error) {
+	if left, err := s.pausing(ctx); err != nil {
+		return nil, err
+	} else if left > 0 {
+		return again(left), nil
+	}
 	ask := s.p.Ask
 	ub, err := ask.Batcher.Get(ctx, s.b.UpstreamID)
 	if c := adapters.Classify(err); c != nil && c.Kind == adapters.Permanent {
@@ -404,8 +416,7 @@ func (s batchStep) look(ctx context.Context) (queue.Commit, error) {
 		// The names of the files are now and then missing although lines have answers. They are paid for: look again.
 		if ub.OutputFile == "" && (ub.Completed > 0 || ub.ErrorFile == "") && s.b.Broken < maxBroken {
 			s.b.Note = "ended without the name of its answers"
-			wait := s.brokenPause()
-			return s.save(wait), nil
+			return s.broken, nil
 		}
 		s.b.Broken = 0
 		s.b.State, s.b.OutputFile, s.b.ErrorFile = queue.BatchReading, ub.OutputFile, ub.ErrorFile

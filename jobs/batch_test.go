@@ -437,6 +437,9 @@ func TestUploadIsGone(t *testing.T) {
 						t.Errorf("got %v", err)
 					}
 					equal(t, "uploads", w.model.count("upload"), often)
+					w.run() // the person has mended it
+					equal(t, "uploads", w.model.count("upload"), often+1)
+					w.is(`select state, answered from v_batches`, "done|3")
 					return
 				}
 				w.run()

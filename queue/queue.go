@@ -260,6 +260,12 @@ func (tx *Tx) SetMeta(key, value string) error {
 	return err
 }
 
+// DropMeta forgets what is kept under a key.
+func (tx *Tx) DropMeta(key string) error {
+	_, err := tx.exec(`delete from meta where key = ?`, key)
+	return err
+}
+
 func text(t time.Time) any {
 	if t.IsZero() {
 		return nil

@@ -31,10 +31,7 @@ func (tx *Tx) AddSession(hash string, now, ends time.Time, most int) error {
 }
 
 // EndSession forgets a session.
-func (tx *Tx) EndSession(hash string) error {
-	_, err := tx.exec(`delete from meta where key = ?`, sessionKey+hash)
-	return err
-}
+func (tx *Tx) EndSession(hash string) error { return tx.DropMeta(sessionKey + hash) }
 
 // SessionEnds returns when a session ends; zero when there is none.
 func (s *Store) SessionEnds(ctx context.Context, hash string) (ends time.Time, err error) {
