@@ -146,6 +146,9 @@ func TestLogin(t *testing.T) {
 	if b := text(ho.ask("POST", "/login", form, browser, with("Content-Type", "application/x-www-form-urlencoded"), with("Origin", "http://sumbi.test"))); !slices.Equal(answered(b)["back"], []string{deep}) {
 		t.Errorf("the way is lost with a wrong token: %s", b)
 	}
+	if b := text(ho.ask("GET", "/places?q="+strings.Repeat("a", 3000), "", browser)); answered(b)["back"] != nil {
+		t.Errorf("a way back that fits into no form is kept: %s", b)
+	}
 	// One letter changed is no session; neither is another's name for it.
 	for _, forged := range []string{c.Value[:len(c.Value)-1] + "0", strings.ToLower(c.Value), token, "", "' or 1=1"} {
 		if r := ho.ask("GET", "/", "", with("Cookie", "sumbi="+forged)); r.StatusCode != 401 {
