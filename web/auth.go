@@ -152,7 +152,7 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, status int, w
 		to.RawQuery = q.Encode()
 		p.Back = to.RequestURI()
 	}
-	if len(p.Back) > mostBack {
+	if len(p.Back) > mostBack || !isHere(p.Back) {
 		p.Back = ""
 	}
 	s.write(w, r, status, p, "login")
