@@ -23,7 +23,8 @@ const (
 	sessionAge  = 7 * 24 * time.Hour
 	sessionMost = 64 // sessions at a time; a further one ends the oldest
 
-	maxForm = 8 << 10 // bytes of a request's body, webhooks aside
+	maxForm  = 8 << 10 // bytes of a request's body, webhooks aside
+	mostBack = 2 << 10 // bytes of the way back: it must fit into that, in the three bytes that a form makes of some
 )
 
 // protect puts what every request passes around next.
@@ -151,10 +152,13 @@ func (s *Server) loginPage(w http.ResponseWriter, r *http.Request, status int, w
 		to.RawQuery = q.Encode()
 		p.Back = to.RequestURI()
 	}
+	if len(p.Back) > mostBack || !isHere(p.Back) {
+		p.Back = ""
+	}
 	s.write(w, r, status, p, "login")
 }
 
-// login turns the token into a cookie that tells nothing of it.
+// login turns the token into a cookie. Its seal is made with the token: by a stolen one guesses at the token can be checked.
 func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if !s.try(w, r, r.PostFormValue("token")) {
@@ -249,6 +253,7 @@ type session struct{ ends, asked time.Time }
 
 const (
 	sessionTrust = 10 * time.Second // for how long an answer of the state counts: as long a session lives on that was ended elsewhere
+	sessionWait  = 2 * time.Second  // for its answer
 	sessionKnown = 4 * sessionMost  // of which answers are remembered
 )
 
@@ -292,20 +297,29 @@ func (s *Server) within(r *http.Request) bool {
 	x, ok := s.sessions.known[hash]
 	s.sessions.mu.Unlock()
 	if age := now.Sub(x.asked); !ok || age < 0 || age >= sessionTrust {
-		ends, err := s.Store.SessionEnds(r.Context(), hash)
-		if err == nil {
+		ctx, cancel := context.WithTimeout(r.Context(), sessionWait)
+		defer cancel()
+		ends, err := s.Store.SessionEnds(ctx, hash)
+		switch {
+		case err == nil:
 			x = session{ends, now}
 			s.sessions.learn(hash, x)
-		} else if more, tell := s.badReads.say(now); tell {
-			s.Log.Error("session", "err", err, "more_since_the_last_line", more)
+		case r.Context().Err() == nil: // the visitor is still there
+			if more, tell := s.badReads.say(now); tell {
+				s.Log.Error("session", "err", err, "more_since_the_last_line", more)
+			}
 		}
 	}
 	return now.Before(x.ends)
 }
 
+// learn remembers an answer, unless a question that was asked later has been answered, or the session ended, meanwhile.
 func (s *sessions) learn(hash string, x session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if k, ok := s.known[hash]; ok && k.asked.After(x.asked) {
+		return
+	}
 	if s.known == nil || len(s.known) >= sessionKnown {
 		s.known = map[string]session{}
 	}

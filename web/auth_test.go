@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"io"
 	"log/slog"
 	"net"
@@ -142,9 +143,18 @@ func TestLogin(t *testing.T) {
 			t.Errorf("from %q: %s to %q", back, r.Status, to)
 		}
 	}
+	if b := text(ho.ask("GET", deep, "", browser)); !strings.Contains(b, html.EscapeString(deep+"&lang=ko")) {
+		t.Errorf("the way is lost with another language: %s", b)
+	}
 	form := url.Values{"token": {"들깨"}, "back": {deep}}.Encode()
 	if b := text(ho.ask("POST", "/login", form, browser, with("Content-Type", "application/x-www-form-urlencoded"), with("Origin", "http://sumbi.test"))); !slices.Equal(answered(b)["back"], []string{deep}) {
 		t.Errorf("the way is lost with a wrong token: %s", b)
+	}
+	if b := text(ho.ask("GET", "/places?q="+strings.Repeat("a", 3000), "", browser)); answered(b)["back"] != nil {
+		t.Errorf("a way back that fits into no form is kept: %s", b)
+	}
+	if b := text(ho.ask("GET", "//evil.test/", "", browser, func(r *http.Request) { r.URL.Host, r.URL.Path = "", "//evil.test/" })); !strings.Contains(b, `href="?lang=ko"`) || strings.Contains(b, "evil.test") {
+		t.Errorf("the page leads elsewhere: %s", b)
 	}
 	// One letter changed is no session; neither is another's name for it.
 	for _, forged := range []string{c.Value[:len(c.Value)-1] + "0", strings.ToLower(c.Value), token, "", "' or 1=1"} {
@@ -370,8 +380,14 @@ func TestSessionWithoutState(t *testing.T) {
 	ho.ask("GET", "/runs", "", browser, cookie)
 	ho.Store.Close()
 	ho.clock.add(time.Hour)
-	if r := ho.ask("GET", "/runs", "", browser, cookie); r.StatusCode != 500 {
-		t.Errorf("who is known: %s", r.Status)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	ho.ask("GET", "/metrics", "", cookie, func(r *http.Request) { *r = *r.WithContext(gone) })
+	if strings.Contains(ho.log.String(), "msg=session") {
+		t.Errorf("a visitor who has left is logged:\n%s", &ho.log)
+	}
+	if r := ho.ask("GET", "/runs", "", browser, cookie); r.StatusCode != 500 || !strings.Contains(ho.log.String(), "msg=session") {
+		t.Errorf("who is known: %s, logged:\n%s", r.Status, &ho.log)
 	}
 	if r := ho.form(token); r.StatusCode != 500 || len(r.Cookies()) != 0 {
 		t.Errorf("a log-in: %s, cookies %v", r.Status, r.Cookies())

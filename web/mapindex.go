@@ -54,6 +54,7 @@ func (s *Server) mapPlaces(ctx context.Context) (*mapIndex, error) {
 		changed, began := s.Store.Changed(), time.Now()
 		index, err := readMap(ctx, s.Store, c.index)
 		if err != nil {
+			c.collect()
 			return nil, err
 		}
 		c.take(index, changed, began)
@@ -67,10 +68,19 @@ func (s *Server) mapPlaces(ctx context.Context) (*mapIndex, error) {
 }
 
 func (c *mapCache) take(index *mapIndex, changed <-chan struct{}, began time.Time) {
-	collectBeside(index.bytes(), garbageShown)
-	go debug.FreeOSMemory() // what was shown before, and what reading left
 	c.index, c.changed, c.must, c.read = index, changed, false, began
 	c.until = time.Now().Add(max(mapFresh, mapShare*time.Since(began)))
+	c.collect()
+	go debug.FreeOSMemory() // what was shown before, and what reading left
+}
+
+// collect lets as much garbage pile up as may beside what is held when nothing is read.
+func (c *mapCache) collect() {
+	held := 0
+	if c.index != nil && !c.closed {
+		held = c.index.bytes()
+	}
+	collectBeside(held, garbageShown)
 }
 
 // old tells whether there may be more to see.
@@ -105,8 +115,11 @@ func (s *Server) readMapAgain(ctx context.Context) {
 			s.Log.Warn("the map cannot be read again", "err", err)
 		}
 		c.until = time.Now().Add(mapFresh)
+		c.collect()
 	case c.index == before && !c.must: // nobody has read or forgotten it meanwhile
 		c.take(index, changed, began)
+	default:
+		c.collect()
 	}
 }
 
@@ -114,7 +127,7 @@ func (c *mapCache) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.index = nil
-	collectBeside(0, garbageShown)
+	c.collect()
 	go debug.FreeOSMemory()
 }
 
@@ -125,7 +138,8 @@ var gcPercent = sync.OnceValue(func() int {
 	return percent
 })
 
-// How many bytes of garbage may pile up while places are held: as many as without them or more, but not as many as they take.
+// How many bytes of garbage may pile up while places are held, where all else that is in use takes as many. Where it takes less,
+// fewer may, but more than without places; where it takes more, more may, but fewer than without places.
 const (
 	garbageShown   = 24 << 20
 	garbageReading = 8 << 20 // some are held twice then
@@ -149,7 +163,7 @@ func (c *mapCache) stale() {
 func (c *mapCache) close() {
 	c.mu.Lock()
 	c.closed = true
-	collectBeside(0, garbageShown)
+	c.collect()
 	if c.idle != nil {
 		c.idle.Stop()
 	}

@@ -316,7 +316,7 @@ func (s *Server) pipelineGlance(ctx context.Context, p *jobs.Pipeline, rates []R
 		g.Stages = append(g.Stages, stage{What: "captions", Name: say("Captions read"), Done: h.Answered, Of: h.Answered + h.InBatch + h.Waiting})
 	}
 	if p.Find != nil {
-		if h.ListsLeft == 0 && last.State != queue.RunStopped && len(p.Find.Finders) > 0 {
+		if h.ListsLeft == 0 && h.Waiting+h.InBatch == 0 && last.State != queue.RunStopped && len(p.Find.Finders) > 0 {
 			if pace := paceOf(rates, p.Find.Finders[0].Name()); pace > 0 {
 				g.Matching = time.Duration(float64(h.Matching) / pace * float64(time.Second)).Round(time.Second)
 			}

@@ -150,6 +150,13 @@ func TestMatchingLeft(t *testing.T) {
 	wants("while it crawls", "Crawl time left", "Matching time left")
 	end(1)
 	wants("after the crawl", "Matching time left</dt><dd>about 2 min 13 s", "Crawl time left")
+	if err := s.Store.Tx(t.Context(), func(tx *queue.Tx) error {
+		_, _, err := tx.Ask("matzip", 1, "v2-p1", "식당")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	wants("while a caption is to be read", "Crawl time left</dt><dd>–", "Matching time left")
 	clear(seconds)
 	wants("while nobody is asked", "Crawl time left</dt><dd>–", "Matching time left")
 }

@@ -254,6 +254,7 @@ var slotOrder = []string{"call", "guard", "held", "no answer", "back-off", "no p
 type moneyLine struct {
 	Upstream, Word string
 	N, MicroUSD    int64
+	Unpriced       bool // it has a price that is not known
 }
 
 var usedWords = map[string]string{
@@ -267,7 +268,9 @@ var usedWords = map[string]string{
 
 func moneyLines(all []queue.Entry) (lines []moneyLine) {
 	for _, e := range all {
-		lines = append(lines, moneyLine{e.Upstream, cmp.Or(usedWords[e.What], e.What), e.N, e.MicroUSD})
+		unpriced := e.MicroUSD == 0 && (e.What == queue.UsedInput || e.What == queue.UsedOutput ||
+			e.What == queue.UsedRequests && slices.Contains([]string{"instagram", "naver", "kakao"}, e.Upstream)) // of the others requests have no price
+		lines = append(lines, moneyLine{e.Upstream, cmp.Or(usedWords[e.What], e.What), e.N, e.MicroUSD, unpriced})
 	}
 	return lines
 }

@@ -277,8 +277,8 @@ func TestRunsAreThere(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = tx.Add(queue.Job{Pipeline: "마켓/11번가", Lane: "인스타", Kind: queue.KindPage, Key: "page:마켓/11번가:" + target + ":posts", Args: fmt.Appendf(nil, `{"walk":%d}`, ws[0].ID)})
-		return errors.Join(err, tx.SeeCount("마켓/11번가", target, 1), tx.AddSlots(run.ID, "인스타", map[string]float64{"call": 3, "<b>": 1, queue.LostOwn: -0.01, "held": 0.001}), tx.Book(run.ID, "인스타", queue.UsedRequests, 12, 0), tx.Waste(run.ID, "인스타", queue.WasteRefused, 3, 0), jobs.WantBatch(tx, "마켓/11번가"))
+		_, err = tx.Add(queue.Job{Pipeline: "마켓/11번가", Lane: "instagram", Kind: queue.KindPage, Key: "page:마켓/11번가:" + target + ":posts", Args: fmt.Appendf(nil, `{"walk":%d}`, ws[0].ID)})
+		return errors.Join(err, tx.SeeCount("마켓/11번가", target, 1), tx.AddSlots(run.ID, "instagram", map[string]float64{"call": 3, "<b>": 1, queue.LostOwn: -0.01, "held": 0.001}), tx.Book(run.ID, "instagram", queue.UsedRequests, 12, 0), tx.Book(run.ID, "openai", queue.UsedRequests, 2, 0), tx.Waste(run.ID, "instagram", queue.WasteRefused, 3, 0), jobs.WantBatch(tx, "마켓/11번가"))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -287,7 +287,7 @@ func TestRunsAreThere(t *testing.T) {
 		t.Errorf("a run of one minute has a picture of full bars: %s", b)
 	}
 	ho.Store.Now = func() time.Time { return time.Now().Add(2 * time.Minute) }
-	if err := ho.Store.Tx(t.Context(), func(tx *queue.Tx) error { return tx.Book(1, "인스타", queue.UsedRequests, 9, 0) }); err != nil {
+	if err := ho.Store.Tx(t.Context(), func(tx *queue.Tx) error { return tx.Book(1, "instagram", queue.UsedRequests, 9, 0) }); err != nil {
 		t.Fatal(err)
 	}
 	path := "/accounts/" + url.PathEscape("마켓/11번가") + "/" + url.PathEscape(target)
@@ -300,10 +300,13 @@ func TestRunsAreThere(t *testing.T) {
 		t.Errorf("the account: %s", b)
 	}
 	b := ho.look("/runs/1", 200, with("Accept-Language", "ko"))
-	for _, want := range []string{"실행 1", "가격 미설정", "목록 준비", "인스타: 한도가", "&lt;b&gt;", "75.0 %", "인스타 요청(", "1분에 최대 12건", `height="1000.0"`, `class="refused" x="0.00" y="750.0"`, `data-events="view=run&arg=1"`} {
+	for _, want := range []string{"실행 1", "가격 미설정", "목록 준비", "instagram: 한도가", "&lt;b&gt;", "75.0 %", "instagram 요청(", "1분에 최대 12건", `height="1000.0"`, `class="refused" x="0.00" y="750.0"`, `data-events="view=run&arg=1"`} {
 		if !strings.Contains(b, want) {
 			t.Errorf("the run does not say %q: %s", want, b)
 		}
+	}
+	if n := strings.Count(b, "가격 미설정"); n != 1 {
+		t.Errorf("%d times no price is set: requests of OpenAI have none by nature: %s", n, b)
 	}
 	// Several of a kind are told apart by the names of their tabs.
 	for path, want := range map[string]string{"/runs/1": "Run 1", "/jobs/1": "Job 1", path: "\u2068" + html.EscapeString(target) + "\u2069", "/runs": "Runs"} {

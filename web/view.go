@@ -102,6 +102,15 @@ func (s *Server) fragment(w http.ResponseWriter, r *http.Request, name string, d
 	writeHTML(w, http.StatusOK, text)
 }
 
+// With is where a visitor who is not in gets the page in a language, without losing where he wanted to go.
+func (p page) With(lang string) string {
+	separator := "?"
+	if strings.Contains(p.Back, "?") {
+		separator = "&"
+	}
+	return p.Back + separator + "lang=" + lang
+}
+
 func (s *Server) pageOf(r *http.Request, title string, data any, of ...any) page {
 	p := page{Lang: language(r), Theme: theme(r), Path: r.URL.Path, Title: clipped(named(language(r), title, of...), mostTitle), LoggedIn: s.Token != "" && s.cookie(r) != "", Data: data}
 	if r.Method == http.MethodPost && isHere(r.PostFormValue("back")) {
