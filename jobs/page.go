@@ -284,8 +284,8 @@ func (p *Pipeline) ended(w queue.Walk) queue.Commit {
 	}
 }
 
-// walkEnded ends the crawl of the run when it was the last walk, and then lets the batch go. A walk that ended cleanly
-// leaves nothing of earlier failures to be done.
+// walkEnded ends the crawl of the run when it was the last walk. A walk that ended cleanly leaves nothing of earlier failures to be
+// done.
 func (p *Pipeline) walkEnded(tx *queue.Tx, w queue.Walk) error {
 	if w.State == queue.WalkIdle {
 		if err := tx.DropDead(pageKey(w)); err != nil {
@@ -302,11 +302,16 @@ func (p *Pipeline) walkEnded(tx *queue.Tx, w queue.Walk) error {
 			return err
 		}
 	}
-	crawled, err := tx.CrawledRun(w.Run)
+	return p.crawled(tx, w.Run)
+}
+
+// crawled lets the batch go when every walk of a run has ended, and none is to begin.
+func (p *Pipeline) crawled(tx *queue.Tx, run int64) error {
+	crawled, err := tx.CrawledRun(run)
 	if err != nil || !crawled {
 		return err
 	}
-	return tx.Hurry(formKey(w.Pipeline))
+	return tx.Hurry(formKey(p.Name))
 }
 
 // pageFailed decides what a refusal means for the walk; what the engine decides passes through.

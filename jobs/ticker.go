@@ -526,8 +526,7 @@ func (e *Engine) seed(ctx context.Context, p *Pipeline, r queue.Run) error {
 		if err := tx.SeedRun(r.ID); err != nil {
 			return err
 		}
-		_, err = tx.CrawledRun(r.ID)
-		return err
+		return p.crawled(tx, r.ID)
 	})
 }
 

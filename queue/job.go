@@ -128,7 +128,11 @@ func (tx *Tx) Again(d time.Duration) {
 
 // Hurry makes the live job with this key due now. One that is in flight comes back at once when it says Again.
 func (tx *Tx) Hurry(key string) error {
-	rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` from job where key = ? and state = 'live' and taken_at is null`+lockJobs.in(tx.s), []any{key}, scanJob)
+	// Between two looks it could come back to where the first one looked.
+	if _, err := list(tx.ctx, tx.tx, `select id from job where key = ? and state = 'live'`+lockJobs.in(tx.s), []any{key}, scanID); err != nil {
+		return err
+	}
+	rows, err := list(tx.ctx, tx.tx, `select `+jobColumns+` from job where key = ? and state = 'live' and taken_at is null`, []any{key}, scanJob)
 	if err != nil {
 		return err
 	}
