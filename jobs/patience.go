@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"sumbi/queue"
 )
@@ -17,24 +16,28 @@ func (e *Engine) leaveRecords(ctx context.Context, p *Pipeline, r queue.Run) err
 	if p.Patience <= 0 || r.Seeded.IsZero() || !r.Crawled.IsZero() {
 		return nil
 	}
-	outages, err := e.Store.Outages(ctx)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(outages, func(o queue.Outage) bool { return o.Upstream == p.Lane })
-	if i < 0 || e.Store.Now().Sub(outages[i].Since) < p.Patience {
+	// What another process has met says nothing of this one, and what nobody was asked about since the run began may be over.
+	o, away := e.worker.Away(p.Lane)
+	if !away || e.Store.Now().Sub(o.Since) < p.Patience || o.Next.Before(r.Seeded) {
 		return nil
 	}
-	walks, err := e.Store.OnlyRecords(ctx, r.ID, leaveChunk)
+	walks, err := e.Store.OnlyRecords(ctx, r.ID, o.Since, leaveChunk)
 	if err != nil || len(walks) == 0 {
 		return err
 	}
 	if first, err := e.Store.First(ctx); err != nil || !first {
 		return err // another machine does it
 	}
-	why := fmt.Sprintf("%s does not answer: %s", p.Lane, outages[i].Reason)
+	why := fmt.Sprintf("%s does not answer: %s", p.Lane, o.Reason)
 	return e.Store.Tx(ctx, func(tx *queue.Tx) error {
 		for _, w := range walks {
+			w, err := tx.Walk(w.ID)
+			if err != nil {
+				return err
+			}
+			if w.State != queue.WalkWalking || w.Run != r.ID {
+				continue
+			}
 			// One that is in flight says itself what came of it.
 			if waits, err := tx.Discard(pageKey(w)); err != nil || !waits {
 				if err != nil {
@@ -42,11 +45,9 @@ func (e *Engine) leaveRecords(ctx context.Context, p *Pipeline, r queue.Run) err
 				}
 				continue
 			}
-			w, err := tx.Walk(w.ID)
-			if err != nil {
-				return err
-			}
+			cuts := w.Cuts
 			leave(&w, why)
+			w.Cuts = cuts // it was not asked for
 			if err := tx.Advance(&w); err != nil {
 				return err
 			}

@@ -538,10 +538,10 @@ func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets
 				return err
 			}
 			named, full := len(r.Targets) > 0, r.Whole && !p.Whole
-			if known.State == queue.WalkGone && known.Misses >= goneRuns && !full && !named && (!p.Whole || tx.Now().Sub(known.Tried) < goneAgain) {
+			if known.State == queue.WalkGone && known.Misses >= goneRuns && !full && !named && (!p.Whole || within(tx.Now().Sub(known.Tried), goneAgain)) {
 				continue
 			}
-			if !named && !full && tx.Now().Sub(known.Tried) < p.Pause {
+			if !named && !full && within(tx.Now().Sub(known.Tried), p.Pause) {
 				continue
 			}
 			if why, err := p.loggedOut(tx, t); err != nil || why != "" {
@@ -576,6 +576,10 @@ func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets
 		return nil
 	})
 }
+
+// within reports whether less than d has gone by since an instant, which was in the past: one of a clock that was ahead counts for
+// nothing.
+func within(since, d time.Duration) bool { return since >= 0 && since < d }
 
 // stuck says why nothing in these lanes can go on without a person, or "" while something can. broke names the budget that
 // is used up.

@@ -656,6 +656,61 @@ func TestVelogFailuresKeepNobody(t *testing.T) {
 	}
 }
 
+// TestVelogOutageOfAnotherProcess checks that statistics which can be read are read, whatever another machine or an earlier process
+// has met, and that those left because of an outage of one's own are not taken for such that velog does not give any more.
+func TestVelogOutageOfAnotherProcess(t *testing.T) {
+	unreached := &adapters.Error{Kind: adapters.Temporary, Reason: adapters.ReasonUnreachable, Upstream: "velog", Err: errors.New("no such host")}
+	for name, failure := range map[string]*adapters.Error{"of another": nil, "of one's own": unreached} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.limit = time.Hour
+				v := newVelogWorld(t, w, sim.Options{Seed: 6, Velog: sim.VelogOptions{Users: 1, Posts: 20}})
+				v.workers = 1
+				w.boot()
+				told := false
+				v.source.before = func(q adapters.Query) error {
+					if q.List != velog.ListStats {
+						return nil
+					}
+					if failure != nil {
+						return failure
+					}
+					if !told {
+						told = true
+						w.exec(`insert into outage (upstream, since, next_at, reason, jobs) values ('velog', '1999-12-01T00:00:00.000Z', '1999-12-01T00:10:00.000Z', '502', 3)`)
+					}
+					time.Sleep(2 * time.Second)
+					return nil
+				}
+				v.everybody()
+				v.turn()
+				if left := w.query(`select count(*) from walk where list like '%/%' and state = 'unfinished'`); (left == "0") != (failure == nil) {
+					t.Errorf("%s lists are left", left)
+				}
+				w.is(`select count(*) from walk where note like '%does not answer%' and cuts > 0`, "0")
+			})
+		})
+	}
+}
+
+// TestTurnAfterAClockThatWasAhead checks that a user whose last turn was of a clock that was ahead has the next one all the same.
+func TestTurnAfterAClockThatWasAhead(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		v := newVelogWorld(t, w, sim.Options{Seed: 6, Velog: sim.VelogOptions{Users: 2, Posts: 2}})
+		v.pace = 10 * time.Minute
+		w.boot()
+		v.everybody()
+		all := v.sim.Users()
+		w.exec(`insert into target (pipeline, target, tried_at) values ('velog', '` + all[0].Username + `', '2009-01-01T00:00:00.000Z')
+			on conflict (pipeline, target) do update set tried_at = excluded.tried_at`)
+		w.exec(`update target set state = 'gone', misses = 9, tried_at = '2009-01-01T00:00:00.000Z' where target = '` + all[1].Username + `'`)
+		v.turn()
+		if len(v.source.turns) != 2 {
+			t.Errorf("turns: %v, want both", v.source.turns)
+		}
+	})
+}
+
 // runs is how many runs have ended.
 func (v *velogWorld) runs() int {
 	n, err := strconv.Atoi(v.query(`select count(*) from run where state = 'done'`))

@@ -38,6 +38,7 @@ type breaker struct {
 	row      int            // failures in a row
 	jobs     map[int64]bool // that failed in it, as far as it matters
 	first    time.Time      // failure of the row
+	met      time.Time      // the first failure of the row that this process met
 	answered time.Time      // the newest answer of the upstream
 	open     bool
 	outage   Outage // while open
@@ -124,6 +125,9 @@ func (b *breaker) fail(now time.Time, job int64, e *adapters.Error) (v verdict, 
 	if b.row == 0 && !b.open {
 		b.first = now
 	}
+	if b.row == 0 {
+		b.met = now
+	}
 	b.row++
 	if len(b.jobs) < jobsLimit {
 		b.jobs[job] = true
@@ -201,6 +205,22 @@ func (b *breaker) away() (o Outage, open bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.outage, b.open
+}
+
+// Away returns the outage of an upstream that this process has met itself, and since when it has; false when there is none, or
+// only one that another process has told of.
+func (w *Worker) Away(upstream string) (o Outage, away bool) {
+	w.mu.Lock()
+	b := w.breakers[upstream]
+	w.mu.Unlock()
+	if b == nil {
+		return o, false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o = b.outage
+	o.Since = b.met
+	return o, b.open && b.row > 0
 }
 
 // Admit says whether a step may call an upstream that is not its lane's own. While that is away all but a probe are told

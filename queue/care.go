@@ -209,23 +209,31 @@ func (s *file) tend(ctx context.Context, w *Worker) (changed bool, err error) {
 // setBack makes due what waits for an instant of a clock that was set back since the last look, as it may be when the machine
 // learns the time only after its start: else it waited for as long as the clock was ahead.
 func (s *file) setBack(ctx context.Context, w *Worker) error {
-	wall, looked := s.wall, s.looked
-	s.wall, s.looked = s.Now().Round(0), time.Now()
-	if wall.IsZero() {
+	wall, looked := s.Now().Round(0), time.Now()
+	by := looked.Sub(s.looked) - wall.Sub(s.wall)
+	if s.wall.IsZero() || by <= near {
+		s.wall, s.looked = wall, looked
 		return nil
 	}
-	by := s.looked.Sub(looked) - s.wall.Sub(wall)
-	if by <= near {
-		return nil
-	}
-	w.Log.Warn("the clock was set back; what waits is looked at anew", "by", by.Round(time.Second))
-	return s.Tx(ctx, func(tx *Tx) (err error) {
+	err := s.Tx(ctx, func(tx *Tx) (err error) {
 		if _, err := tx.exec(`update goqite set timeout = ? where timeout > ? and id not in (select message from job where taken_at is not null and message is not null)`, stamp(tx.now), stamp(tx.now)); err != nil {
+			return err
+		}
+		if _, err := tx.exec(`update walk set rest_until = ? where rest_until > ?`, stamp(tx.now), stamp(tx.now)); err != nil {
+			return err
+		}
+		if _, err := tx.exec(`update target set tried_at = ? where tried_at > ?`, stamp(tx.now), stamp(tx.now)); err != nil {
 			return err
 		}
 		s.later, err = tx.hasten(newest)
 		return err
 	})
+	if err != nil {
+		return err // the next look sees the step again
+	}
+	s.wall, s.looked = wall, looked
+	w.Log.Warn("the clock was set back; what waits is looked at anew", "by", by.Round(time.Second))
+	return nil
 }
 
 // shorten empties a log that has grown long.

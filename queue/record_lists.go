@@ -48,9 +48,11 @@ func (s *Store) BrokenLists(ctx context.Context) (broken []RecordLists, err erro
 	return broken, err
 }
 
-// OnlyRecords returns up to n of a run's walks that are under way when all of them are of lists of one record, else none.
-func (s *Store) OnlyRecords(ctx context.Context, run int64, n int) ([]Walk, error) {
+// OnlyRecords returns up to n of a run's walks that are under way when all of them are of lists of one record and none of such
+// lists was read since an instant, else none.
+func (s *Store) OnlyRecords(ctx context.Context, run int64, since time.Time, n int) ([]Walk, error) {
 	ws, err := list(ctx, s.read, `select `+walkColumns+` from walk where run = ? and state = 'walking' and list like '%/%'
-		and not exists (select 1 from walk o where o.run = ? and o.state = 'walking' and o.list not like '%/%') order by id limit ?`, []any{run, run, n}, scanWalk)
+		and not exists (select 1 from walk o where o.run = ? and o.state = 'walking' and o.list not like '%/%')
+		and not exists (select 1 from walk o where o.run = ? and o.state = 'idle' and o.list like '%/%' and o.ended_at >= ?) order by id limit ?`, []any{run, run, run, stamp(since), n}, scanWalk)
 	return ws, s.explain(err)
 }

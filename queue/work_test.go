@@ -97,6 +97,29 @@ func TestClockSetBack(t *testing.T) {
 	})
 }
 
+// TestClockSetBackOnABadDay checks that a step back that could not be dealt with at once is not forgotten, and that what is left
+// alone until an instant of the wrong clock is not.
+func TestClockSetBackOnABadDay(t *testing.T) {
+	fileOnly(t)
+	bubble(t, func(t *testing.T, s *queue.Store) {
+		ahead := 9 * time.Hour
+		s.Now = func() time.Time { return time.Now().Add(ahead) }
+		check(t, s.Tend(t.Context()))
+		later := s.Now().Add(time.Hour).UTC().Format("2006-01-02T15:04:05.000Z")
+		check(t, s.Exec(t.Context(), `insert into walk (pipeline, target, list, rest_until) values ('벨로그', '하나', '글', ?)`, later))
+		check(t, s.Exec(t.Context(), `insert into target (pipeline, target, tried_at) values ('벨로그', '하나', ?)`, later))
+		ahead = 0
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := s.Tend(ctx); err == nil {
+			t.Error("the failure is not told of")
+		}
+		check(t, s.Tend(t.Context()))
+		now := s.Now().UTC().Format("2006-01-02T15:04:05.000Z")
+		rows(t, s, `select rest_until from walk union all select tried_at from target`, now, now)
+	})
+}
+
 // TestLateWorker checks that a handler that outlives its hold writes nothing.
 func TestLateWorker(t *testing.T) {
 	bubble(t, func(t *testing.T, s *queue.Store) {

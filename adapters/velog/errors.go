@@ -77,7 +77,7 @@ func refusal(status int, all []graphQLError) *adapters.Error {
 	case code == "BAD_REQUEST", code == "BAD_USER_INPUT", code == "GRAPHQL_VALIDATION_FAILED", code == "GRAPHQL_PARSE_FAILED", status >= 400 && status < 500:
 		return fail(adapters.Permanent, "", worded)
 	}
-	return fail(adapters.Temporary, adapters.ReasonFailed, said) // velog itself has answered: others may well get what they ask for
+	return fail(adapters.Temporary, adapters.ReasonFailed, said) // velog itself has answered
 }
 
 // refusal is the error of an operation that velog has answered.
@@ -86,8 +86,18 @@ func (s *Source) refusal(status int, o operation, all []graphQLError) error {
 	if e.Reason == adapters.ReasonSlow {
 		e.After = s.slow
 	}
+	e.Reason = o.failed(e.Reason)
 	e.Err = fmt.Errorf("%s: %w", o.Name, e.Err)
 	return e
+}
+
+// failed is the reason of a failure of an operation. That of a post's statistics or of a list is nobody else's; when velog cannot
+// even tell whose a session is, it is away.
+func (o operation) failed(reason string) string {
+	if reason == adapters.ReasonFailed && o.Name == currentUser().Name {
+		return ""
+	}
+	return reason
 }
 
 // slow says that a statement of the upstream's database was cancelled because it took too long.

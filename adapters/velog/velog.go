@@ -232,6 +232,7 @@ func (s *Source) call(ctx context.Context, client *rest.Client, c *session, o op
 	resp, err := client.Do(req)
 	if err != nil {
 		if e, ok := errors.AsType[*adapters.Error](err); ok {
+			e.Reason = o.failed(e.Reason)
 			switch e.Reason {
 			case adapters.ReasonUnknown:
 				e.Reason = "" // a question that may have been answered is asked again

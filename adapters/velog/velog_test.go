@@ -452,6 +452,18 @@ func TestErrorsOfThePostsOfV3(t *testing.T) {
 	}
 }
 
+// TestFailureOfTheCurrentUser checks that velog is taken to be away when it fails at what comes before everything else.
+func TestFailureOfTheCurrentUser(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{200, 500} {
+		up := &script{v3: says(status, `{"data":null,"errors":[{"message":"x","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}`)}
+		_, err := scripted(t, up, velog.Options{}).Fetch(t.Context(), adapters.Query{List: velog.ListPosts, Target: "example", Credential: believed()})
+		if e := adapters.Classify(err); e == nil || e.Kind != adapters.Temporary || e.Reason != "" || e.Upstream != "velog" || len(up.sent) != 1 {
+			t.Errorf("%d: got %+v after %v", status, e, up.sent)
+		}
+	}
+}
+
 func TestWrongQueries(t *testing.T) {
 	t.Parallel()
 	up := &script{}
