@@ -21,7 +21,7 @@ func (e *Engine) leaveRecords(ctx context.Context, p *Pipeline, r queue.Run) err
 	if !away || e.Store.Now().Sub(o.Since) < p.Patience || o.Next.Before(r.Seeded) {
 		return nil
 	}
-	walks, err := e.Store.OnlyRecords(ctx, r.ID, o.Since, leaveChunk)
+	walks, err := e.Store.OnlyRecords(ctx, r.ID, e.Store.Now().Add(-p.Patience), leaveChunk) // nor is it away where one was just read
 	if err != nil || len(walks) == 0 {
 		return err
 	}
