@@ -345,10 +345,10 @@ func (s batchStep) create(ctx context.Context) (queue.Commit, error) {
 		case c.Kind == adapters.Permanent && c.Reason == adapters.ReasonGone:
 			// Somebody has removed it, or the key is that of another project now. Another upload costs nothing. When that does not
 			// help, a person does, and then it begins anew.
-			given := s.b.Broken == maxBroken
+			enough := s.b.Broken == maxBroken
 			s.b.Broken = (s.b.Broken + 1) % (maxBroken + 1)
 			s.b.State, s.b.InputFile, s.b.Note = queue.BatchChosen, "", "the uploaded file is gone: "+err.Error()
-			if !given {
+			if !enough {
 				return s.save(s.p.Ask.Poll), nil
 			}
 			if err := s.e.Store.Note(ctx, s.j, func(tx *queue.Tx) error { return tx.SaveBatch(s.b) }); err != nil {

@@ -26,8 +26,8 @@ const (
 )
 
 // mapCache keeps what the map needs of the state in memory while somebody looks at the map: about 120 bytes a place and 12 a
-// mention, and the places twice while they are read again. So every filter is answered without a look at the state. Who looks waits only for the first reading; later ones are
-// made while what was read before is shown.
+// mention, and the places twice while they are read again. So every filter is answered without a look at the state. Who looks waits
+// only for the first reading; later ones are made while what was read before is shown.
 type mapCache struct {
 	mu      sync.Mutex
 	index   *mapIndex
