@@ -139,6 +139,7 @@ func TestBooks(t *testing.T) {
 	t.Parallel()
 	faults := sim.Trouble(0.03)
 	faults.OpenAI.LineMissing = sim.Fault{} // nobody tells the tokens of an answer that is nowhere
+	faults.Instagram.Error500 = sim.Fault{Skip: 3, Count: 2}
 	w := newWorld(t, sim.Options{Seed: 41, Accounts: 4, Posts: 50, Latency: 10 * time.Millisecond, BatchStep: 50 * time.Millisecond, Faults: faults},
 		"every = \"72h\"\n\n[queue]\nbackoff = \"20ms\"\nbackoff_max = \"200ms\"\n")
 	w.priced("[budget]\nrun = 9.5\nmonth = 10\n")
