@@ -266,9 +266,14 @@ func (e *Engine) due(ctx context.Context, p *Pipeline) (time.Time, error) {
 // clockSlack is by how much clocks may differ, or be set, that are taken for the same.
 const clockSlack = time.Minute
 
-// tooFar says that a turn was reckoned by a clock that was set back since: from now on, no schedule leads so far.
+// tooFar says that a turn was reckoned by a clock that was set back since: from now on, no schedule leads so far. The one behind
+// the next turn is right all the same: the next turn has been taken, by the clock of then.
 func (p *Pipeline) tooFar(next, now time.Time) bool {
-	return p.Next != nil && !next.IsZero() && next.After(p.Next(now.Add(clockSlack)))
+	if p.Next == nil || next.IsZero() {
+		return false
+	}
+	turn := p.Next(now.Add(clockSlack))
+	return next.After(turn) && !next.Equal(p.Next(turn))
 }
 
 // follow moves one run on: start, seed, end, or say why it stands still. Delivery belongs to a run that somebody waits for;
