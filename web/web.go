@@ -40,7 +40,7 @@ const (
 )
 
 // shutdownTime is how long requests that are being answered may take after a stop.
-const shutdownTime = 5 * time.Second
+var shutdownTime = 5 * time.Second // changed by tests
 
 // Server answers on one address. Without a Token everything is open to this machine, and nothing to others. With one, /healthz,
 // /readyz, the form at /login and the signed webhook are open, everything else is for who has it.
@@ -161,7 +161,7 @@ func (s *Server) Handler() http.Handler {
 // connections to the state.
 const mostRead = 2
 
-var readTime = 10 * time.Second // changed by tests that are slowed down
+var readTime = 10 * time.Second // changed by tests
 
 // bounded bounds what is read for pages and the API. What is streamed, metrics and the map, which reads for all at once, have bounds
 // of their own.
