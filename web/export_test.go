@@ -14,7 +14,9 @@ import (
 
 // Nobody waits for an answer to a test, and the machine may be slow: only what hangs comes to these bounds.
 func init() {
-	readTime, sessionWait, readyWithin, doTime, shutdownTime = 5*time.Minute, 5*time.Minute, 5*time.Minute, 5*time.Minute, 5*time.Minute
+	for _, bound := range []*time.Duration{&readTime, &sessionWait, &readyWithin, &doTime, &shutdownTime, &silentTime} {
+		*bound = 5 * time.Minute
+	}
 }
 
 // SetClock makes s live by another clock. It comes before Handler.
