@@ -472,7 +472,7 @@ func TestListenWithoutATokenStaysHere(t *testing.T) {
 	t.Parallel()
 	w, _, _ := serve(t, "")
 	for _, addr := range []string{":0", "0.0.0.0:0", "[::]:0"} {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), hang)
 		defer cancel()
 		if err := w.Listen(ctx, addr); err == nil || !strings.Contains(err.Error(), "SUMBI_TOKEN") {
 			t.Errorf("%s: %v", addr, err)

@@ -22,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -275,10 +276,23 @@ func (p *Page) problemsSoFar() []string {
 	return append([]string(nil), p.problems...)
 }
 
-// Go goes to an address and waits until it is loaded.
+// Go goes to an address, which is of another document than the one that is shown, and waits until that is loaded.
 func (p *Page) Go(url string) {
 	p.t.Helper()
-	p.Do(chromedp.Navigate(url))
+	p.Wait(`window.left = true`)
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	err := chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		r, err := cdp.Call(ctx, t, page.Navigate, page.NavigateParams{URL: url})
+		if err == nil && r.ErrorText != "" {
+			err = errors.New(r.ErrorText)
+		}
+		return err
+	}))
+	if err != nil {
+		p.t.Fatalf("go to %s: %v\nthe page's problems: %q", url, err, p.problemsSoFar())
+	}
+	p.Wait(`!window.left`)
 }
 
 // Eval returns the value of an expression of JavaScript; a promise's is waited for.
