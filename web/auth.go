@@ -253,9 +253,10 @@ type session struct{ ends, asked time.Time }
 
 const (
 	sessionTrust = 10 * time.Second // for how long an answer of the state counts: as long a session lives on that was ended elsewhere
-	sessionWait  = 2 * time.Second  // for its answer
 	sessionKnown = 4 * sessionMost  // of which answers are remembered
 )
+
+var sessionWait = 2 * time.Second // for an answer of the state; changed by tests
 
 // newSession is a cookie's value: chance, and a seal by which what others made up is told without a look at the state. Another token
 // ends all sessions.

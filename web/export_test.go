@@ -12,6 +12,13 @@ import (
 	"sumbi/queue"
 )
 
+// Nobody waits for an answer to a test, and the machine may be slow: only what hangs comes to these bounds.
+func init() {
+	for _, bound := range []*time.Duration{&readTime, &sessionWait, &readyWithin, &doTime, &shutdownTime, &silentTime} {
+		*bound = 5 * time.Minute
+	}
+}
+
 // SetClock makes s live by another clock. It comes before Handler.
 func (s *Server) SetClock(now func() time.Time) { s.now = now }
 

@@ -442,7 +442,7 @@ func (s *Server) askJobs(w http.ResponseWriter, r *http.Request) {
 }
 
 // doTime is how long what is done with many may take in one request; what is left is asked about again.
-const doTime = 15 * time.Second
+var doTime = 15 * time.Second // changed by tests
 
 // unableShown is how many reasons are shown why something could not be done.
 const unableShown = 20

@@ -2,6 +2,8 @@ package web_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"image"
 	"image/color"
 	"image/png"
@@ -258,6 +260,41 @@ func TestMapAway(t *testing.T) {
 	p.Wait(`/ of 2\d,\d{3} /.test(document.querySelector("#map-list h2").textContent)`)
 	// The dots are called by their names, though these were not to be had at first.
 	p.Wait(`[...document.querySelectorAll("#map .map-dot")].every((d) => d.title) && document.querySelector("#map .map-dot")`)
+}
+
+// TestMapNamesLate has names that come late, when another filter leaves others at these spots: they are called by their own.
+func TestMapNamesLate(t *testing.T) {
+	t.Parallel()
+	w := &web.Server{Store: bigtest.Open(t, postgres), Log: slog.New(slog.DiscardHandler)}
+	h := w.Handler()
+	late, end := context.WithCancel(t.Context())
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if at := r.FormValue("at"); r.URL.Path == "/map/names" && r.FormValue("area") == "" && at != "" {
+			<-late.Done()
+			names := []any{}
+			for i, n := range strings.Split(at, ",") {
+				if names = append(names, json.Number(n)); i%2 == 1 {
+					names = append(names, "옛 이름")
+				}
+			}
+			_ = json.NewEncoder(w).Encode(map[string]any{"names": names})
+			return
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(srv.Close)
+	t.Cleanup(end)
+	p := browsertest.Open(t, srv.URL+"/map#16/37.5663/126.9922", browsertest.Options{})
+	p.Wait(mapReady + ` && document.querySelector("#map .map-dot")`)
+	p.Fill("[name=area]", "서울")
+	const named = `document.querySelector("#map .map-dot") && [...document.querySelectorAll("#map .map-dot")].every((d) => d.title)`
+	p.Wait(`Number(document.getElementById("map").dataset.shown) < 40000 && ` + named)
+	end()
+	p.Wait(`performance.getEntriesByType("resource").some((e) => /names.at=/.test(e.name))`)
+	browsertest.Eval[string](p, `fetch("/map/names?at=").then((answer) => answer.text())`) // what came before it has been heard
+	if !browsertest.Eval[bool](p, named+` && [...document.querySelectorAll("#map .map-dot")].every((d) => d.title !== "옛 이름")`) {
+		t.Error("a place is called by the name of another")
+	}
 }
 
 // TestMapLooks looks at the map on a telephone and on a desk, by day and by night.

@@ -227,9 +227,11 @@ func TestLiveComesBack(t *testing.T) {
 	s := overviewOf(w.Store)
 	s.Token = token
 	h := s.Handler()
-	var refuse atomic.Int64
+	var refuse atomic.Bool
+	var refused atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/events" && refuse.Add(-1) >= 0 {
+		if r.URL.Path == "/events" && refuse.Load() {
+			refused.Add(1)
 			http.Error(w, "bad gateway", http.StatusBadGateway)
 			return
 		}
@@ -242,13 +244,18 @@ func TestLiveComesBack(t *testing.T) {
 	p := browsertest.Open(t, srv.URL+"/", browsertest.Options{Language: "en"})
 	p.Allow("401")
 	p.Allow("502")
-	refuse.Store(2)
+	refuse.Store(true)
 	p.Fill("#token", token)
 	p.Click(`.login button`)
 	p.Wait(`document.querySelector("#live.lost")`)
+	until(t, "it does not come again", func() bool { return refused.Load() > 1 })
+	refuse.Store(false)
 	p.Wait(`document.querySelector("#live.live")`)
-	browsertest.Eval[bool](p, `fetch("/logout", { method: "POST" }).then(() => true)`)
-	refuse.Store(1)
+	browsertest.Eval[string](p, `fetch("/logout", { method: "POST" }).then((answer) => answer.text())`)
+	refuse.Store(true)
+	before := refused.Load()
 	srv.CloseClientConnections()
+	until(t, "it does not come back", func() bool { return refused.Load() > before })
+	refuse.Store(false)
 	p.Wait(`document.querySelector("#token")`)
 }

@@ -122,6 +122,7 @@ func TestMatchingLeft(t *testing.T) {
 	s.Rates = func() []web.Rate { return []web.Rate{{Upstream: "naver", Limit: 5, Seconds: seconds}} }
 	ho := &house{t: t, clock: clock{at: time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)}, Server: s}
 	ho.SetClock(ho.clock.now)
+	s.Store.Now = ho.clock.now // machines count what they ask by the second: all this is within one
 	ho.h = ho.Handler()
 	t.Cleanup(ho.CloseLive)
 	extracted(t, s.Store, "p1", "식당", restaurants(200), nil)

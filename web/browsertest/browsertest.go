@@ -22,12 +22,13 @@ import (
 	"github.com/chromedp/cdproto/input"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
-// patience is how long a page may take to become what a test waits for.
-const patience = 2 * time.Minute
+// patience is how long a page may take to become what a test waits for: only what hangs takes so long, however busy the machine is.
+const patience = 5 * time.Minute
 
 // Options say how a page is looked at.
 type Options struct {
@@ -39,8 +40,9 @@ type Options struct {
 
 // Page is a page in a browser. A test uses it from one goroutine.
 type Page struct {
-	t   testing.TB
-	ctx context.Context
+	t       testing.TB
+	ctx     context.Context
+	scripts bool // the page's own run
 
 	mu       sync.Mutex
 	problems []string
@@ -81,6 +83,9 @@ func Chromium() ([]chromedp.ExecAllocatorOption, error) {
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("disable-default-apps", true), chromedp.Flag("disable-extensions", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.Flag("metrics-recording-only", true), chromedp.Flag("hide-scrollbars", true), chromedp.Flag("force-color-profile", "srgb"),
+		// Many pages are looked at together: none is put off for another, and what is pressed before one was painted is not lost.
+		chromedp.Flag("disable-background-timer-throttling", true), chromedp.Flag("disable-backgrounding-occluded-windows", true),
+		chromedp.Flag("disable-renderer-backgrounding", true), chromedp.Flag("disable-hang-monitor", true), chromedp.Flag("allow-pre-commit-input", true),
 		// A page that asks for another machine gets no answer, whatever the test looks at.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1 , EXCLUDE localhost"),
 	}, nil
@@ -118,7 +123,7 @@ func Open(t testing.TB, url string, o Options) *Page {
 		t.Fatal(one.err)
 	}
 	ctx, cancel := chromedp.NewContext(one.ctx, chromedp.WithNewBrowserContext())
-	p := &Page{t: t, ctx: ctx}
+	p := &Page{t: t, ctx: ctx, scripts: !o.NoScript}
 	t.Cleanup(func() {
 		cancel()
 		p.mu.Lock()
@@ -271,10 +276,23 @@ func (p *Page) problemsSoFar() []string {
 	return append([]string(nil), p.problems...)
 }
 
-// Go goes to an address and waits until it is loaded.
+// Go goes to an address, which is of another document than the one that is shown, and waits until that is loaded.
 func (p *Page) Go(url string) {
 	p.t.Helper()
-	p.Do(chromedp.Navigate(url))
+	p.Wait(`window.left = true`)
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	err := chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		r, err := cdp.Call(ctx, t, page.Navigate, page.NavigateParams{URL: url})
+		if err == nil && r.ErrorText != "" {
+			err = errors.New(r.ErrorText)
+		}
+		return err
+	}))
+	if err != nil {
+		p.t.Fatalf("go to %s: %v\nthe page's problems: %q", url, err, p.problemsSoFar())
+	}
+	p.Wait(`!window.left`)
 }
 
 // Eval returns the value of an expression of JavaScript; a promise's is waited for.
@@ -299,51 +317,92 @@ func eval[T any](p *Page, expression string) (T, error) {
 	return v, json.Unmarshal([]byte(text), &v)
 }
 
-// Wait waits until an expression of JavaScript is true. It may be about a page that is only being loaded.
-func (p *Page) Wait(expression string) {
+// insist tries something until it is done, for as long as a test waits for anything.
+func (p *Page) insist(what string, try func(ctx context.Context) error) {
 	p.t.Helper()
-	until := time.Now().Add(patience)
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
 	for {
-		v, err := eval[bool](p, `!!(`+expression+`)`)
-		if err == nil && v {
+		err := try(ctx)
+		if err == nil {
 			return
 		}
-		if time.Now().After(until) {
-			p.Screenshot("failed-" + strings.ReplaceAll(p.t.Name(), "/", "-"))
-			p.t.Fatalf("%s is not true after %s (%v)\nthe page's problems: %q", expression, patience, err, p.problemsSoFar())
-		}
 		select {
-		case <-look.C:
-		case <-p.ctx.Done():
-			p.t.Fatal(p.ctx.Err())
+		case <-again.C:
+		case <-ctx.Done():
+			p.Screenshot("failed-" + strings.ReplaceAll(p.t.Name(), "/", "-"))
+			p.t.Fatalf("%s: not within %s: %v\nthe page's problems: %q", what, patience, err, p.problemsSoFar())
 		}
 	}
 }
 
-// Click clicks on the first element of a CSS selector, once it can be seen. When the page has put another one in its place just
-// then, that one is clicked on.
-func (p *Page) Click(css string) {
+// Wait waits until the page is loaded as a whole, with its scripts, and an expression of JavaScript is true. It may be about a page
+// that is only being loaded.
+func (p *Page) Wait(expression string) {
 	p.t.Helper()
-	until := time.Now().Add(patience)
-	for {
-		ctx, cancel := context.WithDeadline(p.ctx, until)
-		err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(css)))
-		cancel()
-		if err == nil {
-			return
+	p.insist(expression, func(context.Context) error {
+		is, err := eval[bool](p, `document.readyState === "complete" && !!(`+expression+`)`)
+		if err == nil && !is {
+			err = errors.New("it is not true")
 		}
-		if !strings.Contains(err.Error(), "node with given id") || time.Now().After(until) {
-			p.t.Fatalf("click %s: %v\nthe page's problems: %q", css, err, p.problemsSoFar())
+		return err
+	})
+}
+
+// aim lets the mouse reach nothing but the first element of a CSS selector, until it has clicked there.
+const aim = `((css) => {
+	window.aimed?.end();
+	const types = ["pointerdown", "mousedown", "pointerup", "mouseup", "click"];
+	window.aimed = { hit: false, end: () => types.forEach((t) => removeEventListener(t, look, true)) };
+	function look(e) {
+		if (!e.isTrusted) return;
+		if (!document.querySelector(css)?.contains(e.target)) {
+			e.preventDefault();
+			e.stopImmediatePropagation();
+			window.aimed.instead = e.type + " on " + (e.target.outerHTML ?? e.target.nodeName).slice(0, 200);
+		} else if (e.type === "click") {
+			window.aimed.hit = true;
+			window.aimed.end();
 		}
 	}
+	types.forEach((t) => addEventListener(t, look, true));
+})`
+
+// Click clicks on the first element of a CSS selector, once it can be seen. When the page has moved it just then, or has put another
+// one in its place, it is clicked on where it is now.
+func (p *Page) Click(css string) {
+	p.t.Helper()
+	p.Wait(`true`)
+	selector, err := json.Marshal(css)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.insist("click "+css, func(ctx context.Context) error {
+		if !p.scripts { // the page does not move by itself
+			return chromedp.Do(ctx, chromedp.Click(chromedp.CSS(css)))
+		}
+		if _, err := eval[any](p, aim+`(`+string(selector)+`)`); err != nil {
+			return err
+		}
+		missed := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(css)))
+		var instead string
+		p.insist("see what was clicked on", func(context.Context) (err error) { // another page, to which a click led, knows of none
+			instead, err = eval[string](p, `window.aimed && !window.aimed.hit ? window.aimed.instead ?? "nothing" : ""`)
+			return err
+		})
+		if instead != "" {
+			return errors.Join(errors.New("clicked on "+instead), missed)
+		}
+		return nil
+	})
 }
 
 // Press presses keys, such as "a" or kb.Tab, one after the other, wherever the focus is. A page hears keys once its scripts run.
 func (p *Page) Press(keys ...string) {
 	p.t.Helper()
-	p.Wait(`document.readyState === "complete"`)
+	p.Wait(`true`)
 	for _, k := range keys {
 		p.Do(chromedp.KeyEvent(k))
 	}
@@ -358,10 +417,18 @@ func (p *Page) Held(key string) {
 	}))
 }
 
-// Fill writes into a field.
+// Fill writes into a field, or chooses from a list.
 func (p *Page) Fill(css, text string) {
 	p.t.Helper()
-	p.Do(chromedp.SetValue(chromedp.CSS(css), text))
+	p.Wait(`true`)
+	p.insist("fill "+css, func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.SetValue(chromedp.CSS(css), text)) })
+}
+
+// Focus puts the focus on the first element of a CSS selector.
+func (p *Page) Focus(css string) {
+	p.t.Helper()
+	p.Wait(`true`)
+	p.insist("focus "+css, func(ctx context.Context) error { return chromedp.Do(ctx, chromedp.Focus(chromedp.CSS(css))) })
 }
 
 // Text is what is to be read in the first element of a CSS selector.

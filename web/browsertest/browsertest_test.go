@@ -73,6 +73,28 @@ func TestNoScript(t *testing.T) {
 	}
 }
 
+// TestClickOnWhatMoves clicks on a button that the page takes away under the mouse: it is clicked on where it is then, and what came
+// into its place is not.
+func TestClickOnWhatMoves(t *testing.T) {
+	t.Parallel()
+	p := browsertest.Open(t, serve(t, `<div id="at" style="position:fixed;left:9px;top:99px"><button id="b">여기</button></div><script>
+		window.clicks = [];
+		addEventListener("click", (e) => clicks.push(e.target.id));
+		document.getElementById("b").addEventListener("mousedown", () => {
+			document.getElementById("at").innerHTML = '<button id="other">여기</button><br><br><button id="b">저기</button>';
+		});
+	</script>`), browsertest.Options{})
+	for n := range 2 {
+		p.Click("#b")
+		if got := browsertest.Eval[[]string](p, `clicks`); len(got) != n+1 || got[n] != "b" {
+			t.Errorf("click %d: clicked on %q", n+1, got)
+		}
+	}
+	browsertest.Eval[any](p, `(() => { document.getElementById("b").onclick = () => location.search = "weg" })()`)
+	p.Click("#b")
+	p.Wait(`location.search === "?weg"`)
+}
+
 func TestComplaints(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ name, more, want string }{

@@ -170,6 +170,7 @@ const called = new Map(); // names by position
 async function names() {
   const bare = [...drawn].filter(([k, m]) => m.dot && !called.has(k)).map(([k]) => k).slice(0, 200);
   if (!bare.length) return;
+  const shown = loaded;
   const q = filter();
   q.set("at", bare.join(","));
   for (const k of bare) called.set(k, "");
@@ -179,9 +180,10 @@ async function names() {
     if (!answer.ok) throw new Error(answer.status);
     all = (await answer.json()).names;
   } catch (error) {
-    for (const k of bare) called.delete(k); // with the next move
+    if (shown === loaded) for (const k of bare) called.delete(k); // with the next move
     throw error;
   }
+  if (shown !== loaded) return; // meanwhile others stand at these spots
   for (let i = 0; i < all.length; i += 3) {
     const k = all[i] + "," + all[i + 1];
     called.set(k, all[i + 2]);
