@@ -76,6 +76,7 @@ function later() {
 }
 
 async function retry() {
+  const ended = source;
   const stop = new AbortController();
   const giveUp = setTimeout(() => stop.abort(), 10000);
   let status = 0; // not answered
@@ -84,7 +85,7 @@ async function retry() {
   } catch { /* the next attempt may reach it */ }
   clearTimeout(giveUp);
   stop.abort();
-  if (document.hidden) return;
+  if (source !== ended) return; // hidden meanwhile, and perhaps shown again
   if (status === 401) location.reload(); // to the form that lets in
   else if (status === 200) watch();
   else later();
