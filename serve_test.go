@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,14 +37,8 @@ func (w *world) serve(args ...string) *served {
 
 func (w *world) serveOn(host string, args ...string) *served {
 	w.t.Helper()
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	s := &served{w: w, addr: addr, done: make(chan error, 1)}
-	s.cmd = w.cmd(append([]string{"serve", "--listen", addr}, args...)...)
+	s := &served{w: w, done: make(chan error, 1)}
+	s.cmd = w.cmd(append([]string{"serve", "--listen", host + ":0"}, args...)...)
 	errs, err := s.cmd.StderrPipe()
 	if err != nil {
 		w.t.Fatal(err)
@@ -51,30 +46,32 @@ func (w *world) serveOn(host string, args ...string) *served {
 	if err := s.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	up := make(chan struct{})
-	var once sync.Once
+	up := make(chan string, 1)
 	go func() {
 		lines := bufio.NewScanner(errs)
 		for lines.Scan() {
 			s.mu.Lock()
 			s.log.Write(append(lines.Bytes(), '\n'))
 			s.mu.Unlock()
-			if strings.Contains(lines.Text(), "listening") {
-				once.Do(func() { close(up) })
+			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+				up <- m[1]
 			}
 		}
 		s.done <- s.cmd.Wait()
 	}()
 	w.t.Cleanup(func() { _ = s.cmd.Process.Kill() })
 	select {
-	case <-up:
+	case s.addr = <-up:
 	case err := <-s.done:
 		w.t.Fatalf("serve ended: %v\n%s", err, s.text())
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		w.t.Fatalf("serve does not listen:\n%s", s.text())
 	}
 	return s
 }
+
+// listening is the line of a log, of either form, that says where serve listens.
+var listening = regexp.MustCompile(`listening"?[ ,]"?addr"?[=:]"?([0-9.:\[\]]+)`)
 
 func (s *served) text() string {
 	s.mu.Lock()
@@ -99,7 +96,7 @@ func (s *served) ended() {
 		if err != nil {
 			s.w.t.Errorf("serve ended with %v\n%s", err, s.text())
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		s.w.t.Fatalf("serve does not stop:\n%s", s.text())
 	}
 }
@@ -223,13 +220,17 @@ func TestServe(t *testing.T) {
 // TestServeStopsInOrder stops a serve in the middle of its crawl: what was in flight ends or waits, nothing counts as an attempt.
 func TestServeStopsInOrder(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sim.Options{Seed: 22, Accounts: 4, Posts: 60, Latency: 300 * time.Millisecond}, `every = "72h"`)
+	w := newWorld(t, sim.Options{Seed: 22, Accounts: 4, Posts: 60, Latency: time.Second}, `every = "72h"`)
 	sv := w.serve()
 	s := w.state()
 	w.until("some pages are there", func() bool {
 		r, err := s.LastRun(t.Context(), "matzip")
 		return err == nil && r.Pages > 4
 	})
+	// A call takes ten seconds from now on, so that one is in flight for as long as a busy machine needs to look.
+	w.SetFaults(sim.Faults{Instagram: sim.InstagramFaults{HTTPFaults: sim.HTTPFaults{Slow: sim.Often(1)}}})
+	asked := w.Stats().Calls["instagram"].Requests
+	w.until("a slow call is in flight", func() bool { return w.Stats().Calls["instagram"].Requests > asked })
 	if err := sv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -257,6 +258,7 @@ func TestServeStopsInOrder(t *testing.T) {
 			t.Errorf("job %d %s is %s after %d attempts", j.ID, j.Key, j.State, j.Attempt)
 		}
 	}
+	w.SetFaults(sim.Faults{})
 	w.mustRun("run", "matzip")
 	w.grade()
 	if st := w.Stats(); st.PagesAgain != 0 {
