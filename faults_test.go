@@ -236,7 +236,11 @@ func TestQuotaOfEveryUpstream(t *testing.T) {
 
 // crawled says that every list of the run has been walked and its captions are answered.
 func (w *world) crawled() bool {
-	s := w.state()
+	s, err := w.open(w.t.Context(), queue.Guest)
+	if err != nil {
+		return false
+	}
+	defer s.Close() // it is asked again and again, and a server has few connections
 	r, err := s.LastRun(w.t.Context(), "matzip")
 	if err != nil || r.Crawled.IsZero() {
 		return false
