@@ -279,8 +279,8 @@ func TestWebhookOfEveryEnd(t *testing.T) {
 	c := start(t, sim.Options{WebhookURL: url, BatchStep: 20 * time.Millisecond, Faults: sim.Faults{OpenAI: sim.OpenAIFaults{
 		Expires: sim.Times(1), Stuck: sim.Fault{Skip: 2, Count: 1}, WebhookLost: sim.Fault{Skip: 3, Count: 1},
 	}}})
-	c.batch(line("1", "가"))      // expires
-	c.batch(line("1", "가"), "{") // fails
+	c.batch(line("1", "가"))                                                    // expires
+	c.batch(line("1", "가"), "{")                                               // fails
 	cancelled := c.create(c.file(line("1", "가")), "").object(t)["id"].(string) // does not end by itself
 	c.post("/batches/"+cancelled+"/cancel", "")
 	c.until(cancelled, "cancelled")
