@@ -75,6 +75,14 @@ func TestVelogFromEndToEnd(t *testing.T) {
 	if said.WriteString(out + errs); status != 0 {
 		t.Fatalf("run: %d %s%s", status, out, errs)
 	}
+	// What is read of each post is no further post.
+	posts := strings.TrimSpace(w.query("select count(*) from record where stream = 'velog_post'"))
+	if posts == "0" || !strings.Contains(out, " "+posts+" new posts, 0 changed") {
+		t.Errorf("run of %s posts: %s", posts, out)
+	}
+	if out := w.mustRun("status"); !strings.Contains(out, ": "+posts+" posts of 3 accounts") {
+		t.Errorf("status of %s posts: %s", posts, out)
+	}
 	plan := w.mustRun("plan", "velog")
 	if !strings.Contains(plan, "plan of velog: 3 users") {
 		t.Errorf("plan: %s", plan)

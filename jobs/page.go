@@ -126,9 +126,11 @@ func (e *Engine) page(ctx context.Context, j queue.Job) (queue.Commit, error) {
 		}
 		fresh, changed := 0, 0
 		for _, r := range all {
-			if r.New {
+			switch {
+			case q.Of != "": // it belongs to a post and is none
+			case r.New:
 				fresh++
-			} else if r.Changed {
+			case r.Changed:
 				changed++
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,16 +14,6 @@ import (
 // beat is how often the ticker looks at the open runs; a commit makes it look at once. While there is none it looks when a
 // schedule says so, and every minute.
 const beat = time.Second
-
-// goneRuns is how many runs in a row must find an account gone before only runs over whole lists ask for it again:
-// scrapers say "not found" when they are blocked, too.
-const goneRuns = 3
-
-// goneAgain is how long one that is gone is left alone by a pipeline every run of which is over whole lists.
-const goneAgain = 24 * time.Hour
-
-// seedChunk is how many accounts one commit sets going.
-const seedChunk = 500
 
 // longHold is how far a used-up quota may reach before a run that somebody waits for ends instead.
 const longHold = 24 * time.Hour
@@ -277,9 +266,14 @@ func (e *Engine) due(ctx context.Context, p *Pipeline) (time.Time, error) {
 // clockSlack is by how much clocks may differ, or be set, that are taken for the same.
 const clockSlack = time.Minute
 
-// tooFar says that a turn was reckoned by a clock that was set back since: from now on, no schedule leads so far.
+// tooFar says that a turn was reckoned by a clock that was set back since: from now on, no schedule leads so far. The one behind
+// the next turn is right all the same: the next turn has been taken, by the clock of then.
 func (p *Pipeline) tooFar(next, now time.Time) bool {
-	return p.Next != nil && !next.IsZero() && next.After(p.Next(now.Add(clockSlack)))
+	if p.Next == nil || next.IsZero() {
+		return false
+	}
+	turn := p.Next(now.Add(clockSlack))
+	return next.After(turn) && !next.Equal(p.Next(turn))
 }
 
 // follow moves one run on: start, seed, end, or say why it stands still. Delivery belongs to a run that somebody waits for;
@@ -347,80 +341,6 @@ func (e *Engine) standsStill(ctx context.Context, p *Pipeline, r queue.Run) (why
 	return e.stuck(lanes, r.Crawled.IsZero(), broke), lanes, nil
 }
 
-// bookEvery is how often the account of a crawl is written down.
-const bookEvery = 2 * time.Second
-
-// booked is what of a lane's account is in the file already, and until when.
-type booked struct {
-	slots map[string]float64
-	at    time.Time
-}
-
-// account writes down what became of the calls that the limit allowed while the run crawled. How many were made is in the
-// books; the lane tells what others were lost to, and what nothing outside explains was lost by ourselves.
-func (e *Engine) account(ctx context.Context, p *Pipeline, r queue.Run) error {
-	at := e.Store.Now()
-	if !r.Crawled.IsZero() {
-		at = r.Crawled
-	}
-	last, begun := e.accounts[r.ID]
-	now, limit := e.worker.Slots(p.Lane, at)
-	switch {
-	case limit <= 0, !begun && !at.After(e.began), !begun && e.closed[r.ID]:
-		return nil
-	case !begun && len(e.accounts) == 0:
-		// While no run crawls nothing is booked, so all since then is this run's.
-		last = booked{e.settled, r.Started}
-		if e.began.After(last.at) {
-			last.at = e.began
-		}
-	case !begun:
-		last = booked{now, at}
-	case r.Crawled.IsZero() && at.Sub(last.at) < bookEvery:
-		return nil
-	}
-	if e.accounts == nil {
-		e.accounts, e.closed = map[int64]booked{}, map[int64]bool{}
-	}
-	shared := len(e.accounts) > 1
-	if e.accounts[r.ID] = (booked{now, at}); !r.Crawled.IsZero() {
-		delete(e.accounts, r.ID)
-		e.closed[r.ID] = true
-	}
-	if len(e.accounts) == 0 {
-		e.settled = now
-	}
-	return e.Store.Tx(ctx, func(tx *queue.Tx) error {
-		made, err := tx.UnbookedCalls(r.ID, p.Lane)
-		if err != nil {
-			return err
-		}
-		return tx.AddSlots(r.ID, p.Lane, split(last.slots, now, made, limit*at.Sub(last.at).Seconds(), shared))
-	})
-}
-
-// split is a run's part of what has become of a lane's calls between two looks at its ledger: made of them are the run's own,
-// and allowed were as many.
-func split(before, now map[string]float64, made, allowed float64, shared bool) map[string]float64 {
-	part := 1.0
-	calls := now[queue.SlotCall] - before[queue.SlotCall]
-	if shared && calls > 0 {
-		part = min(made/calls, 1)
-	}
-	more := map[string]float64{queue.SlotCall: made}
-	rest := allowed*part - made
-	for what, n := range now {
-		if what == queue.SlotCall {
-			continue
-		}
-		more[what] = (n - before[what]) * part
-		rest -= more[what]
-	}
-	// Calls are made when they leave and in the books when their answer is; in the end it adds up.
-	more[queue.LostOwn] = rest
-	return more
-}
-
 // first reports whether this process sees a run for the first time.
 func (e *Engine) first(run int64) bool {
 	if _, tried := e.tries[run]; tried {
@@ -443,143 +363,6 @@ func (e *Engine) tryAgain(run int64) bool {
 	e.tries[run] = now
 	return true
 }
-
-// seed gives every list of every account its walk. It can be repeated at any point.
-func (e *Engine) seed(ctx context.Context, p *Pipeline, r queue.Run) error {
-	targets, err := r.Targets, error(nil)
-	switch {
-	case !r.Seeded.IsZero():
-	case len(targets) == 0:
-		targets, err = p.Targets()
-	case p.logsIn(): // people name a user by the name that he goes by now
-		targets, err = Users(ctx, e.Store, p.Name, targets)()
-	}
-	if err != nil {
-		return err
-	}
-	err = e.Store.Tx(ctx, func(tx *queue.Tx) error {
-		sc, err := tx.Schedule(p.Name)
-		if err != nil {
-			return err
-		}
-		if p.Whole && !r.Whole {
-			r.Whole = true
-			if err := tx.WholeRun(r.ID); err != nil {
-				return err
-			}
-		}
-		if r.State == queue.RunAsked && r.Seeded.IsZero() && len(r.Targets) == 0 && !sc.Full.IsZero() && !sc.Full.After(tx.Now()) {
-			r.Whole = true
-			sc.Full = tx.Now().Add(p.FullEvery)
-			if err := tx.SetSchedule(sc); err != nil {
-				return err
-			}
-			if err := tx.WholeRun(r.ID); err != nil {
-				return err
-			}
-		}
-		if sc.Full.IsZero() && p.FullEvery > 0 {
-			sc.Full = tx.Now().Add(p.FullEvery)
-			if err := tx.SetSchedule(sc); err != nil {
-				return err
-			}
-		}
-		if p.Find != nil {
-			if err := tx.ForgetSearches(slices.Max(append(slices.Collect(maps.Values(p.Find.Cache)), 0))); err != nil {
-				return err
-			}
-		}
-		return tx.StartRun(r.ID)
-	})
-	if err != nil {
-		return err
-	}
-	if r.Seeded.IsZero() {
-		for part := range slices.Chunk(targets, seedChunk) {
-			if err := e.seedPart(ctx, p, r, part); err != nil {
-				return err
-			}
-		}
-	}
-	return e.Store.Tx(ctx, func(tx *queue.Tx) error {
-		// A walk under way without its job can only be the work of a hand in the file; it goes on all the same.
-		lost, err := tx.Orphans(r.ID, pageKey)
-		if err != nil {
-			return err
-		}
-		for _, w := range lost {
-			if _, err := p.addPage(tx, w); err != nil {
-				return err
-			}
-		}
-		if p.Ask != nil {
-			more, err := tx.AnyWaiting(p.Name)
-			if err != nil {
-				return err
-			}
-			if more {
-				if err := WantBatch(tx, p.Name); err != nil {
-					return err
-				}
-			}
-		}
-		if err := tx.SeedRun(r.ID); err != nil {
-			return err
-		}
-		return p.crawled(tx, r.ID)
-	})
-}
-
-func (e *Engine) seedPart(ctx context.Context, p *Pipeline, r queue.Run, targets []string) error {
-	return e.Store.Tx(ctx, func(tx *queue.Tx) error {
-		for _, t := range targets {
-			known, err := tx.Target(p.Name, t)
-			if err != nil {
-				return err
-			}
-			named, full := len(r.Targets) > 0, r.Whole && !p.Whole
-			if known.State == queue.WalkGone && known.Misses >= goneRuns && !full && !named && (!p.Whole || within(tx.Now().Sub(known.Tried), goneAgain)) {
-				continue
-			}
-			if !named && !full && within(tx.Now().Sub(known.Tried), p.Pause) {
-				continue
-			}
-			if why, err := p.loggedOut(tx, t); err != nil || why != "" {
-				if err == nil {
-					err = tx.NoteTarget(p.Name, t, why)
-				}
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			if p.Pause > 0 || p.logsIn() {
-				if err := tx.TryTarget(p.Name, t); err != nil {
-					return err
-				}
-			}
-			walks, err := tx.Begin(r, t, p.Lists)
-			if err != nil {
-				return err
-			}
-			if len(walks) == 0 && p.Rested != nil {
-				if err := p.Rested(tx, r, t); err != nil {
-					return err
-				}
-			}
-			for _, w := range walks {
-				if _, err := tx.Add(p.pageJob(w, p.left(w, known.Total))); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// within reports whether less than d has gone by since an instant, which was in the past: one of a clock that was ahead counts for
-// nothing.
-func within(since, d time.Duration) bool { return since >= 0 && since < d }
 
 // stuck says why nothing in these lanes can go on without a person, or "" while something can. broke names the budget that
 // is used up.

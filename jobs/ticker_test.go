@@ -104,6 +104,40 @@ func TestTurnOfAClockThatWasSetBack(t *testing.T) {
 	})
 }
 
+// A turn that has been taken is not taken again when the clock is set back across its moment. A clock that was further ahead than
+// one turn holds up none.
+func TestClockSetBackAcrossATurn(t *testing.T) {
+	const turns = 3 * time.Minute
+	for _, tt := range []struct {
+		name  string
+		ahead time.Duration
+		runs  string // in seconds of the clock
+	}{
+		{"across one", 90 * time.Second, "90 180 360"},
+		{"across three", 2*turns + 90*time.Second, "450 540 180 360"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, w *world) {
+				w.tune = func(p *jobs.Pipeline) {
+					p.Spec = "*/3 * * * *"
+					p.Next = func(now time.Time) time.Time { return now.Truncate(turns).Add(turns) }
+				}
+				w.feed.put("mat", "posts", posts(1, 2))
+				ahead := tt.ahead
+				on := func(until time.Duration) {
+					w.boot()
+					w.store.Now = func() time.Time { return time.Now().Add(ahead) }
+					w.serveOn(until - w.store.Now().Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)))
+				}
+				on(ahead.Truncate(turns) + turns + 20*time.Second) // a little beyond a turn
+				ahead = 0
+				on(2*turns + 20*time.Second)
+				equal(t, "runs", w.began(), tt.runs)
+			})
+		})
+	}
+}
+
 // Now and then a scheduled run walks whole lists; one that names its accounts does not.
 func TestFullEvery(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {

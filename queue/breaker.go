@@ -40,6 +40,7 @@ type breaker struct {
 	first    time.Time      // failure of the row
 	met      time.Time      // the first failure of the row that this process met
 	answered time.Time      // the newest answer of the upstream
+	asked    time.Time      // until then it asks to be left alone, by what it has said since
 	open     bool
 	outage   Outage // while open
 	pause    time.Duration
@@ -53,6 +54,7 @@ type breaker struct {
 type verdict struct {
 	upstream bool      // an upstream failed, not we
 	free     bool      // it is no attempt
+	early    bool      // the upstream has said that it is away until later
 	at       time.Time // not before; zero leaves it to the back-off
 	answered time.Time // the newest answer of that upstream; zero: none in this process
 }
@@ -132,9 +134,12 @@ func (b *breaker) fail(now time.Time, job int64, e *adapters.Error) (v verdict, 
 	if len(b.jobs) < jobsLimit {
 		b.jobs[job] = true
 	}
-	unreachable := e.Reason == adapters.ReasonUnreachable
+	if e.After > mostAfter && e.After < mostAsked && now.Add(e.After).After(b.asked) {
+		b.asked = now.Add(e.After)
+	}
+	unreachable, early := e.Reason == adapters.ReasonUnreachable, now.Before(b.asked)
 	switch {
-	case !b.open && (unreachable || b.row >= rowLimit):
+	case !b.open && (unreachable || early || b.row >= rowLimit):
 		b.open, b.outage, b.pause = true, Outage{Upstream: b.name, Since: b.first}, b.backoff.Base
 		changed = true
 	case b.open && !now.Before(b.outage.Next): // what was on its way when the last pause began says nothing new
@@ -147,7 +152,7 @@ func (b *breaker) fail(now time.Time, job int64, e *adapters.Error) (v verdict, 
 		b.outage.Reason, b.outage.Jobs = e.Error(), max(b.outage.Jobs, len(b.jobs))
 		b.ring()
 	}
-	v = verdict{upstream: true, free: unreachable, answered: b.answered}
+	v = verdict{upstream: true, free: unreachable, early: early, answered: b.answered}
 	if b.open {
 		v.free = v.free || (len(b.jobs) >= jobsLimit && now.Sub(b.outage.Since) < b.long)
 		// Behind the next probe, so that others have their turn at it.
@@ -161,7 +166,7 @@ func (b *breaker) answer(now time.Time) (ended bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	ended = b.open
-	b.row, b.open, b.outage, b.pause, b.probe, b.answered = 0, false, Outage{}, 0, time.Time{}, now
+	b.row, b.open, b.outage, b.pause, b.probe, b.answered, b.asked = 0, false, Outage{}, 0, time.Time{}, now, time.Time{}
 	clear(b.jobs)
 	if ended {
 		b.ring()

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,6 +81,94 @@ func TestOutage(t *testing.T) {
 				rows(t, s, `select count(*), sum(case when state = 'dead' then 1 else 0 end) from job`, fmt.Sprintf("%d|0", tt.jobs))
 				settle(7 * time.Minute)
 				rows(t, s, `select key, attempt from job`)
+				rows(t, s, `select * from outage`)
+			})
+		})
+	}
+}
+
+// Whoever is told until when an upstream is away waits for that, also alone: the looks before it are no attempts.
+// What asks for years, goes on asking for weeks, or answers all others in the meantime is not believed.
+func TestAwayAsItSaid(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		jobs     int
+		asks     time.Duration // from each look on; 0: until it is back
+		weeks    bool          // it has been asking for weeks
+		first    bool          // the first failure says nothing, and then others are answered
+		healthy  bool          // others are answered again and again
+		attempts int           // used up
+		dead     bool
+		both     bool // over both engines: hours take their time over PostgreSQL
+	}{
+		{name: "one job is left", jobs: 1},
+		{name: "two jobs are left", jobs: 2, both: true},
+		{name: "it was in trouble before it said so", jobs: 1, first: true, attempts: 2},
+		{name: "it asks for two days more each time", jobs: 1, asks: 48 * time.Hour},
+		{name: "it asks for two days more each time, for weeks", jobs: 1, asks: 48 * time.Hour, weeks: true, dead: true},
+		{name: "it asks for years", jobs: 1, asks: 3 * 365 * 24 * time.Hour, dead: true},
+		{name: "others are answered", jobs: 1, asks: 48 * time.Hour, healthy: true, dead: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if !tt.both {
+				fileOnly(t)
+			}
+			bubble(t, func(t *testing.T, s *queue.Store) {
+				back := time.Now().Add(2*time.Hour + 30*time.Minute)
+				if tt.dead {
+					back = back.Add(time.Hour)
+				}
+				var calls atomic.Int32
+				h := func(ctx context.Context, j queue.Job) (queue.Commit, error) {
+					adapters.CountCall(ctx, j.Lane)
+					if !time.Now().Before(back) || strings.HasPrefix(j.Key, "ig:새집") {
+						return nil, nil
+					}
+					after := cmp.Or(tt.asks, time.Until(back))
+					if calls.Add(1) == 1 && tt.first {
+						after = 10 * time.Second
+					}
+					return nil, &adapters.Error{Kind: adapters.Temporary, Upstream: "인스타", After: after, Err: errors.New("status 503")}
+				}
+				for i := range tt.jobs {
+					add(t, s, pageJob(fmt.Sprintf("ig:맛집%d", i)))
+				}
+				work(t, s, h, outageLane)
+				settle(5 * time.Second)
+				if tt.first {
+					add(t, s, pageJob("ig:새집"))
+				}
+				settle(25 * time.Second)
+				o, err := s.Outages(t.Context())
+				check(t, err)
+				if believed := tt.asks < 365*24*time.Hour; believed != (len(o) == 1 && o[0].Reason == "인스타: status 503") {
+					t.Errorf("outages: %+v", o)
+				}
+				if tt.weeks {
+					then := time.Now().Add(-15 * 24 * time.Hour).UTC().Format("2006-01-02T15:04:05.000Z")
+					check(t, s.Exec(t.Context(), `update job set created_at = ?`, then))
+					check(t, s.Exec(t.Context(), `update job_error set at = ?`, then))
+				}
+				for i := range 2 {
+					if tt.healthy {
+						add(t, s, pageJob(fmt.Sprintf("ig:새집%d", i)))
+					}
+					settle(time.Hour)
+				}
+				if n := int(calls.Load()); n > 4*tt.jobs {
+					t.Errorf("%d calls in two hours", n)
+				}
+				if tt.dead {
+					if tt.healthy {
+						add(t, s, pageJob("ig:새집2"))
+					}
+					settle(70 * time.Minute)
+					rows(t, s, `select key, state from job`, "ig:맛집0|dead")
+					return
+				}
+				rows(t, s, `select state, attempt, count(*) from job group by state, attempt`, fmt.Sprintf("live|%d|%d", tt.attempts, tt.jobs))
+				settle(70 * time.Minute)
+				rows(t, s, `select key from job`)
 				rows(t, s, `select * from outage`)
 			})
 		})

@@ -262,6 +262,9 @@ func (b Backoff) delay(attempt int) time.Duration {
 // and a day's work may wait for it.
 const mostAfter = time.Hour
 
+// mostAsked is how long an upstream in trouble may ask to be left alone, and may go on asking, before that is taken for nonsense.
+const mostAsked = 14 * 24 * time.Hour
+
 // putBack returns a job that did not come to its end: later, or dead.
 func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adapters.Meter, v verdict) error {
 	e := adapters.Classify(cause)
@@ -302,8 +305,13 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 		case adapters.Permanent:
 			return tx.bury(j, cause)
 		}
-		after := min(e.After, mostAfter)
-		if v.free {
+		after, free := min(e.After, mostAfter), v.free
+		if v.early && !free {
+			if free, err = tx.early(j, v); err != nil {
+				return err
+			}
+		}
+		if free {
 			j.At = tx.now.Add(after)
 			if v.at.After(j.At) {
 				j.At = v.at
@@ -352,6 +360,7 @@ func wasteOf(cause error) Waste {
 // those of all jobs in the order that is asked for.
 const (
 	storyBegan = `select min(at || '') from job_error where job = ? and at >= ?`
+	storySpan  = `select min(at || ''), max(case when at < ? then at || '' end) from job_error where job = ? and at >= ?`
 	storyName  = `select kind, coalesce(key, '') from job_error where job = ? order by id + 0 desc limit 1`
 )
 
@@ -366,6 +375,19 @@ func (tx *Tx) spared(l Lane, j Job, v verdict) (bool, error) {
 		return false, err
 	}
 	return !v.answered.After(first) && tx.now.Sub(first) < l.patience(), nil
+}
+
+// early says that an upstream that has said until when it is away was looked at for nothing once more: it has answered nobody
+// since this job failed before, and the job has not been failing for longer than is believed.
+func (tx *Tx) early(j Job, v verdict) (bool, error) {
+	var first, before time.Time
+	if err := tx.one(storySpan, []any{stamp(tx.now), j.ID, j.created}, instant{&first}, instant{&before}); err != nil {
+		return false, err
+	}
+	if before.IsZero() {
+		before = tx.now
+	}
+	return !v.answered.After(before) && tx.now.Sub(first) < mostAsked, nil
 }
 
 // Complain notes in the story of the job that this commit ends what went wrong although the job goes on.

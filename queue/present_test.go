@@ -90,6 +90,39 @@ func TestTroublesOfRecordLists(t *testing.T) {
 	rows(t, s, `select text from v_troubles where event = 'run'`, "run 1 of matzip has ended; lists not walked to their end: 1, the next run comes by again")
 }
 
+// TestPostsAreCounted checks that what the list of one post shows, such as its statistics, is counted as no post: a record that the
+// target's own list shows as well is one.
+func TestPostsAreCounted(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	run, ws := begin(t, s, "호두", "posts", queue.ListOf("stats", "고루틴"), queue.ListOf("stats", "채널"))
+	put(t, s, ws[0], velogRecord("고루틴", day(1)), velogRecord("채널", day(2)))
+	for i, key := range []string{"고루틴", "채널"} {
+		put(t, s, ws[1+i], adapters.Record{Stream: "velog_stats", Key: key, Time: day(3), Data: []byte(`{"total":1}`)})
+	}
+	put(t, s, ws[1], velogRecord("채널", day(2)))
+	sum, err := s.Summary(t.Context())
+	check(t, err)
+	same(t, "the state at a glance", sum.Posts, 2)
+	totals, err := s.Totals(t.Context())
+	check(t, err)
+	same(t, "the state, quickly", totals.Posts, 2)
+	p, err := s.Progress(t.Context(), run.ID)
+	check(t, err)
+	same(t, "the run's pipeline", p.Posts, 2)
+	as, err := s.Accounts(t.Context(), queue.AccountFilter{}, queue.AccountID{}, 10)
+	check(t, err)
+	same(t, "the account", as[0].Posts, 2)
+	st, err := s.AccountStory(t.Context(), as[0].AccountID)
+	check(t, err)
+	same(t, "what became of them", st.States, []queue.AccountCount{{State: "new", N: 2}})
+	var newest []string
+	for _, p := range st.Newest {
+		newest = append(newest, p.Stream+" "+p.Key)
+	}
+	same(t, "the newest", newest, []string{"velog_post 채널", "velog_post 고루틴"})
+}
+
 // TestRecordsOfATarget checks which records are a target's, and that their counters are told apart.
 func TestRecordsOfATarget(t *testing.T) {
 	t.Parallel()

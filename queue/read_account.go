@@ -152,7 +152,7 @@ func (s *Store) results(ctx context.Context, all []AccountRow) error {
 		AccountID
 		Results
 	}
-	sums, err := list(ctx, s.read, `select w.pipeline, w.target, count(distinct l.record), count(distinct m.id), count(distinct m.place)
+	sums, err := list(ctx, s.read, `select w.pipeline, w.target, count(distinct case when w.list not like '%/%' then l.record end), count(distinct m.id), count(distinct m.place)
 		from walk w join listing l on l.walk = w.id left join mention m on m.record = l.record where w.id in `+in+` group by w.pipeline, w.target`, args, func(r *sql.Rows) (x sum, err error) {
 		return x, r.Scan(&x.Pipeline, &x.Target, &x.Posts, &x.Mentions, &x.Places)
 	})
@@ -210,8 +210,8 @@ const (
 const postState = `case when r.question is null then 'new' when r.question = 0 or q.state = 'dropped' then 'skipped' when q.state in ('waiting', 'sent') then 'asked' when q.state = 'dead' then 'dead'
 	when exists (select 1 from mention m where m.record = r.id and m.state = 'waiting') then 'matching' else 'done' end`
 
-// accountRecords are the records that the lists of an account have shown.
-const accountRecords = `(select distinct l.record from walk w join listing l on l.walk = w.id where w.pipeline = ? and w.target = ?) x`
+// accountRecords are the posts that the lists of an account have shown. What a list of one of them shows is none.
+const accountRecords = `(select distinct l.record from walk w join listing l on l.walk = w.id where w.pipeline = ? and w.target = ? and w.list not like '%/%') x`
 
 // AccountStory reads one account; ErrNotFound when there is none.
 func (s *Store) AccountStory(ctx context.Context, id AccountID) (st AccountStory, err error) {

@@ -13,7 +13,7 @@ type Progress struct {
 	Lists        int // walks of the run
 	ListsLeft    int
 	PagesLeft    int // expected, for the lists under way
-	Posts        int // records stored in the run's pipeline
+	Posts        int // of the run's pipeline
 	Waiting      int // questions that wait for a batch
 	InBatch      int // questions in a batch
 	Batches      int // batches under way
@@ -39,7 +39,7 @@ func (s *Store) Progress(ctx context.Context, run int64) (Progress, error) {
 		(select count(*) from walk where run = ?),
 		(select count(*) from walk where run = ? and state = 'walking'),
 		(select coalesce(sum(case when priority < 1000000 then priority else 1 end), 0) from job where pipeline = ? and state = 'live' and kind = 'page'),
-		(select count(*) from record where pipeline = ?),
+		(select count(*) from record where pipeline = ?) - (`+details+` and w.pipeline = ?),
 		(select count(*) from question where pipeline = ? and state = 'waiting'),
 		(select count(*) from question where pipeline = ? and state = 'sent'),
 		(select count(*) from batch where pipeline = ? and state not in ('done', 'refused')),
@@ -51,7 +51,7 @@ func (s *Store) Progress(ctx context.Context, run int64) (Progress, error) {
 		(select count(*) from outbox where pipeline = ?),
 		(select count(*) from job where pipeline = ? and state = 'dead') + (select count(*) from question where pipeline = ? and state = 'dead'),
 		(select coalesce(sum(n), 0) from usage where run = ? and what = 'request')`,
-		[]any{run, run, pl, pl, pl, pl, pl, pl, pl, stamp(r.Asked), pl, pl, pl, pl, pl, run},
+		[]any{run, run, pl, pl, pl, pl, pl, pl, pl, pl, stamp(r.Asked), pl, pl, pl, pl, pl, run},
 		&p.Lists, &p.ListsLeft, &p.PagesLeft, &p.Posts, &p.Waiting, &p.InBatch, &p.Batches, &p.BatchStatus, &p.Answered, &p.Mentions, &p.MentionsLeft, &p.Places, &p.Outbox, &p.Dead, &p.Requests)
 	return p, s.explain(err)
 }
@@ -167,6 +167,11 @@ func (s *Store) DeadOnes(ctx context.Context, n int) ([]Dead, error) {
 	return ds, s.explain(err)
 }
 
+// details counts the records that nothing but lists of one record each have shown, as the statistics of a post: they belong to posts
+// and are none.
+const details = `select count(distinct l.record) from walk w join listing l on l.walk = w.id where w.list like '%/%'
+	and not exists (select 1 from listing o join walk k on k.id = o.walk where o.record = l.record and k.list not like '%/%')`
+
 // Summary is the file at a glance.
 type Summary struct {
 	Posts, Skipped, Asked, Answered int
@@ -181,7 +186,7 @@ type Summary struct {
 func (s *Store) Summary(ctx context.Context) (Summary, error) {
 	var m Summary
 	err := one(ctx, s.read, `select
-		(select count(*) from record), (select count(*) from record where question = 0),
+		(select count(*) from record) - (`+details+`), (select count(*) from record where question = 0),
 		(select count(*) from question where state in ('waiting', 'sent')), (select count(*) from question where state = 'answered'),
 		(select count(*) from mention), (select count(*) from mention where state = 'place'), (select count(*) from mention where state = 'none'), (select count(*) from mention where state = 'review'),
 		(select count(*) from place), (select count(*) from outbox), (select count(*) from target),

@@ -76,6 +76,7 @@ type apiStatus struct {
 	Bytes     int64            `json:"bytes"`
 	Damage    string           `json:"damage,omitempty"`
 	Records   int64            `json:"records"`
+	Posts     int              `json:"posts"`
 	Places    int64            `json:"places"`
 	Mentions  map[string]int64 `json:"mentions"`
 	Accounts  map[string]int64 `json:"accounts"`
@@ -123,6 +124,11 @@ func (s *Server) apiStatus(q *query) (any, error) {
 	read(func() error {
 		fs, err := s.figures.read(func() ([]queue.Figure, error) { return st.Figures(ctx) })
 		v.count(fs)
+		return err
+	})
+	read(func() error {
+		totals, err := s.totals.read(func() (queue.Totals, error) { return st.Totals(ctx) })
+		v.Posts = totals.Posts
 		return err
 	})
 	read(func() error {

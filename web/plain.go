@@ -29,6 +29,7 @@ var plainWords = []struct {
 	{regexp.MustCompile(`content[ _]filter`), say("The answer was stopped by a filter of the upstream.")},
 	{regexp.MustCompile(`is stopped|stopped until the next start`), say("The key is not used any more until sumbi starts again. Look at the overview for the reason.")},
 	{regexp.MustCompile(`it does not answer; `), say("The upstream does not answer anybody. One call at a time looks whether it does again.")},
+	{regexp.MustCompile(`it asks to be left alone until `), say("The upstream is away and says until when. A call an hour looks whether it is back before.")},
 	{regexp.MustCompile(`the model refused|refus(ed|al) to answer`), say("The model refused to answer.")},
 	{regexp.MustCompile(`cannot be put into a batch`), say("The text of the post cannot be put to the model.")},
 	{regexp.MustCompile(`leads to .* a private address`), say("The address leads into a private network. Correct base_url, or allow it.")},

@@ -394,6 +394,7 @@ func TestPlain(t *testing.T) {
 		"openai: the content filter stopped the answer":                                         "stopped by a filter",
 		"pipeline matzip no longer delivers to mongo; drop its jobs":                            "configuration no longer has",
 		"kakao: it does not answer; `sumbi status` says since when":                             "does not answer anybody",
+		"naver: it asks to be left alone until 2026-12-02 13:00 KST: GET /v1: status 503":       "says until when",
 		"mongo: write exception: E11000 duplicate key error":                                    "another record where",
 		"job 3 cannot live again: job 4 already does the same work; drop this one":              "Another job does the same",
 		"this text cannot be put into a batch":                                                  "cannot be put to the model",

@@ -152,6 +152,10 @@ func TestVelogOnTheOverview(t *testing.T) {
 				return err
 			}
 			for _, w := range walks {
+				_, post := w.Of() // what is read of it is no further post
+				if _, err := tx.Put(w, []adapters.Record{{Stream: "velog_stats", Key: post, Time: tx.Now(), Data: []byte("{}")}}); err != nil {
+					return err
+				}
 				w.State, w.Cuts, w.Note = queue.WalkUnfinished, int(run)+1, "모르는 물음"
 				if err := tx.Advance(&w); err != nil {
 					return err
@@ -171,14 +175,16 @@ func TestVelogOnTheOverview(t *testing.T) {
 		"/": {
 			[]string{
 				"Log-ins that are not accepted any more: 1.", `<bdi>hodu</bdi>`, `href="/velog">Show<`, `<span class="badge bad">Log-in<`, "<span>Pages</span>",
-				"velog: the stats of 2 of 2 records could not be read in several runs in a row.", "<bdi>모르는 물음</bdi>",
+				"velog: the stats of 2 of 2 records could not be read in several runs in a row.", "<bdi>모르는 물음</bdi>", "<dt>Posts</dt><dd>3 <",
 			},
 			[]string{"Captions read", "Restaurants matched", "All is well"},
 		},
 		"/?lang=ko": {
-			[]string{"만료된 로그인: 1건.", `<span class="badge bad">로그인<`, "<span>페이지</span>"},
+			[]string{"<dt>게시물</dt><dd>3 <", "만료된 로그인: 1건.", `<span class="badge bad">로그인<`, "<span>페이지</span>"},
 			[]string{"읽은 캡션", "찾은 식당"},
 		},
+		"/accounts":                        {[]string{`data-label="Posts">3<`}, nil},
+		"/accounts/velog/dubu":             {[]string{"<dt>Posts</dt><dd>3<", `href="/posts/velog_post/a"`}, []string{"velog_stats"}},
 		"/runs/new?pipeline=velog":         {[]string{"Requests to velog", "about 34", "Accounts", "Cost"}, []string{"nstagram", "Captions", "Searches"}},
 		"/runs/new?pipeline=velog&lang=ko": {[]string{"velog 요청", "약 34"}, []string{"인스타그램", "캡션", "검색"}},
 	} {
@@ -196,6 +202,11 @@ func TestVelogOnTheOverview(t *testing.T) {
 			if strings.Contains(body, w) {
 				t.Errorf("%s says %q in\n%s", path, w, body)
 			}
+		}
+	}
+	for path, want := range map[string]string{"/api/v1/status": `"records":5,"posts":3,`, "/api/v1/accounts/velog/dubu": `"posts":3,`} {
+		if status, body := ask(t, h, http.MethodGet, path, nil); status != http.StatusOK || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, nothing says %s in\n%s", path, status, want, body)
 		}
 	}
 }

@@ -3,25 +3,16 @@ package web
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"embed"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"html/template"
-	"io/fs"
-	"maps"
 	"net/http"
 	"net/url"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
-
-	"github.com/BurntSushi/toml"
 
 	"sumbi/queue"
 )
@@ -44,9 +35,6 @@ const (
 	english = "en"
 	korean  = "ko"
 )
-
-// korea is the zone of times that people read.
-var korea = time.FixedZone("KST", 9*60*60)
 
 // page is what the layout shows around a view. Templates of views get it, too.
 type page struct {
@@ -75,9 +63,6 @@ var navigation = []link{
 	{"/batches", say("Batches")},
 	{"/dead", say("Given up")},
 }
-
-// say marks a text that is put into the visitor's language later.
-func say(english string) string { return english }
 
 // In reports whether the visitor is in the part of the page that l leads to.
 func (l link) In(path string) bool {
@@ -288,88 +273,6 @@ func (s *statusOnly) WriteHeader(status int) { s.status = status }
 // Write implements http.ResponseWriter.
 func (s *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
 
-// language is what the visitor reads: chosen here, in a cookie, or by the browser.
-func language(r *http.Request) string {
-	if l := r.URL.Query().Get("lang"); l == english || l == korean {
-		return l
-	}
-	if c, err := r.Cookie("lang"); err == nil && (c.Value == english || c.Value == korean) {
-		return c.Value
-	}
-	best, most := english, 0.0
-	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
-		tag, weight, _ := strings.Cut(strings.TrimSpace(part), ";")
-		q := 1.0
-		if v, ok := strings.CutPrefix(strings.TrimSpace(weight), "q="); ok {
-			q, _ = strconv.ParseFloat(v, 64) // 0 when it is no number
-		}
-		base, _, _ := strings.Cut(strings.ToLower(tag), "-")
-		if (base == english || base == korean) && q > most {
-			best, most = base, q
-		}
-	}
-	return best
-}
-
-// theme is light, dark, or "" when the browser decides.
-func theme(r *http.Request) string {
-	if c, err := r.Cookie("theme"); err == nil && (c.Value == "light" || c.Value == "dark") {
-		return c.Value
-	}
-	return ""
-}
-
-// chooseLook takes the visitor's language or theme and goes back to where he came from. Where that was the answer to a form it goes
-// to where the form would have led without being sent, else to the nearest page above.
-func (s *Server) chooseLook(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-	for name, allowed := range map[string][]string{"lang": {english, korean}, "theme": {"light", "dark", "auto"}} {
-		if v := r.PostFormValue(name); slices.Contains(allowed, v) {
-			s.remember(w, r, name, v)
-		}
-	}
-	back := "/"
-	if from, err := url.Parse(r.Referer()); err == nil && from.Host == r.Host && strings.HasPrefix(from.Path, "/") && !strings.HasPrefix(from.Path, "//") {
-		q := from.Query()
-		q.Del("lang")
-		back = s.shownAbove(from.EscapedPath())
-		if back == from.EscapedPath() && len(q) > 0 {
-			back += "?" + q.Encode()
-		}
-	}
-	if form := r.PostFormValue("back"); isHere(form) && s.serves(form) {
-		back = form
-	}
-	http.Redirect(w, r, back, http.StatusSeeOther)
-}
-
-// shownAbove is the nearest page from an escaped path upwards that a GET shows: at itself unless that is but for forms.
-func (s *Server) shownAbove(at string) string {
-	for ; at != "/"; at = path.Dir(at) {
-		u, err := url.Parse(at)
-		if err != nil {
-			return "/"
-		}
-		_, shown := s.closed.Handler(&http.Request{Method: http.MethodGet, URL: u})
-		_, sent := s.closed.Handler(&http.Request{Method: http.MethodPost, URL: u})
-		_, shown, _ = strings.Cut(shown, " ")
-		_, sent, _ = strings.Cut(sent, " ")
-		// Where forms go to a path of their own there is nothing to be shown: /jobs/do is no job.
-		if shown != "" && (sent == "" || sent == shown) {
-			break
-		}
-	}
-	return at
-}
-
-// remember keeps how the visitor likes the page.
-func (s *Server) remember(w http.ResponseWriter, r *http.Request, name, value string) {
-	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: int(365 * 24 * time.Hour / time.Second),
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.blank(r).Secure,
-	})
-}
-
 func parseViews(lang string) *template.Template {
 	return template.Must(template.New("").Funcs(funcs(lang, time.Now)).ParseFS(files, "templates/*.html"))
 }
@@ -404,197 +307,6 @@ func funcs(lang string, now func() time.Time) template.FuncMap {
 		"weblink":  webLink,        // a link that a browser may follow, "" for another one
 		"pathpart": url.PathEscape, // a name as a part of a path
 	}
-}
-
-// word puts an English text into a language; args fill its %d and %s.
-func word(lang, text string, args ...any) string {
-	if lang == korean {
-		if k := words[text]; k != "" {
-			text = k
-		}
-	}
-	if len(args) == 0 {
-		return text
-	}
-	return fmt.Sprintf(text, args...)
-}
-
-// named is word for a text that is shown as plain text and names what is of others: marks of direction in a name end with it.
-func named(lang, text string, args ...any) string {
-	for i, a := range args {
-		if name, ok := a.(string); ok {
-			args[i] = isolated(name)
-		}
-	}
-	return word(lang, text, args...)
-}
-
-// isolated puts a name between U+2068 and U+2069. Such marks of its own would end that too early.
-func isolated(name string) string {
-	return "\u2068" + strings.Map(func(r rune) rune {
-		if r >= '\u2066' && r <= '\u2069' {
-			return -1
-		}
-		return r
-	}, name) + "\u2069"
-}
-
-// readWords reads the Korean words of all views. It panics on a file that cannot be read: they are built in.
-func readWords() map[string]string {
-	all := map[string]string{}
-	names, err := fs.Glob(files, "text/*.toml")
-	if err != nil {
-		panic(err)
-	}
-	for _, name := range names {
-		var part map[string]string
-		if _, err := toml.DecodeFS(files, name, &part); err != nil {
-			panic(fmt.Errorf("%s: %w", name, err))
-		}
-		maps.Copy(all, part)
-	}
-	return all
-}
-
-func when(t time.Time) string {
-	if t.IsZero() {
-		return "–"
-	}
-	return t.In(korea).Format("2006-01-02 15:04:05")
-}
-
-func day(t time.Time) string {
-	if t.IsZero() {
-		return "–"
-	}
-	return t.In(korea).Format(time.DateOnly)
-}
-
-// moment is a time of this year as a text says it, in one piece.
-func moment(lang string, t time.Time) string {
-	t = t.In(korea)
-	layout := "2\u00a0Jan\u00a015:04"
-	if lang == korean {
-		layout = "1월\u00a02일\u00a015:04"
-	}
-	return t.Format(layout)
-}
-
-// ago is how far t is from now, in words.
-func ago(lang string, now, t time.Time) string {
-	switch d := now.Sub(t); {
-	case t.IsZero():
-		return "–"
-	case d < -time.Second:
-		return word(lang, "in %s", span(lang, -d))
-	case d < time.Second:
-		return word(lang, "now")
-	default:
-		return word(lang, "%s ago", span(lang, d))
-	}
-}
-
-// span is a duration as people say it: its largest unit, and the next one where that matters.
-func span(lang string, d time.Duration) string {
-	if d < 0 {
-		d = 0
-	}
-	switch {
-	case d < time.Second:
-		return word(lang, "%d ms", d.Milliseconds())
-	case d < time.Minute:
-		return word(lang, "%d s", int(d.Seconds()))
-	case d < 10*time.Minute && d.Truncate(time.Second)%time.Minute != 0:
-		return word(lang, "%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
-	case d < time.Hour:
-		return word(lang, "%d min", int(d.Minutes()))
-	case d < 10*time.Hour && d.Truncate(time.Minute)%time.Hour != 0:
-		return word(lang, "%d h %d min", int(d.Hours()), int(d.Minutes())%60)
-	case d < 48*time.Hour:
-		return word(lang, "%d h", int(d.Hours()))
-	case d < 10*24*time.Hour && d.Truncate(time.Hour)%(24*time.Hour) != 0:
-		return word(lang, "%d days %d h", int(d.Hours()/24), int(d.Hours())%24)
-	default:
-		return word(lang, "%d days", int(d.Hours()/24))
-	}
-}
-
-// grouped writes a whole number with a comma for each thousand.
-func grouped(n any) string {
-	s := fmt.Sprint(n)
-	sign := ""
-	if digits, ok := strings.CutPrefix(s, "-"); ok {
-		sign, s = "-", digits
-	}
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return sign + s
-}
-
-// dollars writes micro-dollars to the cent, and what is less than that to four digits.
-func dollars(micro int64) string {
-	switch {
-	case micro == 0:
-		return "$0"
-	case micro > -10_000 && micro < 10_000:
-		return fmt.Sprintf("$%.4f", float64(micro)/1e6)
-	default:
-		return fmt.Sprintf("$%.2f", float64(micro)/1e6)
-	}
-}
-
-func size(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1000*1000:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	case n < 1000*1000*1000:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	default:
-		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-	}
-}
-
-// hashStatic is a name for the static files as they are: with it in their addresses they may be kept for ever, and modules
-// find each other by relative names.
-func hashStatic() string {
-	h := sha256.New()
-	err := fs.WalkDir(files, "static", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		b, err := files.ReadFile(name)
-		fmt.Fprintf(h, "%s %d\n", name, len(b))
-		h.Write(b)
-		return err
-	})
-	if err != nil {
-		panic(err)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:6])
-}
-
-func staticURL(name string) string { return staticPath + staticHash + "/" + name }
-
-const staticPath = "/static/"
-
-// static serves the files of static/. They are the same for everybody and hold nothing of the state.
-func (s *Server) static(w http.ResponseWriter, r *http.Request) {
-	hash, name, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, staticPath), "/")
-	b, err := files.ReadFile(path.Join("static", path.Clean("/"+name)))
-	if err != nil {
-		http.NotFound(w, r)
-		return
-	}
-	if hash == staticHash {
-		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	}
-	if path.Ext(name) == ".geojson" {
-		w.Header().Set("Content-Type", "application/geo+json")
-	}
-	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(b))
 }
 
 // firstText is the first text that is not empty.

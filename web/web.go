@@ -437,3 +437,22 @@ func (g *guest) Close() error {
 	g.leave()
 	return g.Conn.Close()
 }
+
+// counter counts what happens now and then.
+type counter struct {
+	mu sync.Mutex
+	n  int
+	at time.Time
+}
+
+func (c *counter) add(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n, c.at = c.n+1, now
+}
+
+func (c *counter) read() (n int, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n, c.at
+}

@@ -13,7 +13,10 @@ import (
 	"sumbi/adapters"
 )
 
-const excerptLen = 200 // bytes of an answer that an error quotes
+const (
+	excerptLen  = 200       // bytes of an answer that an error quotes
+	longTrouble = time.Hour // an upstream that asks to be left alone for longer is quoted with the time
+)
 
 // read classifies a non-2xx answer; what the client's own classifier leaves open is filled in.
 func (c *Client) read(resp *http.Response, req *http.Request, body []byte) *adapters.Error {
@@ -31,6 +34,10 @@ func (c *Client) read(resp *http.Response, req *http.Request, body []byte) *adap
 		e.Err = errors.New(Describe(resp.StatusCode, body))
 	}
 	e.Err = fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, e.Err)
+	// How long a limit is held is told elsewhere; of trouble nobody else knows until when it is to last.
+	if after := RetryAfter(resp.Header, time.Now()); e.Kind == adapters.Temporary && after > longTrouble {
+		e.Err = fmt.Errorf("it asks to be left alone until %s: %w", time.Now().Add(after).In(korea).Format("2006-01-02 15:04 MST"), e.Err)
+	}
 	if e.Kind == adapters.Throttled {
 		if e.After <= 0 {
 			e.After = RetryAfter(resp.Header, time.Now())
@@ -72,14 +79,15 @@ func Describe(status int, body []byte) string {
 	return s
 }
 
-// RetryAfter reads the header of that name, in seconds or as a date; 0 when it is absent, unreadable or past.
+// RetryAfter reads the header of that name, in seconds or as a date; 0 when it is absent, unreadable or past,
+// at most 32 days.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	v := strings.TrimSpace(h.Get("Retry-After"))
 	if _, err := strconv.ParseFloat(v, 64); err == nil {
 		return Until(v, h, now)
 	}
 	if t, err := http.ParseTime(v); err == nil {
-		return max(0, t.Sub(UpstreamNow(h, now)))
+		return min(max(0, t.Sub(UpstreamNow(h, now))), longestQuota)
 	}
 	return 0
 }

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -68,6 +69,32 @@ func TestClassification(t *testing.T) {
 			if c.status != 304 && !strings.Contains(err.Error(), `{ "message": "맛집을 찾을 수 없습니다" }`) {
 				t.Errorf("the answer is not in the error: %v", err)
 			}
+		})
+	}
+}
+
+// Of trouble that is to last its error says until when; of the pauses of a minute nobody needs to know.
+func TestTroubleSaysUntilWhen(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, after, text string
+		want              time.Duration
+	}{
+		{"days", "259200", "naver: it asks to be left alone until 2000-01-04 09:00 KST: GET /v1/search: status 503", 72 * time.Hour},
+		{"a date", "Tue, 04 Jan 2000 00:00:00 GMT", "naver: it asks to be left alone until 2000-01-04 09:00 KST: GET /v1/search: status 503", 72 * time.Hour},
+		{"a date in years", "Tue, 04 Jan 2028 00:00:00 GMT", "naver: it asks to be left alone until 2000-02-02 09:00 KST: GET /v1/search: status 503", 32 * 24 * time.Hour},
+		{"a minute", "60", "naver: GET /v1/search: status 503", time.Minute},
+		{"nothing", "", "naver: GET /v1/search: status 503", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				u := &upstream{answer: refuse(http.StatusServiceUnavailable, "", "Retry-After", c.after)}
+				e := kindOf(t, get(t.Context(), client(u, rest.NewLimit(rest.LimitOptions{Name: "naver/1"}))))
+				if e.Error() != c.text || e.After != c.want || e.Kind != adapters.Temporary {
+					t.Errorf("got %q, %v, %v, want %q, temporary, %v", e, e.Kind, e.After, c.text, c.want)
+				}
+			})
 		})
 	}
 }

@@ -51,6 +51,8 @@ type Memory interface {
 
 const koreanOffset = 9 * time.Hour // Korea keeps no summer time
 
+var korea = time.FixedZone("KST", int(koreanOffset/time.Second))
+
 func koreanDay(t time.Time) string {
 	return t.UTC().Add(koreanOffset).Format(time.DateOnly)
 }
