@@ -53,7 +53,11 @@ func TestDemoPage(t *testing.T) {
 			during = get()
 		}
 		if strings.HasPrefix(lines.Text(), "the page stays open") {
-			after = get()
+			// The overview keeps for a while what was slow to read.
+			w.until("the page shows the end", func() bool {
+				after = get()
+				return strings.Contains(after, ">Run now<")
+			})
 			if err := c.Process.Signal(os.Interrupt); err != nil {
 				t.Fatal(err)
 			}

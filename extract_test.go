@@ -160,7 +160,11 @@ func TestExtractUsage(t *testing.T) {
 // TestExtractInterrupted stops the program as soon as the batch is sent: what is printed is enough to take it up.
 func TestExtractInterrupted(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sim.Options{Seed: 44, Accounts: 1, Posts: 10, BatchStep: 700 * time.Millisecond}, "")
+	// Who looks at the batch gets no answer, so that it does not end before the program is stopped.
+	const before = 3 // the search for such a batch, the upload and the batch
+	w := newWorld(t, sim.Options{Seed: 44, Accounts: 1, Posts: 10, BatchStep: 50 * time.Millisecond, Faults: sim.Faults{
+		OpenAI: sim.OpenAIFaults{HTTPFaults: sim.HTTPFaults{Stall: sim.Fault{Rate: 1, Skip: before}}},
+	}}, "")
 	n := w.labelled("captions.jsonl", func(*sim.Mention) {})
 	c := w.cmd("eval", "extract", "captions.jsonl", "--yes")
 	var errs bytes.Buffer
@@ -180,6 +184,7 @@ func TestExtractInterrupted(t *testing.T) {
 	}
 	_ = c.Process.Signal(os.Interrupt)
 	_ = c.Wait()
+	w.SetFaults(sim.Faults{})
 	if want := "the batch runs on, and `sumbi eval extract captions.jsonl --batch " + id + "` takes it up"; id == "" || c.ProcessState.ExitCode() != 1 || !strings.Contains(errs.String(), want) {
 		t.Fatalf("batch %q, %s, without %q: %s", id, c.ProcessState, want, &errs)
 	}

@@ -72,7 +72,7 @@ func TestMachines(t *testing.T) {
 	for range 4 {
 		m := w.machine()
 		wg.Go(func() {
-			if err, ended := m.end(3 * time.Minute); err != nil || !ended {
+			if err, ended := m.end(6 * time.Minute); err != nil || !ended {
 				t.Errorf("a machine: %v, ended %v\n%s", err, ended, m.errs)
 			}
 		})
@@ -136,7 +136,7 @@ func TestMachinesInTrouble(t *testing.T) {
 		}
 	}
 	for i, m := range all {
-		if err, ended := m.end(4 * time.Minute); !ended {
+		if err, ended := m.end(6 * time.Minute); !ended {
 			t.Errorf("machine %d does not end: %v\n%s", i, err, m.errs)
 			_ = m.cmd.Process.Kill()
 		}

@@ -336,6 +336,12 @@ func readFile(dir, name string) (string, error) {
 func TestTrouble(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, sim.Options{Seed: 14, Accounts: 4, Posts: 60, Latency: 10 * time.Millisecond, BatchStep: 50 * time.Millisecond, Faults: sim.Trouble(0.03)}, "\n[queue]\nbackoff = \"20ms\"\nbackoff_max = \"200ms\"\n")
+	// A fifth of all answers are none: of two hundred captions one would meet five of them in a row every now and then.
+	conf, err := readFile(w.dir, "sumbi.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("sumbi.toml", strings.Replace(conf, "[openai]\n", "[openai]\nattempts = 30\n", 1))
 	w.mustRun("run", "matzip")
 	// A walk that had to be left unfinished is made good by the next run.
 	w.SetFaults(sim.Faults{})

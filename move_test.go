@@ -37,6 +37,8 @@ func TestMove(t *testing.T) {
 	calm.grade()
 	want := calm.places()
 
+	// Nobody hears from the model, so that the run does not end before it is killed.
+	o.Faults.OpenAI.Stall = sim.Often(1)
 	w := newWorld(t, o, "")
 	address := w.database
 	w.stateIn("")
@@ -58,6 +60,7 @@ func TestMove(t *testing.T) {
 	}
 	_ = c.Process.Signal(syscall.SIGKILL)
 	_ = c.Wait()
+	w.SetFaults(sim.Faults{})
 	before, err := os.ReadFile(w.file())
 	if err != nil {
 		t.Fatal(err)

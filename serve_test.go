@@ -5,11 +5,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -36,14 +40,8 @@ func (w *world) serve(args ...string) *served {
 
 func (w *world) serveOn(host string, args ...string) *served {
 	w.t.Helper()
-	l, err := net.Listen("tcp", host+":0")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	s := &served{w: w, addr: addr, done: make(chan error, 1)}
-	s.cmd = w.cmd(append([]string{"serve", "--listen", addr}, args...)...)
+	s := &served{w: w, done: make(chan error, 1)}
+	s.cmd = w.cmd(append([]string{"serve", "--listen", host + ":0"}, args...)...)
 	errs, err := s.cmd.StderrPipe()
 	if err != nil {
 		w.t.Fatal(err)
@@ -51,30 +49,32 @@ func (w *world) serveOn(host string, args ...string) *served {
 	if err := s.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	up := make(chan struct{})
-	var once sync.Once
+	up := make(chan string, 1)
 	go func() {
 		lines := bufio.NewScanner(errs)
 		for lines.Scan() {
 			s.mu.Lock()
 			s.log.Write(append(lines.Bytes(), '\n'))
 			s.mu.Unlock()
-			if strings.Contains(lines.Text(), "listening") {
-				once.Do(func() { close(up) })
+			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
+				up <- m[1]
 			}
 		}
 		s.done <- s.cmd.Wait()
 	}()
 	w.t.Cleanup(func() { _ = s.cmd.Process.Kill() })
 	select {
-	case <-up:
+	case s.addr = <-up:
 	case err := <-s.done:
 		w.t.Fatalf("serve ended: %v\n%s", err, s.text())
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		w.t.Fatalf("serve does not listen:\n%s", s.text())
 	}
 	return s
 }
+
+// listening is the line of a log, of either form, that says where serve listens.
+var listening = regexp.MustCompile(`listening"?[ ,]"?addr"?[=:]"?([0-9.:\[\]]+)`)
 
 func (s *served) text() string {
 	s.mu.Lock()
@@ -99,7 +99,7 @@ func (s *served) ended() {
 		if err != nil {
 			s.w.t.Errorf("serve ended with %v\n%s", err, s.text())
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		s.w.t.Fatalf("serve does not stop:\n%s", s.text())
 	}
 }
@@ -128,7 +128,7 @@ func (s *served) get(path, token string) (int, string) {
 // until waits for a condition of the state.
 func (w *world) until(what string, ok func() bool) {
 	w.t.Helper()
-	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(4 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -223,13 +223,17 @@ func TestServe(t *testing.T) {
 // TestServeStopsInOrder stops a serve in the middle of its crawl: what was in flight ends or waits, nothing counts as an attempt.
 func TestServeStopsInOrder(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, sim.Options{Seed: 22, Accounts: 4, Posts: 60, Latency: 300 * time.Millisecond}, `every = "72h"`)
+	w := newWorld(t, sim.Options{Seed: 22, Accounts: 4, Posts: 60, Latency: time.Second}, `every = "72h"`)
 	sv := w.serve()
 	s := w.state()
 	w.until("some pages are there", func() bool {
 		r, err := s.LastRun(t.Context(), "matzip")
 		return err == nil && r.Pages > 4
 	})
+	// A call takes ten seconds from now on, so that one is in flight for as long as a busy machine needs to look.
+	w.SetFaults(sim.Faults{Instagram: sim.InstagramFaults{HTTPFaults: sim.HTTPFaults{Slow: sim.Often(1)}}})
+	asked := w.Stats().Calls["instagram"].Requests
+	w.until("a slow call is in flight", func() bool { return w.Stats().Calls["instagram"].Requests > asked })
 	if err := sv.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -257,6 +261,7 @@ func TestServeStopsInOrder(t *testing.T) {
 			t.Errorf("job %d %s is %s after %d attempts", j.ID, j.Key, j.State, j.Attempt)
 		}
 	}
+	w.SetFaults(sim.Faults{})
 	w.mustRun("run", "matzip")
 	w.grade()
 	if st := w.Stats(); st.PagesAgain != 0 {
@@ -267,45 +272,32 @@ func TestServeStopsInOrder(t *testing.T) {
 // TestWebhook wants the end of a batch to be noticed by the webhook long before the next poll.
 func TestWebhook(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	w := newWorld(t, sim.Options{Seed: 23, Accounts: 2, Posts: 20, BatchStep: 100 * time.Millisecond, WebhookURL: "http://" + addr + "/webhooks/openai"}, `every = "72h"`)
+	var listens atomic.Pointer[url.URL]
+	way := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if to := listens.Load(); to != nil {
+			(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(to) }}).ServeHTTP(rw, r)
+			return
+		}
+		http.Error(rw, "nobody listens yet", http.StatusBadGateway)
+	}))
+	t.Cleanup(way.Close)
+	// A webhook tells of a batch that is known: six seconds after it was made that was written down on the slowest disk.
+	w := newWorld(t, sim.Options{Seed: 23, Accounts: 2, Posts: 20, BatchStep: 2 * time.Second, WebhookURL: way.URL + "/webhooks/openai"}, `every = "72h"`)
 	conf, err := readFile(w.dir, "sumbi.toml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.write("sumbi.toml", strings.Replace(conf, `poll = "50ms"`, `poll = "10m"`, 1))
-	c := w.cmd("serve", "--listen", addr)
-	var errs bytes.Buffer
-	c.Stderr = &errs
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- c.Wait() }()
-	w.until("the state file is there", func() bool {
-		s, err := w.open(t.Context(), queue.Guest)
-		if err == nil {
-			_ = s.Close()
-		}
-		return err == nil
-	})
-	time.Sleep(500 * time.Millisecond)
+	sv := w.serve()
+	listens.Store(&url.URL{Scheme: "http", Host: sv.addr})
 	s := w.state()
 	w.until("the run ends without a poll", w.runDone(s, 1))
 	w.grade()
 	if st := w.Stats(); st.WebhooksTaken == 0 {
 		t.Errorf("no webhook was taken: %s", st)
 	}
-	_ = c.Process.Signal(syscall.SIGTERM)
-	<-done
 
 	// Forged ones are refused.
-	sv := w.serve()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+sv.addr+"/webhooks/openai", strings.NewReader(`{"type":"batch.completed","data":{"id":"batch_1"}}`))
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ type demoCmd struct {
 	Faults  string `default:"all" help:"With --torture: all, none, or names of faults separated by commas, each with =PROBABILITY if not 0.03."`
 }
 
-// What the imitations allow and how long they take. Instagram has its real limit; the searches are let run faster than the
+// How often the imitations are called and how long they take. Instagram has its real limit; the searches are let run faster than the
 // real ones so that nobody waits minutes for an example.
 const (
 	demoInstagramPerSecond = 8
@@ -42,6 +42,9 @@ const (
 	demoLatency            = 800 * time.Millisecond
 	demoBatchStep          = time.Second
 )
+
+// spare is what imitations allow of what they are called: a fifth of each limit is left free, since a busy machine delays calls.
+const spare = 1.25
 
 // hardPrecision is the least share of right places among those chosen without a person in a hard world. The thresholds aim at
 // 0.995; of some hundred decisions, of which several concern one place, less than this is more than bad luck.
@@ -63,7 +66,7 @@ func (d demoCmd) Run(e *env) error {
 	}
 	world := sim.New(sim.Options{
 		Seed: d.Seed, Accounts: d.Accounts, Posts: d.Posts, Hard: d.Hard, Latency: demoLatency, Jitter: 0.4, SearchLatency: 30 * time.Millisecond,
-		InstagramPerSecond: demoInstagramPerSecond, NaverPerSecond: demoSearchPerSecond, KakaoPerSecond: demoSearchPerSecond, BatchStep: demoBatchStep,
+		InstagramPerSecond: demoInstagramPerSecond * spare, NaverPerSecond: demoSearchPerSecond * spare, KakaoPerSecond: demoSearchPerSecond * spare, BatchStep: demoBatchStep,
 	})
 	base, stop, err := world.Start()
 	if err != nil {

@@ -14,12 +14,11 @@ import (
 	"sumbi/sim"
 )
 
-// What the imitations of a torture allow and how long they take. A fifth of each limit is left free, since a busy machine delays
-// calls; a start that does not wait for its window is therefore looked for by itself.
+// How often the imitations of a torture are called and how long they take. They allow more, so a start that does not wait for its window
+// is looked for by itself.
 const (
 	tortureInstagramPerSecond = 24
 	tortureSearchPerSecond    = 240
-	tortureSpare              = 1.25
 	tortureWindow             = 750 * time.Millisecond // the least between the last call and the first after a start; the real one is a second
 	tortureLatency            = 500 * time.Millisecond
 	tortureLines              = 60              // of a batch, so that there are many
@@ -88,7 +87,7 @@ func (t *torture) run(dir string, faults sim.Faults) (ok bool, err error) {
 	o := sim.Options{
 		Seed: t.demo.Seed, Accounts: t.demo.Accounts, Posts: t.demo.Posts, Epoch: time.Now().UTC().Truncate(24 * time.Hour),
 		Latency: tortureLatency, Jitter: 0.4, OpenAILatency: tortureLatency / 10, SearchLatency: tortureLatency / 50, CountRefused: true,
-		InstagramPerSecond: tortureInstagramPerSecond * tortureSpare, NaverPerSecond: tortureSearchPerSecond * tortureSpare, KakaoPerSecond: tortureSearchPerSecond * tortureSpare,
+		InstagramPerSecond: tortureInstagramPerSecond * spare, NaverPerSecond: tortureSearchPerSecond * spare, KakaoPerSecond: tortureSearchPerSecond * spare,
 		BatchStep: 150 * time.Millisecond, ListDelay: 300 * time.Millisecond,
 	}
 	calm, err := newStage(t.env.Schema, dir, "calm", o, t.demo.Finder)

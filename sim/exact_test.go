@@ -65,35 +65,36 @@ func TestParseLengths(t *testing.T) {
 func TestStatsOfABenchmark(t *testing.T) {
 	t.Parallel()
 	const latency, arrival = 4 * time.Millisecond, 2 * time.Millisecond
-	c := start(t, sim.Options{
+	bubble(t, sim.Options{
 		Lists: []sim.Lengths{{Posts: 2, Reels: 1}}, Latency: latency, Jitter: 0.5, Arrival: arrival,
 		InstagramPerSecond: 3, CountRefused: true,
+	}, func(t *testing.T, c *client) {
+		a := c.s.Accounts()[0]
+		c.walk("posts", a)
+		c.page("posts", a, "") // again
+		if got := c.insta("reels", a, ""); got.status != http.StatusTooManyRequests {
+			t.Fatalf("status %d, want 429", got.status)
+		}
+		st := c.s.Stats()
+		calls, p := st.Calls["instagram"], st.Pages[a+"/posts"]
+		if calls.Refused != 1 || st.PagesAgain != 1 || st.WorstSecond["instagram/1"] != 4 || calls.InFlight != 0 {
+			t.Errorf("refused %d, again %d, worst second %v, in flight %d, want 1, 1, 4, 0", calls.Refused, st.PagesAgain, st.WorstSecond, calls.InFlight)
+		}
+		if len(st.Arrivals) != 3 || st.Arrivals[0] != 0 || st.Arrivals[2] < 2*latency.Seconds()/2 {
+			t.Errorf("arrivals %v, want three, the first at 0, each after the answer before", st.Arrivals)
+		}
+		if took := calls.LastAnswer.Sub(calls.First); took < p.Latency {
+			t.Errorf("last answer %s after the first arrival, sooner than one list takes, %s", took, p.Latency)
+		}
+		// Two pages of latency between half and one and a half times the mean; the repeated one is not counted.
+		if p.Latency < latency || p.Latency > 3*latency || p.Arrival <= 0 || p.Arrival > 2*arrival {
+			t.Errorf("posts took %s and %s, want about %s and %s", p.Latency, p.Arrival, 2*latency, arrival)
+		}
+		if resp := c.do(http.MethodPost, "/sim/reset", nil, nil); resp.status != http.StatusNoContent {
+			t.Errorf("reset answers %d", resp.status)
+		}
+		if st := c.s.Stats(); st.PagesServed != 0 || len(st.Arrivals) != 0 {
+			t.Errorf("after a reset %d pages and %d arrivals", st.PagesServed, len(st.Arrivals))
+		}
 	})
-	a := c.s.Accounts()[0]
-	c.walk("posts", a)
-	c.page("posts", a, "") // again
-	if got := c.insta("reels", a, ""); got.status != http.StatusTooManyRequests {
-		t.Fatalf("status %d, want 429", got.status)
-	}
-	st := c.s.Stats()
-	calls, p := st.Calls["instagram"], st.Pages[a+"/posts"]
-	if calls.Refused != 1 || st.PagesAgain != 1 || st.WorstSecond["instagram/1"] != 4 || calls.InFlight != 0 {
-		t.Errorf("refused %d, again %d, worst second %v, in flight %d, want 1, 1, 4, 0", calls.Refused, st.PagesAgain, st.WorstSecond, calls.InFlight)
-	}
-	if len(st.Arrivals) != 3 || st.Arrivals[0] != 0 || st.Arrivals[2] < 2*latency.Seconds()/2 {
-		t.Errorf("arrivals %v, want three, the first at 0, each after the answer before", st.Arrivals)
-	}
-	if took := calls.LastAnswer.Sub(calls.First); took < p.Latency {
-		t.Errorf("last answer %s after the first arrival, sooner than one list takes, %s", took, p.Latency)
-	}
-	// Two pages of latency between half and one and a half times the mean; the repeated one is not counted.
-	if p.Latency < latency || p.Latency > 3*latency || p.Arrival <= 0 || p.Arrival > 2*arrival {
-		t.Errorf("posts took %s and %s, want about %s and %s", p.Latency, p.Arrival, 2*latency, arrival)
-	}
-	if resp := c.do(http.MethodPost, "/sim/reset", nil, nil); resp.status != http.StatusNoContent {
-		t.Errorf("reset answers %d", resp.status)
-	}
-	if st := c.s.Stats(); st.PagesServed != 0 || len(st.Arrivals) != 0 {
-		t.Errorf("after a reset %d pages and %d arrivals", st.PagesServed, len(st.Arrivals))
-	}
 }

@@ -36,16 +36,17 @@ const html502 = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>
 // through wraps an upstream's handler in its gate.
 func (s *Server) through(g gate, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		took := &drawn{}
+		took, at := &drawn{}, received(r, time.Now())
 		if s.o.Arrival > 0 {
 			took.arrival = time.Duration(float64(s.o.Arrival) * s.dice.nth("way "+listOf(r)))
 			if !sleep(r, took.arrival) {
 				panic(http.ErrAbortHandler)
 			}
+			at = at.Add(took.arrival)
 		}
 		r = r.WithContext(context.WithValue(r.Context(), drawnKey{}, took))
 		now := time.Now()
-		s.stats.arrived(g.name, now)
+		s.stats.arrived(g.name, at)
 		key, ok := g.key(w, r)
 		if !ok {
 			s.stats.count(g.name, func(c *Calls) { c.Unauthorized++ })
@@ -53,7 +54,7 @@ func (s *Server) through(g gate, next http.HandlerFunc) http.HandlerFunc {
 		}
 		v := pass
 		s.meters.with(key, func(m *meter) {
-			v = m.arrive(now, g.perSecond, g.quota, s.o.CountRefused, g.period(now))
+			v = m.arrive(at, g.perSecond, g.quota, s.o.CountRefused, g.period(now))
 		})
 		if g.headers != nil {
 			g.headers(w.Header(), key)
@@ -83,10 +84,10 @@ func (s *Server) through(g gate, next http.HandlerFunc) http.HandlerFunc {
 			g.refuse(w, r, v)
 			return
 		}
-		s.stats.admitted(g.name, now)
+		s.stats.admitted(g.name, at)
 		if g.page != nil {
 			if list, number := g.page(r); list != "" {
-				took.list, took.page = list, s.stats.pageAsked(list, number, now)
+				took.list, took.page = list, s.stats.pageAsked(list, number, at)
 			}
 		}
 		defer s.stats.count(g.name, func(c *Calls) { c.InFlight-- })

@@ -183,37 +183,38 @@ func TestInstagramTokensBelongToOneList(t *testing.T) {
 
 func TestInstagramLimits(t *testing.T) {
 	t.Parallel()
-	c := start(t, sim.Options{Accounts: 1, Posts: 5, InstagramPerSecond: 3, InstagramQuota: 5, Keys: sim.Keys{RapidAPI: []string{"one", "two"}}})
-	path := sim.InstagramPath + "/posts?username_or_id_or_url=" + c.s.Accounts()[0]
-	var got []int
-	for range 5 {
-		a := c.do("GET", path, rapid("one"), nil)
-		got = append(got, a.status)
-		if a.status == http.StatusTooManyRequests {
-			if a.header.Get("Retry-After") != "" {
-				t.Error("429 has a Retry-After")
-			}
-			if m := a.object(t)["message"].(string); strings.Contains(m, "quota") {
-				t.Errorf("429 speaks of the quota: %s", m)
+	bubble(t, sim.Options{Accounts: 1, Posts: 5, InstagramPerSecond: 3, InstagramQuota: 5, Keys: sim.Keys{RapidAPI: []string{"one", "two"}}}, func(t *testing.T, c *client) {
+		path := sim.InstagramPath + "/posts?username_or_id_or_url=" + c.s.Accounts()[0]
+		var got []int
+		for range 5 {
+			a := c.do("GET", path, rapid("one"), nil)
+			got = append(got, a.status)
+			if a.status == http.StatusTooManyRequests {
+				if a.header.Get("Retry-After") != "" {
+					t.Error("429 has a Retry-After")
+				}
+				if m := a.object(t)["message"].(string); strings.Contains(m, "quota") {
+					t.Errorf("429 speaks of the quota: %s", m)
+				}
 			}
 		}
-	}
-	if d := cmp.Diff([]int{200, 200, 200, 429, 429}, got); d != "" {
-		t.Error(d)
-	}
-	other := c.do("GET", path, rapid("two"), nil)
-	if other.status != 200 {
-		t.Errorf("the other key is refused too: %d", other.status)
-	}
-	if r := other.header.Get("X-Ratelimit-Requests-Remaining"); r != "4" {
-		t.Errorf("remaining %s, want 4", r)
-	}
-	if n, err := strconv.Atoi(other.header.Get("X-Ratelimit-Requests-Reset")); err != nil || n > 31*86400 {
-		t.Errorf("reset %q is not a number of seconds to go", other.header.Get("X-Ratelimit-Requests-Reset"))
-	}
-	if w := c.s.Stats().WorstSecond["instagram/1"]; w != 5 {
-		t.Errorf("worst second %d, want 5", w)
-	}
+		if d := cmp.Diff([]int{200, 200, 200, 429, 429}, got); d != "" {
+			t.Error(d)
+		}
+		other := c.do("GET", path, rapid("two"), nil)
+		if other.status != 200 {
+			t.Errorf("the other key is refused too: %d", other.status)
+		}
+		if r := other.header.Get("X-Ratelimit-Requests-Remaining"); r != "4" {
+			t.Errorf("remaining %s, want 4", r)
+		}
+		if n, err := strconv.Atoi(other.header.Get("X-Ratelimit-Requests-Reset")); err != nil || n > 31*86400 {
+			t.Errorf("reset %q is not a number of seconds to go", other.header.Get("X-Ratelimit-Requests-Reset"))
+		}
+		if w := c.s.Stats().WorstSecond["instagram/1"]; w != 5 {
+			t.Errorf("worst second %d, want 5", w)
+		}
+	})
 }
 
 func TestInstagramQuota(t *testing.T) {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,23 +15,27 @@ const (
 	usedUp
 )
 
+// remembered is how long arrivals are: calls are looked at later than they arrive, and not always in their order.
+const remembered = 5 * time.Second
+
 // meter counts the calls of one key of one upstream.
 type meter struct {
-	counted  []time.Time // arrivals that the limit looks at, of the last second
-	arrivals []time.Time // all arrivals of the last second
+	counted  []time.Time // arrivals that the limit looks at, the newest ones
+	arrivals []time.Time // all arrivals, the newest ones
 	worst    int
 	used     int
 	period   string
 }
 
-// arrive judges a call that arrives now. period names the current quota period; a new one begins with an empty quota.
+// arrive judges a call that arrived at now. period names the current quota period; a new one begins with an empty quota.
 func (m *meter) arrive(now time.Time, perSecond, quota int, countRefused bool, period string) verdict {
-	m.arrivals = append(lastSecond(m.arrivals, now), now)
-	m.worst = max(m.worst, len(m.arrivals))
-	m.counted = lastSecond(m.counted, now)
-	if perSecond > 0 && len(m.counted) >= perSecond {
-		if countRefused {
-			m.counted = append(m.counted, now)
+	m.arrivals, _ = arrived(m.arrivals, now)
+	m.worst = max(m.worst, busiest(m.arrivals, now))
+	var i int
+	m.counted, i = arrived(m.counted, now)
+	if perSecond > 0 && busiest(m.counted, now) > perSecond {
+		if !countRefused {
+			m.counted = slices.Delete(m.counted, i, i+1)
 		}
 		return tooFast
 	}
@@ -38,20 +43,39 @@ func (m *meter) arrive(now time.Time, perSecond, quota int, countRefused bool, p
 		m.period, m.used = period, 0
 	}
 	if quota > 0 && m.used >= quota {
+		m.counted = slices.Delete(m.counted, i, i+1)
 		return usedUp
 	}
-	m.counted = append(m.counted, now)
 	m.used++
 	return pass
 }
 
-// lastSecond drops what is a second old or older.
-func lastSecond(ts []time.Time, now time.Time) []time.Time {
-	i := 0
-	for i < len(ts) && now.Sub(ts[i]) >= time.Second {
-		i++
+// arrived adds a call to the earlier ones, in the order of their arrival, and says where; what is long ago is dropped.
+func arrived(ts []time.Time, at time.Time) ([]time.Time, int) {
+	if old := after(ts, at.Add(-remembered)); old > len(ts)/2 {
+		ts = ts[:copy(ts, ts[old:])]
 	}
-	return ts[:copy(ts, ts[i:])]
+	i := after(ts, at)
+	return slices.Insert(ts, i, at), i
+}
+
+// busiest is the most calls of any sliding second that the one at an instant belongs to.
+func busiest(ts []time.Time, at time.Time) (most int) {
+	for i := after(ts, at) - 1; i < len(ts) && ts[i].Sub(at) < time.Second; i++ {
+		most = max(most, i+1-after(ts, ts[i].Add(-time.Second)))
+	}
+	return most
+}
+
+// after is the index of the first call after an instant.
+func after(ts []time.Time, at time.Time) int {
+	i, _ := slices.BinarySearchFunc(ts, at, func(t, at time.Time) int {
+		if t.After(at) {
+			return 1
+		}
+		return -1
+	})
+	return i
 }
 
 // meters holds one meter a key.

@@ -276,10 +276,12 @@ func TestWebhooks(t *testing.T) {
 func TestWebhookOfEveryEnd(t *testing.T) {
 	t.Parallel()
 	url, seen := receiver(t, 0)
-	c := start(t, sim.Options{WebhookURL: url, BatchStep: 20 * time.Millisecond, Faults: sim.Faults{OpenAI: sim.OpenAIFaults{Expires: sim.Times(1), WebhookLost: sim.Fault{Skip: 3, Count: 1}}}})
-	c.batch(line("1", "가"))      // expires
-	c.batch(line("1", "가"), "{") // fails
-	cancelled := c.create(c.file(line("1", "가")), "").object(t)["id"].(string)
+	c := start(t, sim.Options{WebhookURL: url, BatchStep: 20 * time.Millisecond, Faults: sim.Faults{OpenAI: sim.OpenAIFaults{
+		Expires: sim.Times(1), Stuck: sim.Fault{Skip: 2, Count: 1}, WebhookLost: sim.Fault{Skip: 3, Count: 1},
+	}}})
+	c.batch(line("1", "가"))                                                    // expires
+	c.batch(line("1", "가"), "{")                                               // fails
+	cancelled := c.create(c.file(line("1", "가")), "").object(t)["id"].(string) // does not end by itself
 	c.post("/batches/"+cancelled+"/cancel", "")
 	c.until(cancelled, "cancelled")
 	types := map[string]bool{}
@@ -306,7 +308,8 @@ func TestWebhookOfEveryEnd(t *testing.T) {
 func TestWebhookBeforeTheBatchShowsIt(t *testing.T) {
 	t.Parallel()
 	url, seen := receiver(t, 0)
-	c := start(t, sim.Options{WebhookURL: url, BatchStep: 200 * time.Millisecond, Faults: sim.Faults{OpenAI: sim.OpenAIFaults{WebhookEarly: sim.Times(1)}}})
+	// A busy machine has three seconds to look before the batch shows its end.
+	c := start(t, sim.Options{WebhookURL: url, BatchStep: 3 * time.Second, Faults: sim.Faults{OpenAI: sim.OpenAIFaults{StateJump: sim.Times(1), WebhookEarly: sim.Times(1)}}})
 	id := c.create(c.file(line("1", "가")), "").object(t)["id"].(string)
 	<-seen
 	if b := c.get("/batches/" + id).object(t); b["status"] != "finalizing" || b["output_file_id"] != nil {

@@ -144,47 +144,48 @@ func TestBatchAnswersWithTheTruth(t *testing.T) {
 
 func TestBatchStates(t *testing.T) {
 	t.Parallel()
-	c := start(t, sim.Options{BatchStep: 500 * time.Millisecond}) // long enough to be seen in each state on a busy machine
-	b := c.create(c.file(line("1", "가")), "s1").object(t)
-	if b["status"] != "validating" || b["expires_at"] == nil || b["output_file_id"] != nil || b["request_counts"].(map[string]any)["total"].(json.Number) != "0" {
-		t.Errorf("new batch: %v", b)
-	}
-	id := b["id"].(string)
-	if b := c.until(id, "in_progress"); b["request_counts"].(map[string]any)["total"].(json.Number) != "1" {
-		t.Errorf("in progress: %v", b)
-	}
-	if b := c.until(id, "finalizing"); b["output_file_id"] != nil {
-		t.Errorf("finalizing already has an output file")
-	}
-	wantStatus(409, "Cannot cancel a batch with status 'finalizing'.")(t, c.post("/batches/"+id+"/cancel", ""))
-	if b := c.until(id, "completed"); b["output_file_id"] == nil || b["completed_at"] == nil {
-		t.Errorf("completed: %v", b)
-	}
-	wantStatus(409, "Cannot cancel a batch with status 'completed'.")(t, c.post("/batches/"+id+"/cancel", ""))
-	wantStatus(404, "No batch found")(t, c.get("/batches/batch_nobody"))
-	wantStatus(404, "No batch found")(t, c.post("/batches/batch_nobody/cancel", ""))
-
-	early := c.create(c.file(line("1", "가")), "s2").object(t)["id"].(string)
-	wantStatus(200, `"status":"cancelling"`)(t, c.post("/batches/"+early+"/cancel", ""))
-	if b := c.until(early, "cancelled"); b["output_file_id"] != nil || b["cancelled_at"] == nil {
-		t.Errorf("cancelled while validating: %v", b)
-	}
-	wantStatus(200, `"status":"cancelled"`)(t, c.post("/batches/"+early+"/cancel", ""))
-
-	running := c.create(c.file(line("1", "가")+"\n"+line("2", "나")), "s3").object(t)["id"].(string)
-	c.until(running, "in_progress")
-	wantStatus(200, `"status":"cancelling"`)(t, c.post("/batches/"+running+"/cancel", ""))
-	b = c.until(running, "cancelled")
-	all := c.results(b["output_file_id"])
-	for id, o := range c.results(b["error_file_id"]) {
-		if o.Response != nil || o.Error.Code != "batch_cancelled" {
-			t.Errorf("error line %s: %+v", id, o)
+	bubble(t, sim.Options{BatchStep: 500 * time.Millisecond}, func(t *testing.T, c *client) {
+		b := c.create(c.file(line("1", "가")), "s1").object(t)
+		if b["status"] != "validating" || b["expires_at"] == nil || b["output_file_id"] != nil || b["request_counts"].(map[string]any)["total"].(json.Number) != "0" {
+			t.Errorf("new batch: %v", b)
 		}
-		all[id] = o
-	}
-	if len(all) != 2 {
-		t.Errorf("%d of 2 lines are accounted for", len(all))
-	}
+		id := b["id"].(string)
+		if b := c.until(id, "in_progress"); b["request_counts"].(map[string]any)["total"].(json.Number) != "1" {
+			t.Errorf("in progress: %v", b)
+		}
+		if b := c.until(id, "finalizing"); b["output_file_id"] != nil {
+			t.Errorf("finalizing already has an output file")
+		}
+		wantStatus(409, "Cannot cancel a batch with status 'finalizing'.")(t, c.post("/batches/"+id+"/cancel", ""))
+		if b := c.until(id, "completed"); b["output_file_id"] == nil || b["completed_at"] == nil {
+			t.Errorf("completed: %v", b)
+		}
+		wantStatus(409, "Cannot cancel a batch with status 'completed'.")(t, c.post("/batches/"+id+"/cancel", ""))
+		wantStatus(404, "No batch found")(t, c.get("/batches/batch_nobody"))
+		wantStatus(404, "No batch found")(t, c.post("/batches/batch_nobody/cancel", ""))
+
+		early := c.create(c.file(line("1", "가")), "s2").object(t)["id"].(string)
+		wantStatus(200, `"status":"cancelling"`)(t, c.post("/batches/"+early+"/cancel", ""))
+		if b := c.until(early, "cancelled"); b["output_file_id"] != nil || b["cancelled_at"] == nil {
+			t.Errorf("cancelled while validating: %v", b)
+		}
+		wantStatus(200, `"status":"cancelled"`)(t, c.post("/batches/"+early+"/cancel", ""))
+
+		running := c.create(c.file(line("1", "가")+"\n"+line("2", "나")), "s3").object(t)["id"].(string)
+		c.until(running, "in_progress")
+		wantStatus(200, `"status":"cancelling"`)(t, c.post("/batches/"+running+"/cancel", ""))
+		b = c.until(running, "cancelled")
+		all := c.results(b["output_file_id"])
+		for id, o := range c.results(b["error_file_id"]) {
+			if o.Response != nil || o.Error.Code != "batch_cancelled" {
+				t.Errorf("error line %s: %+v", id, o)
+			}
+			all[id] = o
+		}
+		if len(all) != 2 {
+			t.Errorf("%d of 2 lines are accounted for", len(all))
+		}
+	})
 }
 
 func TestCreateIsChecked(t *testing.T) {
@@ -266,17 +267,18 @@ func TestInputIsValidated(t *testing.T) {
 
 func TestEnqueuedTokens(t *testing.T) {
 	t.Parallel()
-	c := start(t, sim.Options{EnqueuedTokens: 1500, BatchStep: 150 * time.Millisecond})
-	one := line("1", strings.Repeat("밥", 900)) // about 1,100 tokens
-	first := c.create(c.file(one), "").object(t)["id"].(string)
-	c.until(first, "in_progress")
-	second := c.create(c.file(one), "").object(t)["id"].(string)
-	b := c.until(second, "failed")
-	if m := fmt.Sprint(b["errors"]); !strings.Contains(m, "token_limit_exceeded") || !strings.Contains(m, "Limit: 1,500 enqueued tokens") {
-		t.Errorf("errors %s", m)
-	}
-	c.until(first, "completed")
-	c.until(c.create(c.file(one), "").object(t)["id"].(string), "completed")
+	bubble(t, sim.Options{EnqueuedTokens: 1500, BatchStep: 150 * time.Millisecond}, func(t *testing.T, c *client) {
+		one := line("1", strings.Repeat("밥", 900)) // about 1,100 tokens
+		first := c.create(c.file(one), "").object(t)["id"].(string)
+		c.until(first, "in_progress")
+		second := c.create(c.file(one), "").object(t)["id"].(string)
+		b := c.until(second, "failed")
+		if m := fmt.Sprint(b["errors"]); !strings.Contains(m, "token_limit_exceeded") || !strings.Contains(m, "Limit: 1,500 enqueued tokens") {
+			t.Errorf("errors %s", m)
+		}
+		c.until(first, "completed")
+		c.until(c.create(c.file(one), "").object(t)["id"].(string), "completed")
+	})
 }
 
 func TestStrictSchema(t *testing.T) {

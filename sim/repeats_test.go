@@ -84,14 +84,15 @@ func TestRepeatsAfterAKill(t *testing.T) {
 // What is refused by chance is no call too many.
 func TestInjectedRefusals(t *testing.T) {
 	t.Parallel()
-	c := start(t, sim.Options{Accounts: 1, InstagramPerSecond: 2, Faults: sim.Faults{Instagram: sim.InstagramFaults{HTTPFaults: sim.HTTPFaults{Throttle: sim.Times(1)}}}})
-	for range 4 {
-		c.insta("posts", c.s.Accounts()[0], "")
-	}
-	n := c.s.Stats().Calls["instagram"]
-	if n.Injected != 1 || n.Refused < 2 {
-		t.Errorf("%d refused, %d by a fault; want at least 2, 1", n.Refused, n.Injected)
-	}
+	bubble(t, sim.Options{Accounts: 1, InstagramPerSecond: 2, Faults: sim.Faults{Instagram: sim.InstagramFaults{HTTPFaults: sim.HTTPFaults{Throttle: sim.Times(1)}}}}, func(t *testing.T, c *client) {
+		for range 4 {
+			c.insta("posts", c.s.Accounts()[0], "")
+		}
+		n := c.s.Stats().Calls["instagram"]
+		if n.Injected != 1 || n.Refused < 2 {
+			t.Errorf("%d refused, %d by a fault; want at least 2, 1", n.Refused, n.Injected)
+		}
+	})
 }
 
 // Two batches that run at the same time pay for the same line twice, although none of them has shown an answer yet.

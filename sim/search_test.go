@@ -232,10 +232,11 @@ func TestSearchLimitsAndFaults(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := start(t, tt.o)
-			path := tt.path + "?query=" + url.QueryEscape("성수동 커피")
-			c.do("GET", path, tt.header, nil)
-			wantStatus(tt.status, tt.body)(t, c.do("GET", path, tt.header, nil))
+			bubble(t, tt.o, func(t *testing.T, c *client) {
+				path := tt.path + "?query=" + url.QueryEscape("성수동 커피")
+				c.do("GET", path, tt.header, nil)
+				wantStatus(tt.status, tt.body)(t, c.do("GET", path, tt.header, nil))
+			})
 		})
 	}
 	c := start(t, sim.Options{Faults: sim.Faults{Naver: sim.NaverFaults{Katech: once}}})

@@ -16,6 +16,7 @@
 package sim
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -215,15 +216,16 @@ func (s *Server) Handler() http.Handler {
 
 // Start serves on a free port of 127.0.0.1 until stop is called. stop also does what Close does.
 func (s *Server) Start() (baseURL string, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	lc := net.ListenConfig{Control: stampReads}
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", nil, fmt.Errorf("listen: %w", err)
 	}
-	srv := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ConnState: s.connState}
+	srv := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ConnState: s.connState, ConnContext: withConn}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = srv.Serve(l) // always ErrServerClosed: Close is the only way out
+		_ = srv.Serve(stamping{l}) // always ErrServerClosed: Close is the only way out
 	}()
 	return "http://" + l.Addr().String(), func() {
 		s.Close()

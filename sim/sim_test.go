@@ -3,6 +3,7 @@ package sim_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -196,7 +197,7 @@ func TestStartAndStop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{t, s, base}
+	c := &client{t, s, base, http.DefaultClient}
 	c.create(c.file(line("1", "가")), "") // would end in hours
 	stop()
 	stop()

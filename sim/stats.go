@@ -88,10 +88,12 @@ func (c *counters) count(upstream string, f func(*Calls)) {
 func (c *counters) arrived(upstream string, now time.Time) {
 	c.count(upstream, func(n *Calls) {
 		n.Requests++
-		if n.First.IsZero() {
+		if n.First.IsZero() || now.Before(n.First) {
 			n.First = now
 		}
-		n.Last = now
+		if now.After(n.Last) {
+			n.Last = now
+		}
 	})
 }
 
@@ -128,7 +130,9 @@ func (c *counters) admitted(upstream string, now time.Time) {
 	c.count(upstream, func(n *Calls) {
 		n.InFlight++
 		if upstream == "instagram" && len(c.st.Arrivals) < maxArrivals {
-			c.st.Arrivals = append(c.st.Arrivals, math.Round(now.Sub(n.First).Seconds()*1e4)/1e4)
+			at := math.Round(now.Sub(n.First).Seconds()*1e4) / 1e4
+			i, _ := slices.BinarySearch(c.st.Arrivals, at) // calls are not always looked at in the order of their arrival
+			c.st.Arrivals = slices.Insert(c.st.Arrivals, i, at)
 		}
 	})
 }
