@@ -481,10 +481,11 @@ func TestManyDelayedJobs(t *testing.T) {
 	rows(t, s, waits, "2000")
 	work(t, s, func(context.Context, queue.Job) (queue.Commit, error) { return nil, nil })
 	for range 200 {
+		changed := s.Changed() // before looking, so that no change is missed
 		if got, err := s.Rows(t.Context(), waits); err == nil && got[0] == "0" {
 			return
 		}
-		<-s.Changed()
+		<-changed
 	}
 	rows(t, s, waits, "0")
 }
