@@ -53,6 +53,7 @@ func ServeMetrics(s *queue.Store, c *config.Config) (http.Handler, *prometheus.R
 // ServeMetricsOf is ServeMetrics of a process of that health, log and sinks.
 func ServeMetricsOf(s *queue.Store, c *config.Config, health web.Health, log *slog.Logger, sinks ...string) (http.Handler, *prometheus.Registry, func(result string), func(func(context.Context, []adapters.Notice) error) func(context.Context, []adapters.Notice) error) {
 	m := newMetrics(s, c, "시험", log)
+	m.now.limit, m.counts.limit = hang, hang
 	p := &jobs.Pipeline{}
 	for _, name := range sinks {
 		p.Sinks = append(p.Sinks, jobs.Sink{Name: name})
@@ -61,12 +62,19 @@ func ServeMetricsOf(s *queue.Store, c *config.Config, health web.Health, log *sl
 	return m.handler(), m.reg, m.webhooked, m.counted
 }
 
-// MetricsAgain is what serve answers at /metrics; again makes the next scrape count.
-func MetricsAgain(s *queue.Store, health web.Health, log *slog.Logger) (h http.Handler, again func()) {
+// MetricsUntil is what serve answers at /metrics, and until when what was counted is told again.
+func MetricsUntil(s *queue.Store, health web.Health, log *slog.Logger) (h http.Handler, until *time.Time) {
 	m := newMetrics(s, &config.Config{}, "시험", log)
+	m.now.limit, m.counts.limit = hang, hang
 	m.about(health, nil)
-	return m.handler(), func() { m.counts.until = time.Time{} }
+	return m.handler(), &m.counts.until
 }
+
+// CountFor is how long counts are kept at least.
+const CountFor = countFor
+
+// hang is more than a scrape takes on the slowest machine.
+const hang = 5 * time.Minute
 
 // UntilLook is how long it takes until the clock shows half past an hour in Korea.
 var UntilLook = untilLook

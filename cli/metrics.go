@@ -41,7 +41,7 @@ type metrics struct {
 // newMetrics registers everything of a state and its configuration. It comes before anything starts.
 func newMetrics(s *queue.Store, c *config.Config, version string, log *slog.Logger) *metrics {
 	m := &metrics{
-		reg: prometheus.NewRegistry(), log: log, now: &nowMetrics{s: s}, counts: &countMetrics{s: s, pipelines: c.Pipelines, log: log},
+		reg: prometheus.NewRegistry(), log: log, now: &nowMetrics{s: s, limit: countLimit}, counts: &countMetrics{s: s, limit: countLimit, pipelines: c.Pipelines, log: log},
 		commits: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "sumbi_commit_seconds", Help: "How long a commit to the state took, its wait for others included.",
 			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 20},
@@ -114,7 +114,8 @@ var (
 // nowMetrics are few and cheap, and read at each scrape.
 type nowMetrics struct {
 	s      *queue.Store
-	health web.Health // nil: nothing is known of the work of this process
+	limit  time.Duration // for one scrape
+	health web.Health    // nil: nothing is known of the work of this process
 }
 
 // Describe names what Collect gives.
@@ -126,7 +127,7 @@ func (*nowMetrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect looks at the state.
 func (n *nowMetrics) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), countLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), n.limit)
 	defer cancel()
 	if n.health != nil {
 		ch <- prometheus.MustNewConstMetric(stuckDesc, prometheus.GaugeValue, float64(flag(n.health.Stuck(time.Now()) != "")))
@@ -190,6 +191,7 @@ var (
 // countMetrics counts what is in the state, and keeps the counts for a while.
 type countMetrics struct {
 	s         *queue.Store
+	limit     time.Duration // for one scrape
 	pipelines []config.Pipeline
 	sinks     []string // that are configured
 	log       *slog.Logger
@@ -215,7 +217,7 @@ func (c *countMetrics) Collect(ch chan<- prometheus.Metric) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if began := time.Now(); began.After(c.until) {
-		ctx, cancel := context.WithTimeout(context.Background(), countLimit)
+		ctx, cancel := context.WithTimeout(context.Background(), c.limit)
 		defer cancel()
 		known, err := c.count(ctx)
 		if c.failed = err != nil; c.failed {

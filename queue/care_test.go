@@ -77,7 +77,7 @@ func spoil(t testing.TB, path string, part float64) {
 func ends(t *testing.T, s *queue.Store, good func() bool) error {
 	t.Helper()
 	w := &queue.Worker{Store: s, Log: slog.New(slog.DiscardHandler), Grace: time.Second, Lanes: []queue.Lane{{Name: "인스타", Deadline: time.Minute}}}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -74,6 +73,11 @@ func TestRollbackOfACrash(t *testing.T) {
 	check(t, s.Finish(t.Context(), j, func(tx *queue.Tx) error {
 		if err := tx.SetMeta("반쯤", "예"); err != nil {
 			return err
+		}
+		if server != nil { // to make the copy takes longer than a commit may be idle
+			if err := tx.Exec(`set local idle_in_transaction_session_timeout = 0`); err != nil {
+				return err
+			}
 		}
 		next = crashed(t, s)
 		return nil
@@ -279,42 +283,54 @@ func TestAloneIsHeld(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
 	killer(t, s, "독한 맛")
-	first := make(chan struct{})
+	lane := queue.Lane{Name: "인스타", Workers: 4, Deadline: time.Minute}
+	first, leave, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	var calls atomic.Int32
-	h := func(_ context.Context, j queue.Job) (queue.Commit, error) {
+	var left, late time.Time // when the other one goes, and by when the suspect must have ended
+	var held []string
+	h := func(ctx context.Context, j queue.Job) (queue.Commit, error) {
 		if j.Key == "순한 맛" {
 			close(first)
-			time.Sleep(80 * time.Millisecond)
+			<-leave
+			left = time.Now()
 			return nil, nil
 		}
-		calls.Add(1)
-		time.Sleep(80 * time.Millisecond)
-		return note(j.Key, "끝"), nil
+		if calls.Add(1) > 1 {
+			return nil, nil
+		}
+		defer close(done)
+		late, _ = ctx.Deadline()
+		var err error
+		if server != nil {
+			held, err = s.Rows(ctx, `select taken_at from job where key = '독한 맛'`)
+		} else {
+			held, err = s.Rows(ctx, `select g.timeout from goqite g join job j on j.message = g.id where j.key = '독한 맛'`)
+		}
+		return note(j.Key, "끝"), err
 	}
 	mild := pageJob("순한 맛")
 	mild.Lane = "네이버"
 	add(t, s, mild)
-	w := &queue.Worker{
-		Store: s, Log: slog.New(slog.DiscardHandler), Grace: time.Minute, Handlers: map[queue.Kind]queue.Handler{queue.KindPage: h},
-		Lanes: []queue.Lane{{Name: "네이버", Deadline: time.Minute}},
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- w.Run(ctx) }()
-	<-first
-	_, stop := work(t, s, h, queue.Lane{Name: "인스타", Workers: 4, Deadline: 100 * time.Millisecond})
-	for got := ""; got == ""; time.Sleep(time.Millisecond) {
-		var err error
-		got, err = s.Meta(t.Context(), "독한 맛")
-		check(t, err)
-		if calls.Load() > 2 {
-			t.Fatal("the suspect is run again and again")
-		}
-	}
+	_, stopMild := work(t, s, h, queue.Lane{Name: "네이버", Deadline: time.Minute})
+	receive(t, "the other one runs", first)
+	_, stop := work(t, s, h, lane)
+	await(t, s, `select count(*) from job where key = '독한 맛' and taken_at is not null`, "1")
+	time.Sleep(20 * time.Millisecond) // of which nothing may be missing later
+	close(leave)
+	receive(t, "the suspect runs", done)
+	await(t, s, `select key from job`)
 	stop()
-	cancel()
-	check(t, <-ended)
+	stopMild()
 	if n := calls.Load(); n != 1 {
 		t.Errorf("the suspect ran %d times", n)
+	}
+	hold := lane.Deadline * 10 / 8
+	if server != nil {
+		hold = 0 // it begins then
+	}
+	until, err := time.Parse(time.RFC3339, held[0])
+	check(t, err)
+	if until.Before(left.Add(hold).Truncate(time.Millisecond)) || late.Before(left.Add(lane.Deadline)) {
+		t.Errorf("it is held until %v and late at %v; the other one went at %v", until, late, left)
 	}
 }

@@ -113,6 +113,9 @@ func (s *Store) Exec(ctx context.Context, query string, args ...any) error {
 // blobText is how SQLite writes bytes.
 var blobText = regexp.MustCompile(`\bx'([0-9a-f]*)'`)
 
+// Away says that an error is taken for a state that does not answer now: it is nobody's attempt.
+func (s *Store) Away(err error) bool { return busy(s.explain(err)) }
+
 // Where is what opens the same state again.
 func (s *Store) Where() string {
 	if s.pg != nil {

@@ -215,8 +215,25 @@ func TestDelay(t *testing.T) {
 	rows(t, s, `select count(*) from goqite`, "2")
 	check(t, s.Promote(t.Context()))
 	rows(t, s, waits, "2", "3")
+	// hidden checks that a job is hidden for a second from a moment on, and lets it be hidden for ever: how long the rest takes is
+	// nothing to it.
+	hidden := func(key string, from time.Time) {
+		t.Helper()
+		got, err := s.Rows(t.Context(), `select g.timeout from goqite g join job j on j.message = g.id where j.key = ?`, key)
+		check(t, err)
+		until, err := time.Parse(time.RFC3339, got[0])
+		check(t, err)
+		// Instants are kept to the millisecond.
+		if first, last := from.Add(time.Second-time.Millisecond).Truncate(time.Millisecond), time.Now().Add(time.Second); until.Before(first) || until.After(last) {
+			t.Errorf("%s is hidden until %v, want %v to %v", key, until, first, last)
+		}
+		check(t, s.Exec(t.Context(), `update goqite set timeout = '2126-01-01T00:00:00.000Z' where id = (select message from job where key = ?)`, key))
+	}
+	hidden("1", now)
 	now = now.Add(119 * time.Second)
+	promoted := time.Now()
 	check(t, s.Promote(t.Context()))
+	hidden("2", promoted)
 	rows(t, s, waits, "3")
 	rows(t, s, `select count(*) from goqite`, "3")
 	check(t, s.Promote(t.Context()))
@@ -229,7 +246,7 @@ func TestDelay(t *testing.T) {
 	if j := take(t, s); j.Key != "3" {
 		t.Errorf("took %q, want the one that is overdue", j.Key)
 	}
-	nothing(t, s) // the others' delay was counted from their own moment
+	nothing(t, s)
 }
 
 func TestPriority(t *testing.T) {
@@ -481,10 +498,11 @@ func TestManyDelayedJobs(t *testing.T) {
 	rows(t, s, waits, "2000")
 	work(t, s, func(context.Context, queue.Job) (queue.Commit, error) { return nil, nil })
 	for range 200 {
+		changed := s.Changed() // before looking, so that no change is missed
 		if got, err := s.Rows(t.Context(), waits); err == nil && got[0] == "0" {
 			return
 		}
-		<-s.Changed()
+		<-changed
 	}
 	rows(t, s, waits, "0")
 }

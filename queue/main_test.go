@@ -136,6 +136,9 @@ func open(t testing.TB, path string, mode queue.Mode) *queue.Store {
 	if _, bench := t.(*testing.B); !bench {
 		check(t, s.NoSync())
 	}
+	if server == nil { // what a test has taken does not come back, however long it takes
+		s.Hold("인스타", time.Hour)
+	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }

@@ -323,6 +323,7 @@ func TestMoveRefuses(t *testing.T) {
 	move(t, inFile(path), inDatabase(filledDatabase))
 	busy := freshFile(t)
 	working := fresh(t)
+	check(t, working.Exec(t.Context(), `update machine set seen_at = '2126-01-01T00:00:00.000Z'`)) // it is alive, however long the others take
 	foreign := server.Database(t, "")
 	_, err := openSQL(t, foreign).ExecContext(t.Context(), `create table mine (x integer)`)
 	check(t, err)

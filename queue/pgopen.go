@@ -403,7 +403,11 @@ func display(address string) string {
 
 // explain turns what the database says into one sentence for people; other errors pass through.
 func (c *cluster) explain(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	// A connection has a deadline of its own: a database that leaves it unanswered is away.
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); !ok && errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	if _, ok := errors.AsType[*FileError](err); ok {

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"sumbi/queue"
 	"sumbi/queue/pgtest"
@@ -378,6 +381,24 @@ func TestConnectionIsLost(t *testing.T) {
 	}
 	within(t, s, func(tx *queue.Tx) error { return tx.SetMeta("국물", "뜨겁다") })
 	meta(t, s, "국물", "뜨겁다")
+}
+
+// TestSilentServer lets a connection be taken and nothing be answered, as behind a network that is cut: the database is away then,
+// too, and no job is to blame.
+func TestSilentServer(t *testing.T) {
+	s := machine(t, river(t))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	_, err = pgx.Connect(t.Context(), "postgres://sumbi@"+l.Addr().String()+"/sumbi?connect_timeout=1&sslmode=disable")
+	if !errors.Is(err, context.DeadlineExceeded) || !s.Away(err) {
+		t.Errorf("it is not taken for one that does not answer: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err = pgx.Connect(ctx, s.Where()); !errors.Is(err, context.Canceled) || s.Away(err) {
+		t.Errorf("whoever gave up takes the database for one that does not answer: %v", err)
+	}
 }
 
 // TestStoryWithoutStatistics checks that the errors of a job are found by its number before PostgreSQL knows the table, too.

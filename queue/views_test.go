@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestViews selects every view with the sqlite3 command-line tool, as people do, while the store is open.
@@ -32,7 +31,7 @@ func TestViews(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	const at = "2025-03-10T03:00:00.000Z"
-	today := time.Now().UTC().Format(time.DateOnly)
+	today := ask(`select substr(at, 1, 10) from job_error`) // which may be over by now
 	views := map[string]string{
 		"select post, account, lists, taken_at, fetched_at, state, url from v_posts order by post": `
 p1|을지로골목|posts,reels|2025-03-01T03:00:00.000Z|` + at + `|done|https://www.instagram.com/p/p1/

@@ -24,7 +24,7 @@ import (
 const (
 	maxPages = 1000
 	maxBody  = 1 << 20
-	atOnce   = 5 * time.Second // generous: the machine may be busy
+	atOnce   = time.Minute // generous: the machine may be busy
 )
 
 // SourceOptions describe a source under test. Upstream, Open and Query are required.

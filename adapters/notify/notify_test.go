@@ -36,8 +36,18 @@ type hook struct {
 
 func newHook(t *testing.T) *hook {
 	t.Helper()
+	return newHookAt(t, "127.0.0.1")
+}
+
+// newHookAt is a hook that listens at an address of this machine.
+func newHookAt(t *testing.T, ip string) *hook {
+	t.Helper()
 	h := &hook{status: http.StatusOK}
-	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		h.bodies, h.headers = append(h.bodies, string(b)), append(h.headers, r.Header)
 		if h.answer != nil {
@@ -46,6 +56,9 @@ func newHook(t *testing.T) *hook {
 		}
 		w.WriteHeader(h.status)
 	}))
+	h.Listener.Close()
+	h.Listener = l
+	h.Start()
 	t.Cleanup(h.Close)
 	return h
 }
@@ -55,8 +68,15 @@ func (h *hook) sender(t *testing.T) *notify.Sender {
 	t.Helper()
 	tr := &http.Transport{}
 	t.Cleanup(tr.CloseIdleConnections)
-	return notify.New(notify.Options{URL: adapters.Secret(h.URL + "/services/" + secret + "?key=" + secret), Transport: tr, Timeout: 200 * time.Millisecond})
+	return notify.New(notify.Options{URL: h.address(), Transport: tr})
 }
+
+func (h *hook) address() adapters.Secret {
+	return adapters.Secret(h.URL + "/services/" + secret + "?key=" + secret)
+}
+
+// nobody is a hook at whose address nobody listens: no port of that kind is given to whoever asks for any.
+func nobody() *hook { return &hook{Server: &httptest.Server{URL: "http://127.0.0.1:1"}} }
 
 var at = time.Date(2026, 11, 20, 3, 4, 5, 0, time.UTC)
 
@@ -150,10 +170,7 @@ func TestFailures(t *testing.T) {
 	})
 	t.Run("nobody there", func(t *testing.T) {
 		t.Parallel()
-		h := newHook(t)
-		s := h.sender(t)
-		h.Close()
-		tell(t, s, "cannot be reached: connection refused")
+		tell(t, nobody().sender(t), "cannot be reached: connection refused")
 	})
 	t.Run("stall", func(t *testing.T) {
 		t.Parallel()
@@ -161,7 +178,9 @@ func TestFailures(t *testing.T) {
 		end := make(chan struct{})
 		t.Cleanup(func() { close(end) })
 		h.answer = func(http.ResponseWriter, *http.Request) { <-end }
-		tell(t, h.sender(t), "no answer in time")
+		tr := &http.Transport{}
+		t.Cleanup(tr.CloseIdleConnections)
+		tell(t, notify.New(notify.Options{URL: h.address(), Transport: tr, Timeout: 200 * time.Millisecond}), "no answer in time")
 	})
 	t.Run("cut", func(t *testing.T) {
 		t.Parallel()
@@ -195,8 +214,9 @@ func TestPrivateName(t *testing.T) {
 	if err != nil || len(ips) == 0 || !ips[0].IsLoopback() {
 		t.Skipf("%s is no name of loopback: %v %v", name, ips, err)
 	}
-	h := newHook(t)
-	u := strings.Replace(h.URL, "127.0.0.1", name, 1) + "/services/" + secret
+	own := ips[0].Unmap().String() // 127.0.0.1, or as Debian has it 127.0.1.1
+	h := newHookAt(t, own)
+	u := strings.Replace(h.URL, own, name, 1) + "/services/" + secret
 	one := []adapters.Notice{{Event: "run", Text: "멈췄다", At: at}}
 	err = notify.New(notify.Options{URL: adapters.Secret(u)}).Send(t.Context(), one)
 	if err == nil || !strings.Contains(err.Error(), "allow_private") || strings.Contains(err.Error(), name) {
@@ -220,8 +240,7 @@ func TestReach(t *testing.T) {
 	if err != nil || status != http.StatusMethodNotAllowed || method != http.MethodHead || h.bodies[0] != "" {
 		t.Errorf("status %d, %v; asked by %s with %q", status, err, method, h.bodies)
 	}
-	h.Close()
-	if _, err = h.sender(t).Reach(t.Context()); err == nil || strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), h.URL) {
+	if _, err = nobody().sender(t).Reach(t.Context()); err == nil || strings.Contains(err.Error(), secret) || strings.Contains(err.Error(), nobody().URL) {
 		t.Errorf("no one there: %v", err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Wanted tells whether the tests are to run over PostgreSQL: SUMBI_TEST_ENGINE=postgres says so.
@@ -107,18 +108,21 @@ func nobody() (int, error) {
 	return strconv.Atoi(u.Uid)
 }
 
+// patience is how many seconds a server may take to start or stop: more than it does on the slowest machine.
+const patience = "600"
+
 // Restart starts the server again after Stop.
 func (s *Server) Restart() error {
 	options := "-c listen_addresses='' -k " + s.dir + " -c max_connections=400"
 	if !s.sync {
 		options += " -c fsync=off -c full_page_writes=off"
 	}
-	return s.run("pg_ctl", "-D", filepath.Join(s.dir, "data"), "-w", "-l", filepath.Join(s.dir, "log"), "-o", options, "start")
+	return s.run("pg_ctl", "-D", filepath.Join(s.dir, "data"), "-w", "-t", patience, "-l", filepath.Join(s.dir, "log"), "-o", options, "start")
 }
 
 // Stop ends the server at once, as a crash would. Nothing is removed.
 func (s *Server) Stop() error {
-	return s.run("pg_ctl", "-D", filepath.Join(s.dir, "data"), "-m", "immediate", "-w", "stop")
+	return s.run("pg_ctl", "-D", filepath.Join(s.dir, "data"), "-m", "immediate", "-w", "-t", patience, "stop")
 }
 
 // Close ends the server, if it was started here, and removes its files.
@@ -173,8 +177,17 @@ func (s *Server) Create(ctx context.Context, like string) (string, error) {
 	if like == "" {
 		like = "template1"
 	}
-	return s.Address(name), s.Do(ctx, "create database "+name+" template "+like)
+	for try := 1; ; try++ {
+		err := s.Do(ctx, "create database "+name+" template "+like)
+		if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == inUse && try < 24 {
+			continue // whoever used it has closed it, and is still going; the server has waited for some seconds
+		}
+		return s.Address(name), err
+	}
 }
+
+// inUse is what the server says of a database that others are connected to.
+const inUse = "55006"
 
 // Do runs a statement as the administrator.
 func (s *Server) Do(ctx context.Context, statement string) error {
