@@ -54,7 +54,8 @@ type breaker struct {
 type verdict struct {
 	upstream bool      // an upstream failed, not we
 	free     bool      // it is no attempt
-	early    bool      // the upstream has said that it is away until later
+	early    bool      // the upstream has said that it is away until later,
+	asked    time.Time // until then
 	at       time.Time // not before; zero leaves it to the back-off
 	answered time.Time // the newest answer of that upstream; zero: none in this process
 }
@@ -149,10 +150,14 @@ func (b *breaker) fail(now time.Time, job int64, e *adapters.Error) (v verdict, 
 	if changed {
 		b.probe = time.Time{}
 		b.outage.Next = now.Add(b.pause/2 + time.Duration(rand.Int64N(int64(b.pause/2)+1)))
+		// One or two that are told so may be at fault themselves, and keep nobody else for as long.
+		if look := now.Add(min(b.asked.Sub(now), mostAfter)); early && len(b.jobs) >= jobsLimit && look.After(b.outage.Next) {
+			b.outage.Next = look
+		}
 		b.outage.Reason, b.outage.Jobs = e.Error(), max(b.outage.Jobs, len(b.jobs))
 		b.ring()
 	}
-	v = verdict{upstream: true, free: unreachable, early: early, answered: b.answered}
+	v = verdict{upstream: true, free: unreachable, early: early, asked: b.asked, answered: b.answered}
 	if b.open {
 		v.free = v.free || (len(b.jobs) >= jobsLimit && now.Sub(b.outage.Since) < b.long)
 		// Behind the next probe, so that others have their turn at it.

@@ -94,6 +94,8 @@ func TestAwayAsItSaid(t *testing.T) {
 		name     string
 		jobs     int
 		asks     time.Duration // from each look on; 0: until it is back
+		once     bool          // and only the first time
+		calls    int           // in two hours, at most; 0: four of each job
 		weeks    bool          // it has been asking for weeks
 		first    bool          // the first failure says nothing, and then others are answered
 		healthy  bool          // others are answered again and again
@@ -103,6 +105,9 @@ func TestAwayAsItSaid(t *testing.T) {
 	}{
 		{name: "one job is left", jobs: 1},
 		{name: "two jobs are left", jobs: 2, both: true},
+		{name: "many jobs are left", jobs: 50, calls: 12},
+		{name: "it says so once", jobs: 1, once: true},
+		{name: "many jobs are left, and it says so once", jobs: 50, once: true, calls: 12},
 		{name: "it was in trouble before it said so", jobs: 1, first: true, attempts: 2},
 		{name: "it asks for two days more each time", jobs: 1, asks: 48 * time.Hour},
 		{name: "it asks for two days more each time, for weeks", jobs: 1, asks: 48 * time.Hour, weeks: true, dead: true},
@@ -125,8 +130,11 @@ func TestAwayAsItSaid(t *testing.T) {
 						return nil, nil
 					}
 					after := cmp.Or(tt.asks, time.Until(back))
-					if calls.Add(1) == 1 && tt.first {
+					switch n := calls.Add(1); {
+					case n == 1 && tt.first:
 						after = 10 * time.Second
+					case n > 1 && tt.once:
+						after = 0
 					}
 					return nil, &adapters.Error{Kind: adapters.Temporary, Upstream: "인스타", After: after, Err: errors.New("status 503")}
 				}
@@ -155,7 +163,7 @@ func TestAwayAsItSaid(t *testing.T) {
 					}
 					settle(time.Hour)
 				}
-				if n := int(calls.Load()); n > 4*tt.jobs {
+				if n := int(calls.Load()); n > cmp.Or(tt.calls, 4*tt.jobs) {
 					t.Errorf("%d calls in two hours", n)
 				}
 				if tt.dead {

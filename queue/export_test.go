@@ -253,6 +253,9 @@ func (s *Store) Texts(ctx context.Context, f func() error) (texts []string, err 
 // WaitingText finds the questions that go next.
 const WaitingText = waitingText
 
+// Details counts what is no post.
+func Details(s *Store) string { return details(s) }
+
 // Forget is how long a trouble must be over.
 const Forget = forget
 

@@ -310,6 +310,9 @@ func (s *Store) putBack(ctx context.Context, l Lane, j Job, cause error, m *adap
 			if free, err = tx.early(j, v); err != nil {
 				return err
 			}
+			if free {
+				after = min(max(e.After, v.asked.Sub(tx.now)), mostAfter)
+			}
 		}
 		if free {
 			j.At = tx.now.Add(after)

@@ -123,6 +123,45 @@ func TestPostsAreCounted(t *testing.T) {
 	same(t, "the newest", newest, []string{"velog_post 채널", "velog_post 고루틴"})
 }
 
+// TestPostsOfTwoPipelines has two pipelines that see the same post and its statistics: both are stored as the first one's.
+func TestPostsOfTwoPipelines(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	for _, pipeline := range []string{"velog", "velog2"} {
+		var ws []queue.Walk
+		var run queue.Run
+		within(t, s, func(tx *queue.Tx) (err error) {
+			if run, _, err = tx.AskRun(pipeline, false, nil); err == nil {
+				ws, err = tx.Begin(run, "호두", []string{"posts", queue.ListOf("stats", "고루틴")})
+			}
+			return err
+		})
+		put(t, s, ws[0], velogRecord("고루틴", day(1)))
+		put(t, s, ws[1], adapters.Record{Stream: "velog_stats", Key: "고루틴", Time: day(3), Data: []byte(`{"total":1}`)})
+	}
+	for run, want := range []int{1, 0} {
+		p, err := s.Progress(t.Context(), int64(run+1))
+		check(t, err)
+		same(t, p.Run.Pipeline, p.Posts, want)
+	}
+	totals, err := s.Totals(t.Context())
+	check(t, err)
+	same(t, "in all", totals.Posts, 1)
+}
+
+// TestPostsAreCountedQuickly checks that what is no post is counted through the lists of one record, not by a look at all that any
+// list has shown.
+func TestPostsAreCountedQuickly(t *testing.T) {
+	fileOnly(t)
+	t.Parallel()
+	s := fresh(t)
+	plan, err := s.Rows(t.Context(), `explain query plan `+queue.Details(s))
+	check(t, err)
+	if text := strings.Join(plan, "\n"); strings.Contains(text, "SCAN l ") || !strings.Contains(text, "listing_walk (walk=?)") {
+		t.Errorf("the plan reads all listings:\n%s", text)
+	}
+}
+
 // TestRecordsOfATarget checks which records are a target's, and that their counters are told apart.
 func TestRecordsOfATarget(t *testing.T) {
 	t.Parallel()

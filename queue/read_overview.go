@@ -14,7 +14,7 @@ type Totals struct {
 // Totals counts what the state holds.
 func (s *Store) Totals(ctx context.Context) (t Totals, err error) {
 	err = one(ctx, s.read, `select
-		(select count(*) from record) - (`+details+`), (select count(*) from target), (select count(*) from mention),
+		(select count(*) from record) - (`+details(s)+`), (select count(*) from target), (select count(*) from mention),
 		(select count(*) from mention where place is not null), (select count(*) from mention where state = 'review'), (select count(*) from place),
 		`+sizeText.in(s), nil, &t.Posts, &t.Accounts, &t.Mentions, &t.Placed, &t.Review, &t.Places, &t.Bytes)
 	return t, s.explain(err)

@@ -39,7 +39,7 @@ func (s *Store) Progress(ctx context.Context, run int64) (Progress, error) {
 		(select count(*) from walk where run = ?),
 		(select count(*) from walk where run = ? and state = 'walking'),
 		(select coalesce(sum(case when priority < 1000000 then priority else 1 end), 0) from job where pipeline = ? and state = 'live' and kind = 'page'),
-		(select count(*) from record where pipeline = ?) - (`+details+` and w.pipeline = ?),
+		(select count(*) from record where pipeline = ?) - (`+details(s)+` and exists (select 1 from record r where r.id = l.record and r.pipeline = ?)),
 		(select count(*) from question where pipeline = ? and state = 'waiting'),
 		(select count(*) from question where pipeline = ? and state = 'sent'),
 		(select count(*) from batch where pipeline = ? and state not in ('done', 'refused')),
@@ -169,8 +169,10 @@ func (s *Store) DeadOnes(ctx context.Context, n int) ([]Dead, error) {
 
 // details counts the records that nothing but lists of one record each have shown, as the statistics of a post: they belong to posts
 // and are none.
-const details = `select count(distinct l.record) from walk w join listing l on l.walk = w.id where w.list like '%/%'
-	and not exists (select 1 from listing o join walk k on k.id = o.walk where o.record = l.record and k.list not like '%/%')`
+func details(s *Store) string {
+	return `select count(distinct l.record) from walk w ` + firstJoin.in(s) + ` listing l on l.walk = w.id where w.list like '%/%'
+		and not exists (select 1 from listing o join walk k on k.id = o.walk where o.record = l.record and k.list not like '%/%')`
+}
 
 // Summary is the file at a glance.
 type Summary struct {
@@ -186,7 +188,7 @@ type Summary struct {
 func (s *Store) Summary(ctx context.Context) (Summary, error) {
 	var m Summary
 	err := one(ctx, s.read, `select
-		(select count(*) from record) - (`+details+`), (select count(*) from record where question = 0),
+		(select count(*) from record) - (`+details(s)+`), (select count(*) from record where question = 0),
 		(select count(*) from question where state in ('waiting', 'sent')), (select count(*) from question where state = 'answered'),
 		(select count(*) from mention), (select count(*) from mention where state = 'place'), (select count(*) from mention where state = 'none'), (select count(*) from mention where state = 'review'),
 		(select count(*) from place), (select count(*) from outbox), (select count(*) from target),

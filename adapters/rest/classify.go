@@ -36,6 +36,7 @@ func (c *Client) read(resp *http.Response, req *http.Request, body []byte) *adap
 	e.Err = fmt.Errorf("%s %s: %w", req.Method, req.URL.Path, e.Err)
 	// How long a limit is held is told elsewhere; of trouble nobody else knows until when it is to last.
 	if after := RetryAfter(resp.Header, time.Now()); e.Kind == adapters.Temporary && after > longTrouble {
+		e.After = max(e.After, after)
 		e.Err = fmt.Errorf("it asks to be left alone until %s: %w", time.Now().Add(after).In(korea).Format("2006-01-02 15:04 MST"), e.Err)
 	}
 	if e.Kind == adapters.Throttled {

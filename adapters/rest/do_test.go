@@ -105,6 +105,23 @@ func TestTroubleSaysUntilWhen(t *testing.T) {
 	}
 }
 
+// What a client's own classifier leaves open is left alone for as long as the error says.
+func TestTroubleIsLeftAloneAsItSays(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := rest.New(rest.Options{
+			Upstream: "instagram", BaseURL: "http://upstream.test", Transport: &upstream{answer: refuse(http.StatusForbidden, "<html>", "Retry-After", "7200")},
+			Classify: func(int, http.Header, []byte) *adapters.Error {
+				return &adapters.Error{Kind: adapters.Temporary, Err: errors.New("status 403")}
+			},
+		})
+		e := kindOf(t, get(t.Context(), c))
+		if want := "instagram: it asks to be left alone until 2000-01-01 11:00 KST: GET /search: status 403"; e.Error() != want || e.After != 2*time.Hour {
+			t.Errorf("got %q, %v, want %q, 2h", e, e.After, want)
+		}
+	})
+}
+
 func TestErrorTextIsShort(t *testing.T) {
 	t.Parallel()
 	c := serve(t, adaptertest.Status(400, strings.Repeat("숨비소리\n", 50_000)), rest.Options{})
