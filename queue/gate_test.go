@@ -2,8 +2,12 @@ package queue_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -122,6 +126,25 @@ func TestGateStopsTheLane(t *testing.T) {
 		}
 		rows(t, s, `select lane, reason from lane_stop`, "인스타|인스타: 국물이 식었다")
 		rows(t, s, `select run, attempt from job`, "0|0")
+	})
+}
+
+// TestGateMeetsAFullDisk ends the work when a limit cannot be kept: the lane may have nothing else to write that would show it.
+func TestGateMeetsAFullDisk(t *testing.T) {
+	bubble(t, func(t *testing.T, s *queue.Store) {
+		add(t, s, pageJob("ig:을지로"))
+		full := &queue.FileError{Path: "숨비.db", Text: "the disk is full", Err: syscall.ENOSPC}
+		g := &gate{permit: make(chan error, 1)}
+		g.permit <- &adapters.Error{Kind: adapters.Temporary, Upstream: "인스타", Err: fmt.Errorf("save limit: %w", full)}
+		w := &queue.Worker{
+			Store: s, Lanes: []queue.Lane{{Name: "인스타", Workers: 1, Deadline: time.Minute, Gate: g}}, Log: slog.New(slog.DiscardHandler), Grace: time.Second,
+			Handlers: map[queue.Kind]queue.Handler{queue.KindPage: func(context.Context, queue.Job) (queue.Commit, error) { return nil, nil }},
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := w.Run(ctx); !errors.Is(err, full) {
+			t.Errorf("got %v, want %v", err, full)
+		}
 	})
 }
 

@@ -274,6 +274,10 @@ func (s *Store) lane(ctx, hard context.Context, w *Worker, l Lane, fail context.
 				w.stop(ctx, l.Name, err)
 				return
 			}
+			if Fatal(err) { // the limit is kept in the file, too
+				fail(err)
+				return
+			}
 			w.Log.Warn("permit", "lane", l.Name, "err", err)
 			<-r.slots
 			sleep(ctx, poll)
