@@ -34,8 +34,8 @@ type demoCmd struct {
 	Faults  string `default:"all" help:"With --torture: all, none, or names of faults separated by commas, each with =PROBABILITY if not 0.03."`
 }
 
-// How often the imitations are called and how long they take. Instagram has its real limit; the searches are let run faster than the
-// real ones so that nobody waits minutes for an example.
+// How often the imitations are called and how long they take. Instagram is called at its real pace; the searches are called faster than
+// the real ones so that nobody waits minutes for an example.
 const (
 	demoInstagramPerSecond = 8
 	demoSearchPerSecond    = 60
